@@ -1,0 +1,42 @@
+# `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv/bin
+CODE := tasksr_ros training test demo launch scripts setup.py
+
+.PHONY: help setup test demo lint types unit colcon tools clean distclean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## make .venv with everything to run and train; quick when nothing has changed
+	@$(PYTHON) scripts/setup_environment.py
+
+demo: setup ## replay a drive through the real node into out/; yours with BAG=…, VIDEO=…, OUT=…
+	@$(VENV)/python demo/demo.py $(if $(BAG),--bag "$(BAG)") $(if $(VIDEO),--video "$(VIDEO)") \
+		$(if $(TOPIC),--topic "$(TOPIC)") $(if $(OUT),--out "$(OUT)")
+
+test: lint types unit colcon ## run everything there is to check
+
+lint: tools ## check style, and which file may import what
+	$(VENV)/ruff check $(CODE)
+	$(VENV)/ruff format --check $(CODE)
+
+types: tools ## check the types of the deployed package
+	$(VENV)/mypy
+
+unit: tools ## run the tests, those over real ROS 2 topics included
+	$(VENV)/python -m pytest test training/test
+
+colcon: tools ## build the package as colcon does, and run its quick tests as installed
+	$(VENV)/python scripts/colcon_test.py
+
+tools:
+	@$(PYTHON) scripts/setup_environment.py --test
+
+clean: ## remove what was built and the demo's results
+	rm -rf build out .mypy_cache .pytest_cache .ruff_cache *.egg-info training/*.egg-info
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv as well
+	rm -rf .venv

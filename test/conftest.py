@@ -1,0 +1,94 @@
+"""Fixtures for all tests: the shared recordings, and ROS 2 domains of a test's own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOMAINS = range(1, 102)  # of these, the UDP ports lie below those the system hands out
+WHEELS_HOOK_RAN = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of recordings and reference outputs beside the checkout; skips without it."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no folder ../shared with recordings and reference outputs")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of small networks with random weights, for regions of 64x32 px."""
+    torch = pytest.importorskip("torch")
+    from tasksr_ros.bundle import save_bundle
+    from tasksr_ros.networks import build_sr
+    from tasksr_ros.networks.detector import Detector
+    from tasksr_ros.networks.tdsr import TDSR
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    description = {
+        "name": "tiny",
+        "sr": "dbpn-ss",
+        "detector_width": 0.25,
+        "scale_factor": 2,
+        "classes": ["pedestrian"],
+        "region_size": [64, 32],
+        "score_threshold": 0.01,
+        "recipe": {"weights": "random"},
+    }
+    save_bundle(folder, TDSR(build_sr("dbpn-ss", 2), Detector(0.25)), description, "# tiny\n")
+    return folder
+
+
+@pytest.fixture
+def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
+    """A ROS 2 domain that no other test of this machine uses; set for this process as well.
+
+    Pass it to ``rclpy.init(domain_id=...)``. Messages stay on this machine. Skips without ROS 2.
+    """
+    pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
+    with _claim_domain() as lock:
+        domain = int(Path(lock.name).suffix[1:])
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
+        yield domain
+
+
+@pytest.fixture
+def ros_env(ros_domain: int) -> dict[str, str]:
+    """Environment of a child process in the test's own ROS 2 domain."""
+    env = dict(os.environ)
+    if env.pop(WHEELS_HOOK_RAN, None):  # the child's own hook sets LD_LIBRARY_PATH again
+        env.pop("LD_LIBRARY_PATH", None)
+    return env
+
+
+def _claim_domain() -> TextIO:
+    """Lock a domain until the returned file is closed; its suffix is the domain's number."""
+    first = os.getpid() % len(DOMAINS)
+    for domain in [*DOMAINS[first:], *DOMAINS[:first]]:
+        lock = (Path(tempfile.gettempdir()) / f"tasksr_ros_test_domain.{domain}").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            return lock
+    pytest.fail(f"all of the ROS 2 domains {DOMAINS[0]} to {DOMAINS[-1]} are in use")
