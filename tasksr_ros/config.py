@@ -1,0 +1,228 @@
+"""The single home of every default.
+
+The node declares its parameters, the launch file its arguments and the command line its options
+from these fields; nothing else states a default. A field's full name is its path, for example
+``region.top``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeAlias, TypeVar, get_origin, get_type_hints
+
+from tasksr_ros.errors import ConfigError
+
+Value: TypeAlias = bool | int | float | str | tuple[str, ...]
+ConfigT = TypeVar("ConfigT")
+
+MODEL_SCORE_THRESHOLD = -1.0
+"""``detection.score_threshold`` that stands for the bundle's own."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of one field beside its default: the metadata of a dataclass field."""
+
+    description: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+def _option(
+    default: Value,
+    description: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    return field(default=default, metadata={"option": Option(description, low, high, choices)})
+
+
+@dataclass(frozen=True)
+class RegionConfig:
+    """Which pixels are distant."""
+
+    mode: Literal["fixed", "distance", "full"] = _option(
+        "fixed",
+        "fixed: the band between top and bottom; distance: the band in which people between "
+        "min_distance and max_distance appear, from CameraInfo and the mounting; full: all",
+        choices=("fixed", "distance", "full"),
+    )
+    top: float = _option(0.40, "upper edge of the band, fraction of the height", low=0, high=1)
+    bottom: float = _option(0.60, "lower edge of the band, fraction of the height", low=0, high=1)
+    left: float = _option(0.0, "left edge of the band, fraction of the width", low=0, high=1)
+    right: float = _option(1.0, "right edge of the band, fraction of the width", low=0, high=1)
+    min_distance: float = _option(40.0, "nearest person to look for, m", low=1, high=1000)
+    max_distance: float = _option(150.0, "farthest person to look for, m", low=1, high=1000)
+    person_height: float = _option(1.7, "height of a person, m", low=0.5, high=2.5)
+    camera_height: float = _option(1.4, "height of the camera above the road, m", low=0.1, high=10)
+    camera_pitch: float = _option(
+        0.0, "pitch of the optical axis below the horizon, degrees", low=-45, high=45
+    )
+    pitch_margin: float = _option(
+        0.5, "pitch motion of the vehicle to allow for, degrees each way", low=0, high=10
+    )
+    tile_overlap: int = _option(
+        32, "least overlap of neighbouring tiles, region px", low=0, high=1024
+    )
+    full_frame: bool = _option(
+        False, "also look at the whole image, reduced to one tile, for near people"
+    )
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """What becomes of the engine's boxes."""
+
+    score_threshold: float = _option(
+        MODEL_SCORE_THRESHOLD, "least score of a detection; -1: the bundle's own", low=-1, high=1
+    )
+    nms_iou: float = _option(
+        0.5, "of two boxes that overlap more than this (IoU) the weaker is dropped", low=0, high=1
+    )
+    max_detections: int = _option(300, "most detections per frame", low=1, high=10000)
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How the networks run."""
+
+    name: Literal["auto", "torch", "openvino"] = _option(
+        "auto",
+        "auto: torch where CUDA is available, else openvino on x86, else torch",
+        choices=("auto", "torch", "openvino"),
+    )
+    device: str = _option("auto", "torch device, for example cuda:0; auto: CUDA if available")
+    threads: int = _option(0, "CPU threads of the engine; 0: all cores", low=0, high=1024)
+    cache_dir: str = _option("", "folder of compiled models; empty: the user's cache directory")
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Everything that `Pipeline` needs beside the bundle."""
+
+    region: RegionConfig = field(default_factory=RegionConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+
+@dataclass(frozen=True)
+class NodeConfig(PipelineConfig):
+    """Everything that the ROS 2 node needs."""
+
+    bundle: str = _option("tdsr-ss-x4", "name of a shipped bundle or path of a bundle folder")
+    cameras: tuple[str, ...] = _option(
+        ("",),
+        "cameras by name; each adds its name before its topics (front: front/image, "
+        "front/detections); one empty name: a single camera on image and detections",
+    )
+    compressed: bool = _option(
+        False, "subscribe to <image>/compressed (sensor_msgs/CompressedImage)"
+    )
+    reliable: bool = _option(
+        False, "subscribe to images with reliable instead of best-effort delivery"
+    )
+    autostart: bool = _option(True, "configure and activate on start")
+
+
+def walk(config_type: type, prefix: str = "") -> Iterator[tuple[str, type, Value, Option]]:
+    """Yield (full name, type, default, option) of every leaf field, in the order written."""
+    types = get_type_hints(config_type)
+    for f in fields(config_type):
+        if is_dataclass(types[f.name]):
+            yield from walk(types[f.name], f"{prefix}{f.name}.")
+        else:
+            default: Any = f.default
+            yield f"{prefix}{f.name}", types[f.name], default, f.metadata["option"]
+
+
+def build(config_type: type[ConfigT], values: Mapping[str, object]) -> ConfigT:
+    """Build a config from full names and values; what is not named keeps its default.
+
+    Raises:
+        ConfigError: for an unknown name (the nearest known one is named), a value of another
+            type or out of range, or values that contradict each other.
+    """
+    known = {name: (type_, option) for name, type_, _, option in walk(config_type)}
+    checked = {}
+    for name, value in values.items():
+        if name not in known:
+            raise ConfigError(_unknown(name, known))
+        checked[name] = _checked(name, value, *known[name])
+    config = _assemble(config_type, checked, "")
+    if isinstance(config, PipelineConfig):
+        _check_region(config.region)
+    if isinstance(config, NodeConfig):
+        _check_cameras(config.cameras)
+    return config
+
+
+def flatten(config: object, prefix: str = "") -> dict[str, Value]:
+    """Full names and values of a config: the inverse of `build`."""
+    flat: dict[str, Value] = {}
+    for f in fields(config):  # type: ignore[arg-type]
+        value = getattr(config, f.name)
+        if is_dataclass(value):
+            flat.update(flatten(value, f"{prefix}{f.name}."))
+        else:
+            flat[f"{prefix}{f.name}"] = value
+    return flat
+
+
+def _assemble(config_type: type[ConfigT], values: Mapping[str, Value], prefix: str) -> ConfigT:
+    types = get_type_hints(config_type)
+    arguments: dict[str, Any] = {}
+    for f in fields(config_type):  # type: ignore[arg-type]
+        name = f"{prefix}{f.name}"
+        if is_dataclass(types[f.name]):
+            arguments[f.name] = _assemble(types[f.name], values, f"{name}.")
+        elif name in values:
+            arguments[f.name] = values[name]
+    return config_type(**arguments)
+
+
+def _unknown(name: str, known: Mapping[str, object]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; known: {', '.join(known)}"
+    return f"unknown parameter {name!r}{hint}"
+
+
+def _checked(name: str, value: object, type_: Any, option: Option) -> Value:
+    if get_origin(type_) is tuple:
+        if isinstance(value, str) or not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{name} must be a list of strings, got {value!r}")
+        return tuple(str(v) for v in value)
+    wanted = str if get_origin(type_) is Literal else type_
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not wanted:
+        raise ConfigError(f"{name} must be of type {wanted.__name__}, got {value!r}")
+    if option.choices and value not in option.choices:
+        raise ConfigError(f"{name} must be one of {', '.join(option.choices)}, got {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{name} must be finite, got {value}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if option.low is not None and value < option.low:
+            raise ConfigError(f"{name} must be at least {option.low:g}, got {value:g}")
+        if option.high is not None and value > option.high:
+            raise ConfigError(f"{name} must be at most {option.high:g}, got {value:g}")
+    return value
+
+
+def _check_region(region: RegionConfig) -> None:
+    for low, high in (("top", "bottom"), ("left", "right"), ("min_distance", "max_distance")):
+        a, b = getattr(region, low), getattr(region, high)
+        if a >= b:
+            raise ConfigError(f"region.{low} must be less than region.{high}, got {a:g} and {b:g}")
+
+
+def _check_cameras(cameras: tuple[str, ...]) -> None:
+    if not cameras:
+        raise ConfigError("cameras must name at least one camera")
+    if len(set(cameras)) < len(cameras):
+        raise ConfigError(f"cameras must be distinct names, got {', '.join(cameras)}")

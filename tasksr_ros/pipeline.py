@@ -1,0 +1,161 @@
+"""Frame to detections: the whole way, without ROS.
+
+from tasksr_ros.pipeline import Pipeline
+pipeline = Pipeline.from_bundle("tdsr-ss-x4")
+detections = pipeline(Frame(rgb_image))
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasksr_ros.bundle import load_bundle
+from tasksr_ros.camera import CameraModel
+from tasksr_ros.config import (
+    MODEL_SCORE_THRESHOLD,
+    DetectionConfig,
+    EngineConfig,
+    PipelineConfig,
+    RegionConfig,
+)
+from tasksr_ros.detections import Detections, concatenate
+from tasksr_ros.engines import Engine, build_engine
+from tasksr_ros.frames import Frame
+from tasksr_ros.merge import merge
+from tasksr_ros.regions import Tile, distant_band, full_frame_tile, seen_whole, tiles
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one frame.
+
+    Attributes:
+        detections: boxes in image px.
+        tiles: what of the image was looked at.
+        latency_ms: milliseconds by stage: regions, engine, merge.
+    """
+
+    detections: Detections
+    tiles: tuple[Tile, ...]
+    latency_ms: dict[str, float]
+
+
+class Pipeline:
+    """Detects distant pedestrians in the frames of one camera.
+
+    Args:
+        engine: the compiled networks; may be shared by pipelines of several cameras.
+        config: regions and detection; its engine part is not read.
+        score_threshold: used where the config leaves it to the bundle.
+        camera: intrinsics, needed by the region mode ``distance``; may be set later.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: PipelineConfig,
+        score_threshold: float,
+        camera: CameraModel | None = None,
+    ) -> None:
+        configured = config.detection.score_threshold
+        self.engine = engine
+        self.config = config
+        self.score_threshold = (
+            score_threshold if configured == MODEL_SCORE_THRESHOLD else configured
+        )
+        self.camera = camera
+
+    @classmethod
+    def from_bundle(
+        cls,
+        path_or_name: str | Path,
+        engine: Literal["auto", "torch", "openvino"] | EngineConfig = "auto",
+        *,
+        region: RegionConfig | None = None,
+        detection: DetectionConfig | None = None,
+        camera: CameraModel | None = None,
+    ) -> Pipeline:
+        """Build the pipeline of a bundle folder or of a shipped bundle.
+
+        Raises:
+            BundleError: if the bundle is missing or broken.
+            EngineError: if the engine cannot run here.
+        """
+        engine_config = engine if isinstance(engine, EngineConfig) else EngineConfig(name=engine)
+        config = PipelineConfig(
+            region or RegionConfig(), detection or DetectionConfig(), engine_config
+        )
+        bundle = load_bundle(path_or_name)
+        return cls(build_engine(bundle, config.engine), config, bundle.score_threshold, camera)
+
+    def __call__(self, frame: Frame) -> Detections:
+        """Detections of a frame, boxes in image px, strongest first."""
+        return self.run(frame).detections
+
+    def run(self, frame: Frame) -> Result:
+        """Detections of a frame, with what was looked at and the time it took.
+
+        Raises:
+            ConfigError: if the configured region does not fit the image.
+            EngineError: if the engine fails.
+        """
+        latency_ms: dict[str, float] = {}
+        with _timed(latency_ms, "regions"):
+            frame_tiles = self.tiles(frame.size)
+            size = self.engine.region_size
+            regions = np.stack([tile.pixels(frame, size) for tile in frame_tiles])
+        with _timed(latency_ms, "engine"):
+            boxes, scores = self.engine(regions)
+        with _timed(latency_ms, "merge"):
+            found = [
+                self._detections(tile, tile_boxes, tile_scores, frame.size)
+                for tile, tile_boxes, tile_scores in zip(frame_tiles, boxes, scores, strict=True)
+            ]
+            detections = merge(
+                concatenate(found),
+                self.config.detection.nms_iou,
+                self.config.detection.max_detections,
+            )
+        return Result(detections, tuple(frame_tiles), latency_ms)
+
+    def tiles(self, image_size: tuple[int, int]) -> list[Tile]:
+        """The tiles that cover the distant region of an image of (width, height) px.
+
+        Raises:
+            ConfigError: if the configured region does not fit the image.
+        """
+        region, size = self.config.region, self.engine.region_size
+        band = distant_band(image_size, region, self.camera)
+        found = tiles(band, image_size, size, region.tile_overlap)
+        return [*found, full_frame_tile(image_size, size)] if region.full_frame else found
+
+    def _detections(
+        self,
+        tile: Tile,
+        boxes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        image_size: tuple[int, int],
+    ) -> Detections:
+        """The engine's (A, 4) boxes in SR px and (A,) scores of one tile, in image px."""
+        scale_factor = self.engine.scale_factor
+        likely = scores >= self.score_threshold
+        boxes, scores = boxes[likely], scores[likely]
+        whole = seen_whole(tile, boxes / scale_factor, self.config.region.tile_overlap)
+        xyxy = tile.to_image(boxes[whole], scale_factor).clip(0, np.tile(image_size, 2))
+        inside = (xyxy[:, 2:] > xyxy[:, :2]).all(1)
+        return Detections.from_arrays(xyxy[inside], scores[whole][inside])
+
+
+@contextmanager
+def _timed(latency_ms: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    latency_ms[stage] = (time.perf_counter() - start) * 1e3

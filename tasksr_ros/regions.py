@@ -1,0 +1,209 @@
+"""Which pixels are distant, cut into tiles of the engine's region size, and the way back.
+
+Spaces: image px (the camera's), region px (a tile's, of which the engine takes a fixed number),
+SR px (region px times the scale factor).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tasksr_ros.camera import CameraModel
+from tasksr_ros.config import RegionConfig
+from tasksr_ros.errors import ConfigError
+from tasksr_ros.frames import Frame, crop_rgb, to_rgb
+
+
+@dataclass(frozen=True)
+class Rect:
+    """A rectangle of whole image px: columns [x0, x1), rows [y0, y1)."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.y1 - self.y0
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of the image as the engine sees it.
+
+    Attributes:
+        rect: what of the image it shows.
+        size: (width, height) of the shown part in region px; equal to the rectangle's unless
+            the tile is reduced. The rest of the engine's region, if any, is padding.
+        inner: which sides (left, top, right, bottom) have a neighbouring tile beyond them.
+    """
+
+    rect: Rect
+    size: tuple[int, int]
+    inner: tuple[bool, bool, bool, bool] = (False, False, False, False)
+
+    def to_image(self, xyxy_sr: NDArray[np.floating], scale_factor: int) -> NDArray[np.float64]:
+        """(N, 4) boxes in the tile's SR px -> image px."""
+        origin, step = self._origin_step()
+        return np.asarray(origin + np.asarray(xyxy_sr, np.float64) / scale_factor * step)
+
+    def to_sr(self, xyxy_image: NDArray[np.floating], scale_factor: int) -> NDArray[np.float64]:
+        """(N, 4) boxes in image px -> the tile's SR px: the inverse of `to_image`."""
+        origin, step = self._origin_step()
+        return np.asarray((np.asarray(xyxy_image, np.float64) - origin) / step * scale_factor)
+
+    def pixels(self, frame: Frame, region_size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The tile as the engine takes it: (h, w, 3) uint8 RGB, padded by repeating edges."""
+        rect = self.rect
+        if self.size == (rect.width, rect.height):
+            rgb = crop_rgb(frame, rect.x0, rect.y0, rect.x1, rect.y1)
+        else:
+            crop = frame.image[rect.y0 : rect.y1, rect.x0 : rect.x1]
+            reduced = cv2.resize(crop, self.size, interpolation=cv2.INTER_AREA)
+            pixels = np.asarray(reduced, np.uint8).reshape(self.size[1], self.size[0], -1)
+            rgb = to_rgb(pixels, frame.encoding)
+        right, bottom = region_size[0] - self.size[0], region_size[1] - self.size[1]
+        if right or bottom:
+            rgb = np.pad(rgb, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        return rgb
+
+    def _origin_step(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        origin = np.array([self.rect.x0, self.rect.y0] * 2, np.float64)
+        step = np.array([self.rect.width / self.size[0], self.rect.height / self.size[1]] * 2)
+        return origin, step
+
+
+def distant_band(
+    image_size: tuple[int, int], config: RegionConfig, camera: CameraModel | None
+) -> Rect:
+    """The part of the image in which distant people appear.
+
+    Args:
+        image_size: (width, height) in image px.
+        config: the band in fractions of the image, or the distances and the mounting.
+        camera: needed by the mode ``distance``; must be of the image's size.
+
+    Raises:
+        ConfigError: without a camera where one is needed, with one of another image size, or
+            if the band lies outside the image.
+    """
+    width, height = image_size
+    x0, x1 = math.floor(config.left * width), math.ceil(config.right * width)
+    if config.mode == "full":
+        return Rect(x0, 0, x1, height)
+    if config.mode == "fixed":
+        return Rect(x0, math.floor(config.top * height), x1, math.ceil(config.bottom * height))
+    if camera is None:
+        raise ConfigError("region.mode distance needs the camera's intrinsics (CameraInfo)")
+    if (camera.width, camera.height) != image_size:
+        raise ConfigError(
+            f"the intrinsics are for {camera.width}x{camera.height} px, "
+            f"the image has {width}x{height} px"
+        )
+    top, bottom = distance_rows(camera, config)
+    y0, y1 = max(0, math.floor(top)), min(height, math.ceil(bottom))
+    if y0 >= y1:
+        raise ConfigError(
+            f"people between {config.min_distance:g} and {config.max_distance:g} m would appear "
+            f"in rows {top:.0f} to {bottom:.0f}, outside the image of {height} rows; "
+            f"check region.camera_pitch ({config.camera_pitch:g} degrees)"
+        )
+    return Rect(x0, y0, x1, y1)
+
+
+def distance_rows(camera: CameraModel, config: RegionConfig) -> tuple[float, float]:
+    """Rows of the highest head and the lowest foot between the two distances, image px.
+
+    A point at height Y above a flat road, at distance d, lies atan((camera height - Y) / d) below
+    the horizon; the pitch of the camera and its margin are added to that angle.
+    """
+    margin = math.radians(config.pitch_margin)
+    angles = [
+        math.atan((config.camera_height - above_road) / distance)
+        - math.radians(config.camera_pitch)
+        for above_road in (0.0, config.person_height)
+        for distance in (config.min_distance, config.max_distance)
+    ]
+    top, bottom = min(angles) - margin, max(angles) + margin
+    return camera.cy + camera.fy * math.tan(top), camera.cy + camera.fy * math.tan(bottom)
+
+
+def tiles(
+    band: Rect, image_size: tuple[int, int], region_size: tuple[int, int], overlap: int
+) -> list[Tile]:
+    """Cover the band with tiles of the engine's region size, row by row.
+
+    A band narrower than a tile is widened, so that the tile shows as much of the image as it
+    can. Tiles are spread evenly and overlap by ``overlap`` px or more.
+
+    Raises:
+        ConfigError: if the overlap leaves a tile nothing of its own.
+    """
+    if not 0 <= overlap < min(region_size):
+        raise ConfigError(
+            f"region.tile_overlap must be less than the region's sides {region_size}, got {overlap}"
+        )
+    columns = _spread(band.x0, band.x1, image_size[0], region_size[0], overlap)
+    rows = _spread(band.y0, band.y1, image_size[1], region_size[1], overlap)
+    return [
+        Tile(
+            Rect(x0, y0, x1, y1),
+            (x1 - x0, y1 - y0),
+            (x0 != columns[0][0], y0 != rows[0][0], x1 != columns[-1][1], y1 != rows[-1][1]),
+        )
+        for y0, y1 in rows
+        for x0, x1 in columns
+    ]
+
+
+def full_frame_tile(image_size: tuple[int, int], region_size: tuple[int, int]) -> Tile:
+    """The whole image reduced to one tile, its aspect kept; never enlarged."""
+    width, height = image_size
+    factor = max(1.0, width / region_size[0], height / region_size[1])
+    size = (max(1, round(width / factor)), max(1, round(height / factor)))
+    return Tile(Rect(0, 0, width, height), size)
+
+
+def seen_whole(tile: Tile, xyxy_region: NDArray[np.floating], overlap: int) -> NDArray[np.bool_]:
+    """Which boxes no neighbouring tile sees better.
+
+    A box that touches an inner side of its tile is cut there; if it is no larger than the
+    overlap, the neighbour sees it whole.
+
+    Args:
+        tile: where the boxes were found.
+        xyxy_region: (N, 4) in the tile's region px.
+        overlap: of neighbouring tiles, region px.
+    """
+    left, top, right, bottom = tile.inner
+    x0, y0, x1, y1 = np.asarray(xyxy_region).T
+    width, height = tile.size
+    cut_x = (left & (x0 < 1)) | (right & (x1 > width - 1))
+    cut_y = (top & (y0 < 1)) | (bottom & (y1 > height - 1))
+    small_x, small_y = x1 - x0 <= overlap, y1 - y0 <= overlap
+    return np.asarray(~((cut_x & small_x) | (cut_y & small_y)))
+
+
+def _spread(start: int, end: int, limit: int, size: int, overlap: int) -> list[tuple[int, int]]:
+    """[first, last) of tiles of ``size`` over [start, end), all inside [0, limit)."""
+    if limit <= size:
+        return [(0, limit)]
+    if end - start <= size:
+        first = min(max(0, round((start + end - size) / 2)), limit - size)
+        return [(first, first + size)]
+    count = math.ceil((end - start - overlap) / (size - overlap))
+    step = (end - start - size) / (count - 1)
+    firsts = [start + round(index * step) for index in range(count)]
+    return [(first, first + size) for first in firsts]

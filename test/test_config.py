@@ -1,0 +1,60 @@
+"""Tests of tasksr_ros.config."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasksr_ros.config import EngineConfig, NodeConfig, PipelineConfig, build, flatten, walk
+from tasksr_ros.errors import ConfigError
+
+
+def test_build_of_nothing_is_the_defaults() -> None:
+    assert build(NodeConfig, {}) == NodeConfig()
+
+
+def test_flatten_and_build_are_inverse() -> None:
+    config = build(
+        NodeConfig, {"region.top": 0.25, "cameras": ["front", "left"], "engine.threads": 2}
+    )
+    assert config.region.top == 0.25
+    assert config.cameras == ("front", "left")
+    assert build(NodeConfig, flatten(config)) == config
+
+
+def test_walk_names_every_field_of_nested_configs() -> None:
+    names = [name for name, *_ in walk(PipelineConfig)]
+    assert names[0] == "region.mode"
+    assert set(names) == set(flatten(PipelineConfig()))
+    assert all(option.description for *_, option in walk(NodeConfig))
+
+
+def test_whole_number_is_accepted_for_a_float() -> None:
+    value = build(PipelineConfig, {"region.top": 0}).region.top
+    assert value == 0.0
+    assert isinstance(value, float)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"region.tpo": 0.1}, "unknown parameter 'region.tpo'; did you mean 'region.top'?"),
+        ({"region.top": 1.5}, "region.top must be at most 1, got 1.5"),
+        ({"region.top": float("nan")}, "region.top must be finite, got nan"),
+        ({"region.top": 0.7}, "region.top must be less than region.bottom, got 0.7 and 0.6"),
+        ({"engine.name": "tvm"}, "engine.name must be one of auto, torch, openvino, got 'tvm'"),
+        ({"engine.threads": 1.5}, "engine.threads must be of type int, got 1.5"),
+        ({"engine.threads": True}, "engine.threads must be of type int, got True"),
+        ({"region.full_frame": 1}, "region.full_frame must be of type bool, got 1"),
+        ({"cameras": "front"}, "cameras must be a list of strings, got 'front'"),
+        ({"cameras": ["a", "a"]}, "cameras must be distinct names, got a, a"),
+        ({"cameras": []}, "cameras must name at least one camera"),
+    ],
+)
+def test_wrong_values_are_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match="^" + message.replace("?", r"\?") + "$"):
+        build(NodeConfig, values)
+
+
+def test_configs_are_immutable() -> None:
+    with pytest.raises(AttributeError):
+        EngineConfig().threads = 3  # type: ignore[misc]

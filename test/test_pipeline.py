@@ -1,0 +1,130 @@
+"""Tests of tasksr_ros.pipeline, with an engine whose answers are known, and with a real one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tasksr_ros.config import DetectionConfig, PipelineConfig, RegionConfig
+from tasksr_ros.errors import BundleError, ConfigError
+from tasksr_ros.frames import Frame
+from tasksr_ros.pipeline import Pipeline
+
+
+class PixelEngine:
+    """Finds every region pixel that is pure red: a box of that pixel, with score 0.9.
+
+    It stands for networks that see perfectly, so that the pipeline's geometry shows.
+    """
+
+    name = "pixel"
+    region_size = (64, 32)
+    scale_factor = 4
+
+    def __call__(
+        self, regions: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        red = (regions == (255, 0, 0)).all(-1)
+        count = max(1, red.sum((1, 2)).max())
+        boxes = np.zeros((len(regions), count, 4), np.float32)
+        scores = np.zeros((len(regions), count), np.float32)
+        for index, mask in enumerate(red):
+            y, x = np.nonzero(mask)
+            found = np.stack((x, y, x + 1, y + 1), 1) * self.scale_factor
+            boxes[index, : len(found)], scores[index, : len(found)] = found, 0.9
+        return boxes, scores
+
+    def super_resolve(self, regions: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return regions.repeat(4, 1).repeat(4, 2)
+
+
+def pipeline(**region: object) -> Pipeline:
+    config = PipelineConfig(RegionConfig(tile_overlap=8, **region))  # type: ignore[arg-type]
+    return Pipeline(PixelEngine(), config, 0.5)
+
+
+@pytest.mark.parametrize("size", [(201, 97), (64, 32), (65, 33), (40, 20), (641, 31)])
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8"])
+def test_every_pixel_is_found_where_it_is_and_once(size: tuple[int, int], encoding: str) -> None:
+    width, height = size
+    rng = np.random.default_rng(0)
+    index = rng.choice(width * height, 30, replace=False)
+    image = np.zeros((height, width, 3), np.uint8)
+    image.reshape(-1, 3)[index, 0 if encoding == "rgb8" else 2] = 255
+    detections = pipeline(mode="full")(Frame(image, encoding=encoding))
+    y, x = index // width, index % width
+    expected = {(int(a), int(b), int(a) + 1, int(b) + 1) for a, b in zip(x, y, strict=True)}
+    assert len(detections) == 30
+    assert {tuple(box) for box in detections.xyxy.tolist()} == expected
+
+
+def test_only_the_band_is_looked_at() -> None:
+    image = np.zeros((100, 64, 3), np.uint8)
+    image[[5, 50, 95], 10, 0] = 255
+    detections = pipeline(mode="fixed", top=0.45, bottom=0.55)(Frame(image))
+    assert detections.xyxy.tolist() == [[10, 50, 11, 51]]
+
+
+def test_full_frame_tile_finds_what_lies_outside_the_band() -> None:
+    image = np.zeros((64, 128, 3), np.uint8)
+    image[0:2, 4:6, 0] = 255  # a red pixel of the image reduced by 2
+    found = pipeline(mode="fixed", top=0.9, bottom=1.0, full_frame=True).run(Frame(image))
+    assert found.detections.xyxy.tolist() == [[4, 0, 6, 2]]
+    assert found.tiles[-1].size == (64, 32)
+
+
+def test_score_threshold_of_bundle_and_config() -> None:
+    image = np.zeros((32, 64, 3), np.uint8)
+    image[3, 3, 0] = 255
+    config = PipelineConfig(RegionConfig(mode="full", tile_overlap=8))
+    assert len(Pipeline(PixelEngine(), config, 0.89)(Frame(image))) == 1
+    assert len(Pipeline(PixelEngine(), config, 0.91)(Frame(image))) == 0
+    strict = PipelineConfig(config.region, DetectionConfig(score_threshold=0.95))
+    assert len(Pipeline(PixelEngine(), strict, 0.5)(Frame(image))) == 0
+
+
+def test_boxes_are_clipped_to_the_image() -> None:
+    class Beyond(PixelEngine):
+        def __call__(
+            self, regions: NDArray[np.uint8]
+        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            boxes = np.array([[[-40, -8, 40, 40], [-40, -40, -8, -8]]], np.float32)
+            return boxes, np.full((1, 2), 0.9, np.float32)
+
+    config = PipelineConfig(RegionConfig(mode="full", tile_overlap=8))
+    detections = Pipeline(Beyond(), config, 0.5)(Frame(np.zeros((32, 64, 3), np.uint8)))
+    assert detections.xyxy.tolist() == [[0, 0, 10, 10]]
+
+
+def test_run_tells_stages_and_tiles() -> None:
+    result = pipeline(mode="full").run(Frame(np.zeros((32, 120, 3), np.uint8)))
+    assert list(result.latency_ms) == ["regions", "engine", "merge"]
+    assert all(ms >= 0 for ms in result.latency_ms.values())
+    assert [tile.rect.x0 for tile in result.tiles] == [0, 56]
+
+
+def test_distance_mode_without_a_camera_is_refused() -> None:
+    with pytest.raises(ConfigError, match="needs the camera's intrinsics"):
+        pipeline(mode="distance")(Frame(np.zeros((32, 64, 3), np.uint8)))
+
+
+def test_from_bundle_runs_real_networks(tiny_bundle: Path) -> None:
+    frame = Frame(np.random.default_rng(0).integers(0, 256, (70, 150, 3), np.uint8))
+    built = Pipeline.from_bundle(
+        tiny_bundle,
+        "torch",
+        region=RegionConfig(mode="full", tile_overlap=8),
+        detection=DetectionConfig(score_threshold=0.0, max_detections=20),
+    )
+    first, second = built(frame), built(frame)
+    assert 0 < len(first) <= 20
+    assert (np.diff(first.score) <= 0).all()
+    np.testing.assert_array_equal(first.xyxy, second.xyxy)
+
+
+def test_from_bundle_of_nothing() -> None:
+    with pytest.raises(BundleError, match="no bundle 'nope'"):
+        Pipeline.from_bundle("nope")
