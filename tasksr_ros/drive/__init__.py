@@ -1,0 +1,1 @@
+"""The parts of the generated drive: figures, street, clutter and camera."""
