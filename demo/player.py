@@ -1,0 +1,168 @@
+"""Plays a recording through the running node over ROS 2 topics and records what it answers."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray
+
+from tasksr_ros import messages
+from tasksr_ros.camera import CameraModel
+from tasksr_ros.detections import Detections
+from tasksr_ros.errors import RecordingError
+from tasksr_ros.frames import Frame
+
+DISCOVERY_S = 120.0
+ANSWER_S = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the node said of one frame.
+
+    Attributes:
+        detections: boxes in image px.
+        stamp_ns: of the answer, equal to the frame's.
+        latency_ms: from publishing the image to receiving the detections.
+        message: the Detection2DArray as it came over the wire.
+    """
+
+    detections: Detections
+    stamp_ns: int
+    latency_ms: float
+    message: bytes
+
+
+class Player:
+    """Publishes frames on ``image`` and waits for the detections of each.
+
+    Args:
+        node: the process of the tasksr node; if it ends, waiting ends too.
+
+    Raises:
+        RecordingError: if the node does not subscribe or answer in time, or ends.
+    """
+
+    def __init__(self, node: subprocess.Popen[bytes]) -> None:
+        self._process = node
+        rclpy.init()
+        self._node = rclpy.create_node("tasksr_player")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._answers: dict[int, bytes] = {}
+        reliable = QoSProfile(depth=10)
+        self._images = self._node.create_publisher(Image, "image", reliable)
+        self._infos = self._node.create_publisher(CameraInfo, "camera_info", reliable)
+        self._node.create_subscription(
+            Detection2DArray, "detections", self._on_detections, reliable, raw=True
+        )
+        self._wait(
+            lambda: self._images.get_subscription_count() and self._infos.get_subscription_count(),
+            DISCOVERY_S,
+            "the node does not subscribe to the images",
+        )
+
+    def play(self, frame: Frame, camera: CameraModel | None) -> Answer:
+        """Publish a frame and wait for its detections."""
+        header = _header(frame)
+        if camera is not None:
+            self._infos.publish(_camera_info(camera, header))
+        start = time.perf_counter()
+        self._images.publish(messages.to_image(frame.image, frame.encoding, header))
+        self._wait(
+            lambda: frame.stamp_ns in self._answers,
+            ANSWER_S,
+            f"no detections for the frame with stamp {frame.stamp_ns} ns",
+        )
+        latency_ms = (time.perf_counter() - start) * 1e3
+        message = self._answers.pop(frame.stamp_ns)
+        array = deserialize_message(message, Detection2DArray)
+        detections = messages.from_detection_array(array)
+        return Answer(detections, frame.stamp_ns, latency_ms, message)
+
+    def _on_detections(self, message: bytes) -> None:
+        header = deserialize_message(message, Detection2DArray).header
+        self._answers[messages.stamp_ns(header)] = message
+
+    def _wait(self, done: Callable[[], object], seconds: float, otherwise: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not done():
+            if self._process.poll() is not None:
+                raise RecordingError(f"the node ended with status {self._process.returncode}")
+            if time.monotonic() > deadline:
+                raise RecordingError(f"{otherwise} within {seconds:.0f} s")
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        """Leave ROS 2."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown()
+
+    def __enter__(self) -> Player:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def write_answers(answers: list[Answer], path: Path, interfaces: Path) -> None:
+    """Write the detections as one mcap file that `ros2 bag play` plays.
+
+    Args:
+        answers: in the order of their stamps.
+        path: of the file; must end in .mcap.
+        interfaces: folder of the message definitions of vision_msgs.
+    """
+    folder = path.with_suffix(".bag")
+    typestore = get_typestore(Stores.ROS2_JAZZY)
+    for definition in sorted(interfaces.glob("msg/*.msg")):
+        name = f"vision_msgs/msg/{definition.stem}"
+        typestore.register(get_types_from_msg(definition.read_text(), name))
+    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection(
+            "/detections", "vision_msgs/msg/Detection2DArray", typestore=typestore
+        )
+        for answer in answers:
+            writer.write(connection, answer.stamp_ns, answer.message)
+    (folder / f"{folder.name}.mcap").replace(path)
+    (folder / "metadata.yaml").unlink()
+    folder.rmdir()
+
+
+def _header(frame: Frame) -> Header:
+    seconds, nanoseconds = divmod(frame.stamp_ns, 1_000_000_000)
+    return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame.frame_id)
+
+
+def _camera_info(camera: CameraModel, header: Header) -> CameraInfo:
+    message = CameraInfo(header=header, width=camera.width, height=camera.height)
+    message.distortion_model = "plumb_bob"
+    message.d = [0.0] * 5
+    message.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    message.p = [
+        *(camera.fx, 0.0, camera.cx, 0.0),
+        *(0.0, camera.fy, camera.cy, 0.0),
+        *(0.0, 0.0, 1.0, 0.0),
+    ]
+    return message

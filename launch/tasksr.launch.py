@@ -1,0 +1,116 @@
+"""Launch the tasksr node.
+
+An argument that is not given leaves the parameter to the parameter file, and to the default in
+tasksr_ros/config.py where that does not name it either.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+
+from launch import LaunchContext, LaunchDescription
+from tasksr_ros.config import NodeConfig, walk
+
+PARAMETERS = {
+    "bundle": "bundle",
+    "engine": "engine.name",
+    "compressed": "compressed",
+    "autostart": "autostart",
+    "cameras": "cameras",
+}
+"""Launch arguments that set a parameter of the node, with its name."""
+
+# Large images need a shared-memory segment that holds several of them, and an allocator that
+# does not return every image's memory to the system: see the README's transport table.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+}
+
+
+def transport_environment(share: Path, environment: dict[str, str]) -> dict[str, str]:
+    """Variables for large images, without those that the user has set."""
+    profile = str(share / "config" / "dds" / "fastdds_large_images.xml")
+    wanted = {"FASTRTPS_DEFAULT_PROFILES_FILE": profile, **ALLOCATOR}
+    if "FASTDDS_DEFAULT_PROFILES_FILE" in environment:
+        del wanted["FASTRTPS_DEFAULT_PROFILES_FILE"]
+    return {name: value for name, value in wanted.items() if name not in environment}
+
+
+def given_parameters(context: LaunchContext) -> dict[str, object]:
+    """The node's parameters that were given as launch arguments, by type."""
+    types = {name: type_ for name, type_, *_ in walk(NodeConfig)}
+    parameters: dict[str, object] = {}
+    for argument, name in PARAMETERS.items():
+        text = LaunchConfiguration(argument).perform(context)
+        if not text:
+            continue
+        if types[name] is bool:
+            parameters[name] = text.lower() in ("true", "1", "yes", "on")
+        elif name == "cameras":
+            parameters[name] = [camera.strip() for camera in text.split(",")]
+        else:
+            parameters[name] = text
+    return parameters
+
+
+def remappings(context: LaunchContext) -> list[tuple[str, str]]:
+    """Topics given as launch arguments."""
+    given = {
+        topic: LaunchConfiguration(topic).perform(context) for topic in ("image", "camera_info")
+    }
+    return [(topic, name) for topic, name in given.items() if name]
+
+
+def nodes(context: LaunchContext) -> list[LifecycleNode]:
+    """The node, as the arguments say."""
+    share = Path(get_package_share_directory("tasksr_ros"))
+    params_file = LaunchConfiguration("params_file").perform(context)
+    return [
+        LifecycleNode(
+            package="tasksr_ros",
+            executable="tasksr_node",
+            name="tasksr",
+            namespace=LaunchConfiguration("namespace").perform(context),
+            output="screen",
+            emulate_tty=True,
+            parameters=[params_file, given_parameters(context)],
+            remappings=remappings(context),
+            arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+            additional_env=transport_environment(share, dict(os.environ)),
+        )
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments and node."""
+    share = Path(get_package_share_directory("tasksr_ros"))
+    described = {name: (default, option) for name, _, default, option in walk(NodeConfig)}
+    arguments = [
+        DeclareLaunchArgument("image", default_value="", description="image topic"),
+        DeclareLaunchArgument("camera_info", default_value="", description="CameraInfo topic"),
+        DeclareLaunchArgument("namespace", default_value="", description="the node's namespace"),
+        DeclareLaunchArgument("log_level", default_value="info", description="least level logged"),
+        DeclareLaunchArgument(
+            "params_file",
+            default_value=str(share / "config" / "tasksr.yaml"),
+            description="YAML file of the node's parameters",
+        ),
+    ]
+    for argument, name in PARAMETERS.items():
+        default, option = described[name]
+        shown = ",".join(default) if isinstance(default, tuple) else default
+        arguments.append(
+            DeclareLaunchArgument(
+                argument,
+                default_value="",
+                description=f"{option.description} (unless in params_file: {shown})",
+            )
+        )
+    return LaunchDescription([*arguments, OpaqueFunction(function=nodes)])

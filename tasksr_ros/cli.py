@@ -1,0 +1,166 @@
+"""The command ``tasksr``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_origin
+
+from tasksr_ros import __version__
+from tasksr_ros.config import NodeConfig, PipelineConfig, Value, build, walk
+from tasksr_ros.errors import TaskSRError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status. Errors of use are one line on stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], None] = options.run
+    try:
+        run(options)
+    except TaskSRError as error:
+        print(f"tasksr {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"tasksr {options.command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tasksr", description="See pedestrians further.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_detect(commands)
+    _add_make_bag(commands)
+    _add_make_drive(commands)
+    _add_models(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> Any:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_detect(commands: Any) -> None:
+    parser = _command(
+        commands, "detect", _detect, "detect pedestrians in an image, video, folder or bag"
+    )
+    parser.add_argument("input", help="image, video, folder of images, KITTI drive or rosbag2")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out"), help="folder for the results (%(default)s)"
+    )
+    parser.add_argument("--bundle", default=NodeConfig().bundle, help="model (%(default)s)")
+    parser.add_argument("--topic", help="image topic, if a bag has several")
+    parser.add_argument("--calibration", help="file with the camera's intrinsics")
+    _add_config(parser, PipelineConfig)
+
+
+def _add_make_bag(commands: Any) -> None:
+    parser = _command(commands, "make-bag", _make_bag, "make a rosbag2 of a folder or video")
+    parser.add_argument("input", help="video, folder of images or KITTI drive")
+    parser.add_argument("out", type=Path, help="folder of the bag; must not exist")
+    parser.add_argument("--storage", choices=("mcap", "sqlite3"), default="mcap")
+    parser.add_argument("--compressed", action="store_true", help="write CompressedImage")
+    parser.add_argument("--topic", default="/camera/image", help="image topic (%(default)s)")
+    parser.add_argument("--calibration", help="file with the camera's intrinsics")
+
+
+def _add_make_drive(commands: Any) -> None:
+    parser = _command(
+        commands, "make-drive", _make_drive, "generate a drive with pedestrians at known distances"
+    )
+    parser.add_argument("out", type=Path, help="folder for images and ground_truth.json")
+    parser.add_argument("--frames", type=int, default=100, help="number of frames (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (%(default)s)")
+
+
+def _add_models(commands: Any) -> None:
+    parser = _command(commands, "models", _models, "list the shipped models, or check one")
+    parser.add_argument("bundle", nargs="*", help="names or folders; all shipped ones if none")
+
+
+def _add_config(parser: Any, config_type: type) -> None:
+    """One option for each field of a config; none given leaves the default."""
+    group = parser.add_argument_group("configuration")
+    for name, type_, default, option in walk(config_type):
+        text = option.description.replace("%", "%%")
+        group.add_argument(
+            f"--{name}",
+            dest=f"config:{name}",
+            type=_yes_or_no if type_ is bool else (str if get_origin(type_) else type_),
+            choices=option.choices or None,
+            metavar=None if option.choices else "VALUE",
+            help=f"{text} ({default})",
+        )
+
+
+def _yes_or_no(text: str) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in known:
+        raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")
+    return known[text.lower()]
+
+
+def _config(options: argparse.Namespace) -> PipelineConfig:
+    given: dict[str, Value] = {
+        name.removeprefix("config:"): value
+        for name, value in vars(options).items()
+        if name.startswith("config:") and value is not None
+    }
+    return build(PipelineConfig, given)
+
+
+def _detect(options: argparse.Namespace) -> None:
+    from tasksr_ros.calibration import read_calibration
+    from tasksr_ros.detect import detect
+    from tasksr_ros.recordings import open_recording
+
+    config = _config(options)
+    recording = open_recording(options.input, options.topic)
+    if options.calibration:
+        recording.camera = read_calibration(options.calibration)
+    detect(recording, options.bundle, config, options.out)
+
+
+def _make_bag(options: argparse.Namespace) -> None:
+    from tasksr_ros.calibration import read_calibration
+    from tasksr_ros.make_bag import make_bag
+
+    camera = read_calibration(options.calibration) if options.calibration else None
+    make_bag(
+        options.input,
+        options.out,
+        storage=options.storage,
+        compressed=options.compressed,
+        camera=camera,
+        topic=options.topic,
+    )
+
+
+def _make_drive(options: argparse.Namespace) -> None:
+    from tasksr_ros.drive.coco import write_coco
+    from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
+
+    config = DriveConfig(num_frames=options.frames, seed=options.seed)
+    print(write_coco(GeneratedDrive(config), options.out))
+
+
+def _models(options: argparse.Namespace) -> None:
+    from tasksr_ros.bundle import load_bundle, shipped_bundles
+
+    for bundle in map(load_bundle, options.bundle or shipped_bundles()):
+        width, height = bundle.region_size
+        print(
+            f"{bundle.name}: {bundle.sr} x{bundle.scale_factor}, regions of {width}x{height} px, "
+            f"classes {', '.join(bundle.classes)}, sha256 {bundle.weights_sha256[:12]} verified"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""How well it sees: metrics and what is made of them."""

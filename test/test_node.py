@@ -1,0 +1,474 @@
+"""Tests of tasksr_ros.node over real ROS 2 topics: this process publishes and listens, a second
+one is the node."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+from tasksr_ros import messages
+from tasksr_ros.config import DetectionConfig, EngineConfig, RegionConfig
+from tasksr_ros.drive.coco import write_coco
+from tasksr_ros.frames import Frame
+from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
+from tasksr_ros.make_bag import make_bag
+from tasksr_ros.pipeline import Pipeline
+from tasksr_ros.recordings import open_recording
+
+pytestmark = pytest.mark.wire
+
+WAIT_S = 60.0  # discovery takes 0.2 to 3 s, a start of the node on a busy machine longer
+RELIABLE = QoSProfile(depth=50)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+RED_NODE = str(Path(__file__).parent / "nodes" / "red_node.py")
+
+
+class Client:
+    """Publishes images and keeps what the node publishes, in the order of arrival."""
+
+    def __init__(self, domain: int) -> None:
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, domain_id=domain)
+        self.node = rclpy.create_node("client", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._publishers: dict[str, Any] = {}
+
+    def listen(self, kind: type, topic: str, qos: QoSProfile = RELIABLE) -> list[Any]:
+        """The messages of a topic, growing as they come."""
+        received: list[Any] = []
+        self.node.create_subscription(kind, topic, received.append, qos)
+        return received
+
+    def publish(self, message: Any, topic: str = "image") -> None:
+        if topic not in self._publishers:
+            publisher = self.node.create_publisher(type(message), topic, RELIABLE)
+            self._publishers[topic] = publisher
+            self.wait(publisher.get_subscription_count, f"a subscriber of {topic}")
+        self._publishers[topic].publish(message)
+
+    def wait(self, done: Callable[[], Any], what: str, seconds: float = WAIT_S) -> None:
+        deadline = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def spin(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.01)
+
+    def transition(self, transition_id: int) -> bool:
+        client = self.node.create_client(ChangeState, "tasksr/change_state")
+        self.wait(client.service_is_ready, "the lifecycle service")
+        request = ChangeState.Request(transition=Transition(id=transition_id))
+        future = client.call_async(request)
+        self.wait(future.done, "the transition")
+        return bool(future.result().success)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+
+
+@pytest.fixture
+def client(ros_domain: int) -> Iterator[Client]:
+    opened = Client(ros_domain)
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def running(
+    env: dict[str, str], *command: str, **parameters: object
+) -> Iterator[subprocess.Popen[str]]:
+    """A node process; must end with status 0 when it is asked to."""
+    with start(env, *command, **parameters) as process:
+        yield process
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+
+
+@contextmanager
+def start(
+    env: dict[str, str], *command: str, **parameters: object
+) -> Iterator[subprocess.Popen[str]]:
+    arguments = [sys.executable, *(command or ("-m", "tasksr_ros.node")), "--ros-args"]
+    for name, value in parameters.items():
+        arguments += ["-p", f"{name.replace('__', '.')}:={json.dumps(value)}"]
+    process = subprocess.Popen(arguments, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@contextmanager
+def red_node(
+    env: dict[str, str], bundle: Path, work_ms: float = 0.0, **parameters: object
+) -> Iterator[subprocess.Popen[str]]:
+    """The real node with the engine that finds red pixels."""
+    ours = {
+        "bundle": str(bundle),
+        "reliable": True,
+        "region__mode": "full",
+        "region__tile_overlap": 8,
+        **parameters,
+    }
+    with running(env, RED_NODE, str(work_ms), **ours) as process:
+        yield process
+
+
+def header(client: Client, frame_id: str = "front_camera") -> Header:
+    return Header(stamp=client.node.get_clock().now().to_msg(), frame_id=frame_id)
+
+
+def red_image(stamp: Header, *pixels: tuple[int, int], size: tuple[int, int] = (100, 50)) -> Image:
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    for x, y in pixels:
+        image[y, x, 2] = 255
+    return messages.to_image(image, "bgr8", stamp)
+
+
+def values(status: Any) -> dict[str, str]:
+    return {item.key: item.value for item in status.values}
+
+
+def test_headers_boxes_and_empty_arrays(
+    client: Client, ros_env: dict[str, str], tiny_bundle: Path
+) -> None:
+    with red_node(ros_env, tiny_bundle):
+        arrays = client.listen(Detection2DArray, "detections")
+        latencies = client.listen(DiagnosticArray, "latency")
+        stamps = [header(client, name) for name in ("a", "b")]
+        client.publish(red_image(stamps[0], (7, 3), (90, 40)))
+        client.wait(lambda: len(arrays) == 1, "the first detections")
+        client.publish(red_image(stamps[1]))
+        client.wait(lambda: len(arrays) == 2 and len(latencies) == 2, "the second detections")
+
+    assert [array.header for array in arrays] == stamps
+    assert [d.header for d in arrays[0].detections] == [stamps[0], stamps[0]]
+    assert len(arrays[1].detections) == 0
+    first = arrays[0].detections[0]
+    assert (first.bbox.center.position.x, first.bbox.center.position.y) == (7.5, 3.5)
+    assert (first.bbox.size_x, first.bbox.size_y, first.bbox.center.theta) == (1.0, 1.0, 0.0)
+    assert first.results[0].hypothesis.class_id == "0"
+    assert first.results[0].hypothesis.score == pytest.approx(0.9)
+    assert [latency.header for latency in latencies] == stamps
+    assert list(values(latencies[0].status[0])) == [
+        *("decode", "regions", "engine", "merge", "total", "age")
+    ]
+
+
+def test_label_info_is_latched(client: Client, ros_env: dict[str, str], tiny_bundle: Path) -> None:
+    with red_node(ros_env, tiny_bundle):
+        client.publish(red_image(header(client)))  # the node is up, and published it before
+        infos = client.listen(LabelInfo, "label_info", LATCHED)
+        client.wait(lambda: infos, "label_info")
+    assert [(c.class_id, c.class_name) for c in infos[0].class_map] == [(0, "pedestrian")]
+    assert infos[0].threshold == pytest.approx(0.01)
+
+
+def test_debug_image_only_while_someone_listens(
+    client: Client, ros_env: dict[str, str], tiny_bundle: Path
+) -> None:
+    with red_node(ros_env, tiny_bundle):
+        arrays = client.listen(Detection2DArray, "detections")
+        client.publish(red_image(header(client)))
+        client.wait(lambda: len(arrays) == 1, "detections")
+        received: list[Image] = []
+        listener = client.node.create_subscription(Image, "debug_image", received.append, RELIABLE)
+        client.wait(lambda: client.node.count_publishers("debug_image"), "its publisher")
+        client.spin(1.0)
+        assert not received  # the frame before is not drawn later
+        source = red_image(header(client), (20, 20))
+        client.publish(source)
+        client.wait(lambda: received, "a debug image")
+        assert received[0].header == source.header
+        drawn = messages.to_frame(received[0]).image
+        assert drawn.shape == (50, 100, 3)
+        assert (drawn != messages.to_frame(source).image).any()
+        client.node.destroy_subscription(listener)
+        client.spin(1.0)
+        count = len(arrays)
+        client.publish(red_image(header(client)))
+        client.wait(lambda: len(arrays) > count, "detections without a listener")
+        assert len(received) == 1
+
+
+def test_age_stays_under_a_period_and_the_work(
+    client: Client, ros_env: dict[str, str], tiny_bundle: Path
+) -> None:
+    """60 ms of work per frame at 30 Hz: half of the frames are dropped, none waits."""
+    period_s, frames = 1 / 30, 150
+    with red_node(ros_env, tiny_bundle, work_ms=60.0):
+        arrays = client.listen(Detection2DArray, "detections")
+        latencies = client.listen(DiagnosticArray, "latency")
+        client.publish(red_image(header(client)))
+        client.wait(lambda: len(latencies) == 1, "the first detections")
+        start_s = time.monotonic()
+        for index in range(frames):
+            client.publish(red_image(header(client)))
+            client.spin(max(0.0, start_s + (index + 1) * period_s - time.monotonic()))
+        client.spin(1.0)
+    told = [values(latency.status[0]) for latency in latencies[1:]]
+    age = np.array([float(v["age"]) for v in told])
+    work = np.array([float(v["total"]) for v in told])
+    assert len(told) >= frames / 4
+    assert work.min() >= 60
+    assert np.median(age) <= period_s * 1e3 + np.median(work)
+    half = len(age) // 2
+    assert np.median(age[half:]) <= period_s * 1e3 + np.median(work)  # and does not grow
+    stamps = [messages.stamp_ns(array.header) for array in arrays]
+    assert stamps == sorted(stamps)
+
+
+def bad_images(stamp: Header) -> dict[str, tuple[Image, str]]:
+    def edited(**changes: Any) -> Image:
+        message = red_image(stamp)
+        for name, value in changes.items():
+            setattr(message, name, value)
+        return message
+
+    return {
+        "unknown encoding": (edited(encoding="32FC1"), "encoding must be one of"),
+        "lying height": (edited(height=51), "data must hold step x height"),
+        "step too small": (edited(step=299), "step of a 100 px wide bgr8 image"),
+        "no pixels": (edited(width=0), "image must not be empty"),
+    }
+
+
+def test_bad_images_are_counted_and_the_node_goes_on(
+    client: Client, ros_env: dict[str, str], tiny_bundle: Path
+) -> None:
+    with red_node(ros_env, tiny_bundle):
+        arrays = client.listen(Detection2DArray, "detections")
+        reports = client.listen(DiagnosticArray, "/diagnostics")
+        for number, (name, (message, reason)) in enumerate(bad_images(header(client)).items(), 1):
+            client.publish(message)
+
+            def rejected(number: int = number, reason: str = reason) -> bool:
+                told = values(reports[-1].status[0]) if reports else {}
+                return told.get("rejected") == str(number) and reason in told["last rejection"]
+
+            client.wait(rejected, f"{name} to be counted")
+        assert arrays == []
+        assert values(reports[-1].status[0])["rejected ImageError"] == "4"
+        good = red_image(header(client), (5, 5))
+        client.publish(good)
+        client.wait(lambda: arrays, "detections of a good image")
+        assert arrays[0].header == good.header
+        assert len(arrays[0].detections) == 1
+        count = len(reports)
+        client.wait(lambda: len(reports) >= count + 2, "another report")
+    told = values(reports[-1].status[0])
+    assert (told["received"], told["processed"], told["replaced"]) == ("5", "1", "0")
+
+
+def test_compressed_images(client: Client, ros_env: dict[str, str], tiny_bundle: Path) -> None:
+    import cv2
+
+    with red_node(ros_env, tiny_bundle, compressed=True):
+        arrays = client.listen(Detection2DArray, "detections")
+        reports = client.listen(DiagnosticArray, "/diagnostics")
+        broken = CompressedImage(header=header(client), format="jpeg", data=b"\xff\xd8nothing")
+        client.publish(broken, "image/compressed")
+        client.wait(
+            lambda: reports and values(reports[-1].status[0])["rejected"] == "1", "a rejection"
+        )
+        image = np.zeros((50, 101, 3), np.uint8)
+        image[20, 30, 2] = 255
+        png = cv2.imencode(".png", image)[1].tobytes()
+        good = CompressedImage(header=header(client), format="png", data=png)
+        client.publish(good, "image/compressed")
+        client.wait(lambda: arrays, "detections")
+    assert arrays[0].header == good.header
+    assert arrays[0].detections[0].bbox.center.position.x == 30.5
+
+
+def test_distance_mode_waits_for_camera_info(
+    client: Client, ros_env: dict[str, str], tiny_bundle: Path
+) -> None:
+    with red_node(ros_env, tiny_bundle, region__mode="distance"):
+        arrays = client.listen(Detection2DArray, "detections")
+        reports = client.listen(DiagnosticArray, "/diagnostics")
+        client.publish(red_image(header(client)))
+        client.wait(
+            lambda: reports and "CameraInfo" in values(reports[-1].status[0])["last rejection"],
+            "a rejection for want of intrinsics",
+        )
+        info = CameraInfo(width=100, height=50)
+        info.k = [90.0, 0.0, 50.0, 0.0, 90.0, 25.0, 0.0, 0.0, 1.0]
+        client.publish(info, "camera_info")
+        client.spin(0.5)
+        client.publish(red_image(header(client), (3, 26)))
+        client.wait(lambda: arrays, "detections")
+    assert len(arrays[0].detections) == 1
+
+
+def test_several_cameras(client: Client, ros_env: dict[str, str], tiny_bundle: Path) -> None:
+    with red_node(ros_env, tiny_bundle, cameras=["front", "left"]):
+        front = client.listen(Detection2DArray, "front/detections")
+        left = client.listen(Detection2DArray, "left/detections")
+        reports = client.listen(DiagnosticArray, "/diagnostics")
+        client.publish(red_image(header(client, "front"), (1, 1)), "front/image")
+        client.publish(red_image(header(client, "left"), (2, 2)), "left/image")
+        client.wait(lambda: front and left, "detections of both")
+        client.wait(lambda: reports, "diagnostics")
+    assert (front[0].header.frame_id, left[0].header.frame_id) == ("front", "left")
+    assert left[0].detections[0].bbox.center.position.x == 2.5
+    assert [s.name for s in reports[-1].status] == ["tasksr: front", "tasksr: left"]
+
+
+def test_lifecycle(client: Client, ros_env: dict[str, str], tiny_bundle: Path) -> None:
+    with red_node(ros_env, tiny_bundle, autostart=False):
+        arrays = client.listen(Detection2DArray, "detections")
+        assert client.transition(Transition.TRANSITION_CONFIGURE)
+        assert client.transition(Transition.TRANSITION_ACTIVATE)
+        client.publish(red_image(header(client)))
+        client.wait(lambda: len(arrays) == 1, "detections while active")
+        assert client.transition(Transition.TRANSITION_DEACTIVATE)
+        client.publish(red_image(header(client)))
+        client.spin(1.0)
+        assert len(arrays) == 1
+        assert client.transition(Transition.TRANSITION_CLEANUP)
+        assert client.transition(Transition.TRANSITION_CONFIGURE)
+        assert client.transition(Transition.TRANSITION_ACTIVATE)
+        client.wait(lambda: client.node.count_subscribers("image"), "the subscription")
+        client.spin(0.5)
+        client.publish(red_image(header(client)))
+        client.wait(lambda: len(arrays) == 2, "detections after a second start")
+
+
+@pytest.fixture
+def recording(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Six frames of the real drive beside the checkout, of the generated one without it."""
+    folder = tmp_path / "frames"
+    shared = Path(__file__).resolve().parents[2] / "shared" / "data" / "kitti_drive_0005"
+    if not shared.is_dir():
+        write_coco(GeneratedDrive(DriveConfig(num_frames=6)), folder)
+        return folder
+    folder.mkdir()
+    for index in range(0, 150, 25):
+        source = shared / "image_02" / "data" / f"{index:010d}.jpg"
+        (folder / source.name).write_bytes(source.read_bytes())
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_bag_over_topics_gives_what_the_pipeline_gives(
+    client: Client,
+    ros_env: dict[str, str],
+    recording: Path,
+    tmp_path: Path,
+    compressed: bool,
+) -> None:
+    """A bag's frames through the real node, the shipped bundle and the default engine."""
+    bag = open_recording(make_bag(recording, tmp_path / "bag", compressed=compressed))
+    band = {"top": 0.4, "bottom": 0.6, "right": 0.5}
+    offline = Pipeline.from_bundle(
+        "tdsr-ss-x4",
+        EngineConfig(),
+        region=RegionConfig(**band),
+        detection=DetectionConfig(score_threshold=0.1),
+    )
+    parameters = {f"region__{name}": value for name, value in band.items()}
+    with running(
+        ros_env,
+        bundle="tdsr-ss-x4",
+        reliable=True,
+        compressed=compressed,
+        detection__score_threshold=0.1,
+        **parameters,
+    ):
+        arrays = client.listen(Detection2DArray, "detections")
+        count = 0
+        for count, (frame, message) in enumerate(
+            zip(bag, wire_messages(bag, compressed), strict=True), 1
+        ):
+            client.publish(message, "image/compressed" if compressed else "image")
+            client.wait(lambda count=count: len(arrays) == count, f"detections of frame {count}")
+            expected = offline(frame)
+            received = messages.from_detection_array(arrays[-1])
+            assert messages.stamp_ns(arrays[-1].header) == frame.stamp_ns
+            np.testing.assert_allclose(received.xyxy, expected.xyxy, atol=1e-3)
+            np.testing.assert_allclose(received.score, expected.score, atol=1e-6)
+    assert count == 6
+    assert any(len(array.detections) for array in arrays)
+
+
+def wire_messages(bag: Any, compressed: bool) -> Iterator[Image | CompressedImage]:
+    for item in bag.encoded() if compressed else bag:
+        stamp = Header(frame_id=item.frame_id)
+        stamp.stamp.sec, stamp.stamp.nanosec = divmod(item.stamp_ns, 1_000_000_000)
+        if isinstance(item, Frame):
+            yield messages.to_image(item.image, item.encoding, stamp)
+        else:
+            yield CompressedImage(header=stamp, format=item.format, data=item.data)
+
+
+def ended(env: dict[str, str], *command: str) -> tuple[int, str]:
+    """Status and stderr of a node that ends by itself."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tasksr_ros.node", "--ros-args", *command],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+    )
+    return done.returncode, done.stderr
+
+
+def test_wrong_parameters_and_bundles_end_the_node_with_one_line(
+    ros_env: dict[str, str], tiny_bundle: Path, tmp_path: Path
+) -> None:
+    parameters = tmp_path / "parameters.yaml"
+    parameters.write_text("tasksr:\n  ros__parameters:\n    region:\n      tpo: 0.3\n")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in tiny_bundle.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    with (broken / "weights.safetensors").open("ab") as weights:
+        weights.write(b"x")
+    wrong: dict[str, tuple[str, ...]] = {
+        "unknown parameter 'region.tpo'; did you mean 'region.top'?": (
+            "--params-file",
+            str(parameters),
+        ),
+        "no bundle 'nope'": ("-p", "bundle:=nope"),
+        "wrong hash": ("-p", f"bundle:={broken}"),
+        "region.top must be at most 1": ("-p", "region.top:=7.0"),
+        "engine.name must be one of": ("-p", "engine.name:=tvm"),
+    }
+    for message, arguments in wrong.items():
+        status, stderr = ended(ros_env, *arguments)
+        lines = [line for line in stderr.splitlines() if line.strip()]
+        assert status != 0, message
+        assert len(lines) == 1, stderr
+        assert message in lines[0]
