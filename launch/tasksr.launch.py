@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -43,10 +44,10 @@ def transport_environment(share: Path, environment: dict[str, str]) -> dict[str,
     return {name: value for name, value in wanted.items() if name not in environment}
 
 
-def given_parameters(context: LaunchContext) -> dict[str, object]:
+def given_parameters(context: LaunchContext) -> dict[str, Any]:
     """The node's parameters that were given as launch arguments, by type."""
     types = {name: type_ for name, type_, *_ in walk(NodeConfig)}
-    parameters: dict[str, object] = {}
+    parameters: dict[str, Any] = {}
     for argument, name in PARAMETERS.items():
         text = LaunchConfiguration(argument).perform(context)
         if not text:
@@ -61,11 +62,23 @@ def given_parameters(context: LaunchContext) -> dict[str, object]:
 
 
 def remappings(context: LaunchContext) -> list[tuple[str, str]]:
-    """Topics given as launch arguments."""
-    given = {
-        topic: LaunchConfiguration(topic).perform(context) for topic in ("image", "camera_info")
-    }
-    return [(topic, name) for topic, name in given.items() if name]
+    """Topics given as launch arguments: one, or one for each camera in the order of cameras."""
+    cameras = given_parameters(context).get("cameras", list(NodeConfig().cameras))
+    found = []
+    for argument in ("image", "camera_info"):
+        text = LaunchConfiguration(argument).perform(context)
+        if not text:
+            continue
+        topics = [topic.strip() for topic in text.split(",")]
+        if len(topics) != len(cameras):
+            raise ValueError(
+                f"{argument} must name a topic for each of {len(cameras)} cameras, got {text!r}"
+            )
+        found += [
+            (f"{camera}/{argument}" if camera else argument, topic)
+            for camera, topic in zip(cameras, topics, strict=True)
+        ]
+    return found
 
 
 def nodes(context: LaunchContext) -> list[LifecycleNode]:
@@ -93,8 +106,12 @@ def generate_launch_description() -> LaunchDescription:
     share = Path(get_package_share_directory("tasksr_ros"))
     described = {name: (default, option) for name, _, default, option in walk(NodeConfig)}
     arguments = [
-        DeclareLaunchArgument("image", default_value="", description="image topic"),
-        DeclareLaunchArgument("camera_info", default_value="", description="CameraInfo topic"),
+        DeclareLaunchArgument(
+            "image", default_value="", description="image topic, or one for each camera"
+        ),
+        DeclareLaunchArgument(
+            "camera_info", default_value="", description="CameraInfo topic, likewise"
+        ),
         DeclareLaunchArgument("namespace", default_value="", description="the node's namespace"),
         DeclareLaunchArgument("log_level", default_value="info", description="least level logged"),
         DeclareLaunchArgument(

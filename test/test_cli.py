@@ -1,0 +1,130 @@
+"""Tests of the command ``tasksr``, as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tasksr_ros import __version__
+from tasksr_ros.cli import main
+from tasksr_ros.recordings import open_recording
+
+QUICK = [
+    *("--engine.name", "torch", "--engine.threads", "1", "--region.mode", "full"),
+    *("--region.tile_overlap", "8", "--detection.score_threshold", "0"),
+]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(3):
+        image = rng.integers(0, 256, (41, 93, 3), np.uint8)
+        cv2.imwrite(str(folder / f"{index}.png"), image)
+    return folder
+
+
+def test_help_and_version_of_the_installed_command() -> None:
+    command = Path(sys.executable).with_name("tasksr")
+    if not command.is_file():
+        command_line = [sys.executable, "-m", "tasksr_ros.cli"]
+    else:
+        command_line = [str(command)]
+    run = subprocess.run([*command_line, "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == __version__
+    run = subprocess.run(
+        [*command_line, "detect", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "--region.top" in run.stdout
+
+
+def test_detect_in_a_folder(images: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert (
+        main(["detect", str(images), "--bundle", str(tiny_bundle), "--out", str(out), *QUICK]) == 0
+    )
+    predictions = json.loads((out / "predictions.json").read_text())
+    assert {p["image_id"] for p in predictions} == {1, 2, 3}
+    assert {p["category_id"] for p in predictions} == {1}
+    for p in predictions:
+        x, y, width, height = p["bbox"]
+        assert 0 <= x < x + width <= 93.001
+        assert 0 <= y < y + height <= 41.001
+        assert 0 <= p["score"] <= 1
+    assert len(open_recording(out / "annotated.mp4")) == 3
+
+
+def test_detect_in_an_image(images: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    arguments = ["--bundle", str(tiny_bundle), "--out", str(tmp_path / "out"), *QUICK]
+    assert main(["detect", str(images / "1.png"), *arguments]) == 0
+    assert cv2.imread(str(tmp_path / "out" / "annotated.png")).shape == (41, 93, 3)
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_make_bag(images: Path, tmp_path: Path, storage: str, compressed: bool) -> None:
+    bag = tmp_path / "bag"
+    arguments = ["--storage", storage, *(["--compressed"] if compressed else [])]
+    assert main(["make-bag", str(images), str(bag), *arguments]) == 0
+    for frame, file in zip(open_recording(bag), sorted(images.iterdir()), strict=True):
+        np.testing.assert_array_equal(frame.image, cv2.imread(str(file)))
+
+
+def test_make_drive(tmp_path: Path) -> None:
+    assert main(["make-drive", str(tmp_path / "drive"), "--frames", "2"]) == 0
+    truth = json.loads((tmp_path / "drive" / "ground_truth.json").read_text())
+    assert len(truth["images"]) == 2
+    assert all("distance_m" in annotation for annotation in truth["annotations"])
+
+
+def test_models_lists_the_shipped_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    assert "tdsr-ss-x4: dbpn-ss x4, regions of 320x96 px" in capsys.readouterr().out
+
+
+def test_errors_are_one_line_and_a_status(
+    images: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken_video = tmp_path / "broken.mp4"
+    broken_video.write_bytes(b"\0" * 100)
+    (tmp_path / "empty").mkdir()
+    bundle = ["--bundle", str(tiny_bundle), "--out", str(tmp_path / "out")]
+    wrong = {
+        "does not exist": ["detect", str(tmp_path / "nothing.mp4"), *bundle],
+        "cannot be read": ["detect", str(broken_video), *bundle],
+        "must hold a bag or images": ["detect", str(tmp_path / "empty"), *bundle],
+        "no bundle 'nope'": ["detect", str(images), "--bundle", "nope"],
+        "region.top must be less than region.bottom": [
+            *("detect", str(images), *bundle, "--region.top", "0.9")
+        ],
+        "needs the camera's intrinsics": [
+            *("detect", str(images), *bundle, *QUICK, "--region.mode", "distance")
+        ],
+        "no bundle": ["models", str(tmp_path)],
+        "cannot write to": [
+            *("detect", str(images), "--bundle", str(tiny_bundle), *QUICK),
+            *("--out", str(broken_video)),
+        ],
+    }
+    for message, arguments in wrong.items():
+        assert main(arguments) == 1, message
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert message in lines[-1]
+        assert lines[-1].startswith("tasksr ")
+        assert not any("Traceback" in line for line in lines)
+
+
+def test_wrong_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["detect"], ["detect", "x", "--engine.name", "tvm"], ["nothing"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+    assert "invalid choice: 'nothing'" in capsys.readouterr().err
