@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from player import Answer, Player, write_answers
+from player import NAMESPACE, Answer, Player, write_answers
 from tqdm import tqdm
 
 from tasksr_ros.annotate import VideoWriter, contact_sheet, draw
@@ -31,13 +31,13 @@ from tasksr_ros.frames import Frame, to_bgr
 from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
 from tasksr_ros.recordings import Recording, open_recording
 from tasksr_ros.regions import Rect, distant_band
+from tasksr_ros.transport import transport_environment
 
 ROOT = Path(__file__).resolve().parents[1]
-PROFILE = ROOT / "config" / "dds" / "fastdds_large_images.xml"
 INTERFACES = ROOT / "interfaces" / "vision_msgs"
 DRIVE = DriveConfig(num_frames=60, fps=5.0, seed=7)
 DOMAIN_ID = "87"
-"""The demo's own ROS domain, so that no other node on the machine hears it."""
+"""The demo's ROS domain, unless the user has chosen one."""
 SHEET_IMAGES = 6
 
 
@@ -66,15 +66,9 @@ def _options() -> argparse.Namespace:
 
 
 def _environment() -> dict[str, str]:
-    """The loopback only, and the transport that large images need, unless the user chose."""
-    ours = {
-        "ROS_DOMAIN_ID": DOMAIN_ID,
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE),
-        "MALLOC_MMAP_THRESHOLD_": "1073741824",
-        "MALLOC_TRIM_THRESHOLD_": "4294967296",
-    }
-    return {**ours, **os.environ}
+    """This machine only, and the transport that large images need, unless the user chose."""
+    ours = {"ROS_DOMAIN_ID": DOMAIN_ID, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    return {**ours, **transport_environment(ROOT, os.environ), **os.environ}
 
 
 def _play(options: argparse.Namespace) -> int:
@@ -104,10 +98,10 @@ def _run(recording: Recording, bundle: str, out: Path) -> None:
     region = RegionConfig(mode="fixed" if recording.camera is None else "distance")
     answers: list[Answer] = []
     print(f"starting the node; {recording.path} will be played over ROS 2 topics")
-    with _node(bundle, region) as process, Player(process) as player:
+    with _node(bundle, region) as process, Player(process, recording.camera) as player:
         bar = tqdm(recording, total=length(recording), desc="playing", unit="frame")
         for frame in bar:
-            answers.append(player.play(frame, recording.camera))
+            answers.append(player.play(frame))
             bar.set_postfix_str(
                 f"{sum(len(a.detections) for a in answers)} detections, "
                 f"{np.median([a.latency_ms for a in answers]):.0f} ms"
@@ -123,7 +117,7 @@ def _run(recording: Recording, bundle: str, out: Path) -> None:
 def _node(bundle: str, region: RegionConfig) -> Iterator[subprocess.Popen[bytes]]:
     """The node's process, ended at the end."""
     parameters = {"bundle": bundle, "region.mode": region.mode, "reliable": "true"}
-    command = [sys.executable, "-m", "tasksr_ros.node", "--ros-args"]
+    command = [sys.executable, "-m", "tasksr_ros.node", "--ros-args", "-r", f"__ns:=/{NAMESPACE}"]
     for name, value in parameters.items():
         command += ["-p", f"{name}:={value}"]
     # ROS 2 from wheels marks that Python found its libraries; the child looks for itself.

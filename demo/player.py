@@ -26,8 +26,12 @@ from tasksr_ros.detections import Detections
 from tasksr_ros.errors import RecordingError
 from tasksr_ros.frames import Frame
 
+NAMESPACE = "tasksr_demo"
+"""Of the demo's topics, so that they cannot be taken for a vehicle's."""
 DISCOVERY_S = 120.0
-ANSWER_S = 60.0
+SETTLE_S = 0.5
+ANSWER_S = 20.0
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -52,15 +56,17 @@ class Player:
 
     Args:
         node: the process of the tasksr node; if it ends, waiting ends too.
+        camera: published as CameraInfo with each frame, unless None.
 
     Raises:
         RecordingError: if the node does not subscribe or answer in time, or ends.
     """
 
-    def __init__(self, node: subprocess.Popen[bytes]) -> None:
+    def __init__(self, node: subprocess.Popen[bytes], camera: CameraModel | None) -> None:
         self._process = node
+        self._camera = camera
         rclpy.init()
-        self._node = rclpy.create_node("tasksr_player")
+        self._node = rclpy.create_node("player", namespace=NAMESPACE)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._answers: dict[int, bytes] = {}
@@ -70,42 +76,54 @@ class Player:
         self._node.create_subscription(
             Detection2DArray, "detections", self._on_detections, reliable, raw=True
         )
-        self._wait(
-            lambda: self._images.get_subscription_count() and self._infos.get_subscription_count(),
-            DISCOVERY_S,
-            "the node does not subscribe to the images",
-        )
+        publishers = (self._images, self._infos)
+        if not self._wait(
+            lambda: all(publisher.get_subscription_count() for publisher in publishers), DISCOVERY_S
+        ):
+            raise RecordingError(f"the node does not subscribe within {DISCOVERY_S:.0f} s")
+        # Topics are not ordered among one another: the first image must not overtake the camera.
+        self._publish_info(_header(0, ""))
+        self._wait(lambda: False, SETTLE_S)
 
-    def play(self, frame: Frame, camera: CameraModel | None) -> Answer:
-        """Publish a frame and wait for its detections."""
-        header = _header(frame)
-        if camera is not None:
-            self._infos.publish(_camera_info(camera, header))
+    def play(self, frame: Frame) -> Answer:
+        """Publish a frame and wait for its detections; a lost one is published again."""
+        header = _header(frame.stamp_ns, frame.frame_id)
+        image = messages.to_image(frame.image, frame.encoding, header)
         start = time.perf_counter()
-        self._images.publish(messages.to_image(frame.image, frame.encoding, header))
-        self._wait(
-            lambda: frame.stamp_ns in self._answers,
-            ANSWER_S,
-            f"no detections for the frame with stamp {frame.stamp_ns} ns",
-        )
+        for _ in range(ATTEMPTS):
+            self._publish_info(header)
+            self._images.publish(image)
+            if self._wait(lambda: frame.stamp_ns in self._answers, ANSWER_S):
+                break
+        else:
+            raise RecordingError(
+                f"no detections for the frame with stamp {frame.stamp_ns} ns within "
+                f"{ATTEMPTS * ANSWER_S:.0f} s"
+            )
         latency_ms = (time.perf_counter() - start) * 1e3
         message = self._answers.pop(frame.stamp_ns)
         array = deserialize_message(message, Detection2DArray)
         detections = messages.from_detection_array(array)
         return Answer(detections, frame.stamp_ns, latency_ms, message)
 
+    def _publish_info(self, header: Header) -> None:
+        if self._camera is not None:
+            self._infos.publish(_camera_info(self._camera, header))
+
     def _on_detections(self, message: bytes) -> None:
         header = deserialize_message(message, Detection2DArray).header
         self._answers[messages.stamp_ns(header)] = message
 
-    def _wait(self, done: Callable[[], object], seconds: float, otherwise: str) -> None:
+    def _wait(self, done: Callable[[], object], seconds: float) -> bool:
+        """Spin until it is done; false if it is not within this time."""
         deadline = time.monotonic() + seconds
         while not done():
             if self._process.poll() is not None:
                 raise RecordingError(f"the node ended with status {self._process.returncode}")
             if time.monotonic() > deadline:
-                raise RecordingError(f"{otherwise} within {seconds:.0f} s")
+                return False
             self._executor.spin_once(timeout_sec=0.05)
+        return True
 
     def close(self) -> None:
         """Leave ROS 2."""
@@ -149,9 +167,9 @@ def write_answers(answers: list[Answer], path: Path, interfaces: Path) -> None:
     folder.rmdir()
 
 
-def _header(frame: Frame) -> Header:
-    seconds, nanoseconds = divmod(frame.stamp_ns, 1_000_000_000)
-    return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame.frame_id)
+def _header(stamp_ns: int, frame_id: str) -> Header:
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    return Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
 
 
 def _camera_info(camera: CameraModel, header: Header) -> CameraInfo:

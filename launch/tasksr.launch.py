@@ -17,6 +17,7 @@ from launch_ros.actions import LifecycleNode
 
 from launch import LaunchContext, LaunchDescription
 from tasksr_ros.config import NodeConfig, walk
+from tasksr_ros.transport import transport_environment
 
 PARAMETERS = {
     "bundle": "bundle",
@@ -26,22 +27,6 @@ PARAMETERS = {
     "cameras": "cameras",
 }
 """Launch arguments that set a parameter of the node, with its name."""
-
-# Large images need a shared-memory segment that holds several of them, and an allocator that
-# does not return every image's memory to the system: see the README's transport table.
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": "1073741824",
-    "MALLOC_TRIM_THRESHOLD_": "4294967296",
-}
-
-
-def transport_environment(share: Path, environment: dict[str, str]) -> dict[str, str]:
-    """Variables for large images, without those that the user has set."""
-    profile = str(share / "config" / "dds" / "fastdds_large_images.xml")
-    wanted = {"FASTRTPS_DEFAULT_PROFILES_FILE": profile, **ALLOCATOR}
-    if "FASTDDS_DEFAULT_PROFILES_FILE" in environment:
-        del wanted["FASTRTPS_DEFAULT_PROFILES_FILE"]
-    return {name: value for name, value in wanted.items() if name not in environment}
 
 
 def given_parameters(context: LaunchContext) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -90,12 +89,3 @@ def test_topics_are_remapped(
 def test_a_topic_for_each_camera_is_wanted(launch_file: ModuleType) -> None:
     with pytest.raises(ValueError, match="a topic for each of 2 cameras, got '/a/image'"):
         launch_file.remappings(context(launch_file, cameras="front,left", image="/a/image"))
-
-
-def test_the_users_transport_settings_are_kept(launch_file: ModuleType, root: Path) -> None:
-    ours: dict[str, Any] = launch_file.transport_environment(root, {})
-    assert Path(ours["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
-    theirs = {"FASTRTPS_DEFAULT_PROFILES_FILE": "mine.xml", "MALLOC_TRIM_THRESHOLD_": "1"}
-    assert set(launch_file.transport_environment(root, theirs)) == {"MALLOC_MMAP_THRESHOLD_"}
-    kilted = {"FASTDDS_DEFAULT_PROFILES_FILE": "mine.xml"}
-    assert "FASTRTPS_DEFAULT_PROFILES_FILE" not in launch_file.transport_environment(root, kilted)

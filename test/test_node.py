@@ -23,17 +23,19 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from tasksr_ros import messages
-from tasksr_ros.config import DetectionConfig, EngineConfig, RegionConfig
+from tasksr_ros.config import DetectionConfig, EngineConfig, NodeConfig, RegionConfig, walk
 from tasksr_ros.drive.coco import write_coco
 from tasksr_ros.frames import Frame
 from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
 from tasksr_ros.make_bag import make_bag
+from tasksr_ros.node import TaskSRNode
 from tasksr_ros.pipeline import Pipeline
 from tasksr_ros.recordings import open_recording
 
@@ -472,3 +474,27 @@ def test_wrong_parameters_and_bundles_end_the_node_with_one_line(
         assert status != 0, message
         assert len(lines) == 1, stderr
         assert message in lines[0]
+
+
+def test_parameters_are_the_configs_fields(ros_domain: int) -> None:
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros_domain)
+    node = TaskSRNode(context=context)
+    try:
+        for name, type_, default, option in walk(NodeConfig):
+            value = node.get_parameter(name).value
+            assert value == (list(default) if isinstance(default, tuple) else default), name
+            descriptor = node.describe_parameter(name)
+            assert descriptor.description == option.description
+            if type_ is float and option.low is not None:
+                told = descriptor.floating_point_range[0]
+                assert (told.from_value, told.to_value) == (option.low, option.high)
+        wrong = Parameter("region.top", value=0.9)
+        result = node.set_parameters([wrong])[0]
+        assert not result.successful
+        assert "region.top must be less than region.bottom" in result.reason
+        both = [Parameter("region.top", value=0.9), Parameter("region.bottom", value=0.95)]
+        assert node.set_parameters_atomically(both).successful
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)

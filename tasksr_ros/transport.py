@@ -1,0 +1,32 @@
+"""What ROS 2 needs from the environment to carry large images between processes.
+
+A 1080p image is larger than Fast DDS's default shared-memory segment, and the C allocator returns
+memory of that size to the system with every message; both cost frames. Fast DDS and the allocator
+read their settings when a process starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+PROFILE = Path("config") / "dds" / "fastdds_large_images.xml"
+"""Fast DDS profile with a large shared-memory segment, below the package's share folder."""
+
+_ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+}
+
+
+def transport_environment(share: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables to add to ``environment``; none that the user has set.
+
+    Args:
+        share: the package's share folder, or the checkout.
+        environment: that the process would have.
+    """
+    wanted = {"FASTRTPS_DEFAULT_PROFILES_FILE": str(share / PROFILE), **_ALLOCATOR}
+    if "FASTDDS_DEFAULT_PROFILES_FILE" in environment:  # the name that Kilted also reads
+        del wanted["FASTRTPS_DEFAULT_PROFILES_FILE"]
+    return {name: value for name, value in wanted.items() if name not in environment}
