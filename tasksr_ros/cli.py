@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import Any, get_origin
 
 from tasksr_ros import __version__
 from tasksr_ros.config import NodeConfig, PipelineConfig, Value, build, walk
-from tasksr_ros.errors import TaskSRError
+from tasksr_ros.errors import ConfigError, TaskSRError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_make_bag(commands)
     _add_make_drive(commands)
     _add_models(commands)
+    _add_benchmark(commands)
     return parser
 
 
@@ -83,6 +85,24 @@ def _add_make_drive(commands: Any) -> None:
 def _add_models(commands: Any) -> None:
     parser = _command(commands, "models", _models, "list the shipped models, or check one")
     parser.add_argument("bundle", nargs="*", help="names or folders; all shipped ones if none")
+
+
+def _add_benchmark(commands: Any) -> None:
+    parser = _command(commands, "benchmark", _benchmark, "measure speed, side by side in one run")
+    parser.add_argument("what", choices=("networks",), help="networks: super-resolution alone")
+    parser.add_argument("--networks", nargs="+", default=["dbpn-ss"], help="(%(default)s)")
+    parser.add_argument("--scale-factor", type=int, default=4, help="2, 4 or 8 (%(default)s)")
+    parser.add_argument(
+        "--region",
+        nargs=2,
+        type=int,
+        default=(96, 320),
+        metavar=("HEIGHT", "WIDTH"),
+        help="LR region, px (%(default)s)",
+    )
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="(%(default)s)")
+    parser.add_argument("--rounds", type=int, default=11, help="timed runs of each (%(default)s)")
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
 
 
 def _add_config(parser: Any, config_type: type) -> None:
@@ -160,6 +180,23 @@ def _models(options: argparse.Namespace) -> None:
             f"{bundle.name}: {bundle.sr} x{bundle.scale_factor}, regions of {width}x{height} px, "
             f"classes {', '.join(bundle.classes)}, sha256 {bundle.weights_sha256[:12]} verified"
         )
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from tasksr_ros.benchmark import as_json, benchmark_networks, table
+
+    height, width = options.region
+    rows = []
+    try:
+        for threads in options.threads:
+            rows += benchmark_networks(
+                options.networks, options.scale_factor, (height, width), threads, options.rounds
+            )
+    except (TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from None
+    print(table(rows))
+    if options.json:
+        options.json.write_text(json.dumps(as_json(rows), indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
