@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -153,7 +154,9 @@ def _openvino_run(network: nn.Module, lr: Tensor, threads: int) -> Run:
     import openvino as ov
     import torch
 
-    model = ov.convert_model(torch.export.export(network, (lr,)), input=list(lr.shape))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its internals
+        model = ov.convert_model(torch.export.export(network, (lr,)), input=list(lr.shape))
     properties = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import sys
 import threading
 import time
@@ -61,6 +62,20 @@ _LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
+
+
+class _RosLogHandler(logging.Handler):
+    """Hands what the ROS-free modules log to the node's logger."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        super().__init__(logging.INFO)
+        self._logger = node.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:  # rclpy allows one severity per line of code
+            self._logger.warning(record.getMessage())
+        else:
+            self._logger.info(record.getMessage())
 
 
 @dataclass
@@ -378,6 +393,9 @@ def _descriptor(type_: Any, option: Option) -> ParameterDescriptor:
 
 def run(node: TaskSRNode) -> int:
     """Start the node as its parameter ``autostart`` says and spin; returns an exit status."""
+    package_logger = logging.getLogger("tasksr_ros")
+    package_logger.setLevel(logging.INFO)
+    package_logger.addHandler(_RosLogHandler(node))
     if node.get_parameter("autostart").value:
         for trigger in (node.trigger_configure, node.trigger_activate):
             if trigger() != TransitionCallbackReturn.SUCCESS:

@@ -114,7 +114,10 @@ class OpenVinoEngine:
     def _convert(self, task: str, folder: Path) -> ov.Model:
         width, height = self.region_size
         logger.info("converting %s for regions of %dx%d px", self._bundle.name, width, height)
-        model = ov.convert_model(_exported(self._bundle, task), input=[1, height, width, 3])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its internals
+            exported = _exported(self._bundle, task)
+            model = ov.convert_model(exported, input=[1, height, width, 3])
         try:
             _save(model, folder)
         except OSError as error:
@@ -139,9 +142,7 @@ def _exported(bundle: Bundle, task: str) -> Any:
     }
     module = tasks[task](TDSR(sr, tdsr.detector)).eval()
     example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its own internals
-        return torch.export.export(module, (example,))
+    return torch.export.export(module, (example,))
 
 
 def _save(model: ov.Model, folder: Path) -> None:
