@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -144,6 +145,8 @@ class VideoRecording(Recording):
         return iter(self)
 
     def _capture(self) -> cv2.VideoCapture:
+        # FFmpeg would print lines of its own beside our error.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         capture = cv2.VideoCapture(str(self.path))
         if not capture.isOpened():
             raise RecordingError(

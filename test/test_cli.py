@@ -128,3 +128,15 @@ def test_wrong_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
             main(arguments)
         assert ended.value.code == 2
     assert "invalid choice: 'nothing'" in capsys.readouterr().err
+
+
+def test_an_unreadable_video_is_one_line_on_the_terminal(tmp_path: Path) -> None:
+    """In a process of its own: FFmpeg writes past Python's stderr."""
+    video = tmp_path / "broken.mp4"
+    video.write_bytes(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom\0\0\0\x08free\0\0\0\x08mdat")
+    command = [sys.executable, "-m", "tasksr_ros.cli", "detect", str(video)]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 1
+    lines = run.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].endswith("cannot be read as a video")
