@@ -76,10 +76,15 @@ class Bundle:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        from tasksr_ros.networks import build_sr
+        from tasksr_ros.networks import SR_NAMES, build_sr
         from tasksr_ros.networks.detector import Detector
         from tasksr_ros.networks.tdsr import TDSR
 
+        if self.sr not in SR_NAMES:
+            raise BundleError(
+                f"{self.folder / DESCRIPTION}: sr must be one of {', '.join(SR_NAMES)} (networks "
+                f"for single images), got {self.sr!r}"
+            )
         try:
             with torch.device("meta"):
                 tdsr = TDSR(build_sr(self.sr, self.scale_factor), Detector(self.detector_width))

@@ -88,6 +88,13 @@ def test_weights_of_another_network_are_refused(bundle: Path) -> None:
         load_bundle(bundle).load()
 
 
+@pytest.mark.parametrize("name", ["rbpn", "srcnn"])
+def test_networks_that_do_not_take_single_images_are_refused(bundle: Path, name: str) -> None:
+    edit(bundle, sr=name)
+    with pytest.raises(BundleError, match=f"sr must be one of bicubic, .* got '{name}'"):
+        load_bundle(bundle).load()
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from tasksr_ros.networks import DBPN, build_sr
+from tasksr_ros.networks import DBPN, KBPN, RBPN, build_sr
 from tasksr_ros.networks.lr_space import Geometry, to_lr_space
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def perturbed(scale_factor: int, **arguments: Any) -> DBPN:
-    """A DBPN in float64 whose biases and slopes differ, so that a wrong one shows."""
+
+def perturbed(scale_factor: int, family: type[Network] = DBPN, **arguments: Any) -> Network:
+    """A network in float64 whose biases and slopes differ, so that a wrong one shows."""
     torch.manual_seed(0)
-    network = DBPN(scale_factor, **arguments).double()
+    network = family(scale_factor, **arguments).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
@@ -43,6 +45,41 @@ def test_output_equals_the_reference_graph(
     assert (output - expected).abs().max() <= 1e-12 * (expected.max() - expected.min())
 
 
+VIDEO = {"base_filter": 7, "feat": 5, "num_stages": 3, "n_resblock": 1, "num_frames": 3}
+BLIND = {"ks": 3, "kout": 7, "num_stage": 3, "md_ch": 6, "reduction_ch": 4}
+
+
+def video(n: int, hw: tuple[int, int], dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
+    """Target, two neighbours and flows."""
+    shapes = [(n, 3, *hw), (n, 2, 3, *hw), (n, 2, 2, *hw)]
+    return tuple(torch.rand(shape, dtype=dtype) for shape in shapes)
+
+
+@pytest.mark.parametrize("scale_factor", [2, 4, 8])
+@pytest.mark.parametrize("region_hw", [(7, 11), (1, 1), (2, 3)])
+def test_video_output_equals_the_reference_graph(
+    scale_factor: int, region_hw: tuple[int, int]
+) -> None:
+    network = perturbed(scale_factor, RBPN, **VIDEO)
+    frames = video(2, region_hw)
+    with torch.no_grad():
+        expected, output = network(*frames), to_lr_space(network, region_hw)(*frames)
+    assert (output - expected).abs().max() <= 1e-12 * (expected.max() - expected.min())
+
+
+@pytest.mark.parametrize("scale_factor", [2, 4, 8])
+@pytest.mark.parametrize("region_hw", [(7, 11), (1, 1), (2, 3)])
+def test_blind_output_equals_the_reference_graph(
+    scale_factor: int, region_hw: tuple[int, int]
+) -> None:
+    network = perturbed(scale_factor, KBPN, **BLIND)
+    lr = torch.rand(2, 3, *region_hw, dtype=torch.float64)
+    with torch.no_grad():
+        pairs = zip(to_lr_space(network, region_hw)(lr), network(lr), strict=True)
+    for output, expected in pairs:
+        assert (output - expected).abs().max() <= 1e-12 * (expected.max() - expected.min())
+
+
 @pytest.mark.parametrize("scale_factor", [2, 4, 8])
 def test_float32_stays_within_the_contract(scale_factor: int) -> None:
     network = perturbed(scale_factor).float()
@@ -61,11 +98,30 @@ def test_no_transposed_or_strided_convolution_is_left(scale_factor: int) -> None
     assert not any(isinstance(m, nn.ConvTranspose2d) for m in network.modules())
 
 
+@pytest.mark.parametrize(("family", "arguments"), [(RBPN, VIDEO), (KBPN, BLIND)])
+def test_no_projection_is_left_in_video_and_blind_networks(
+    family: type[nn.Module], arguments: dict[str, int]
+) -> None:
+    network = to_lr_space(perturbed(4, family, **arguments), (4, 4))
+    assert all(m.stride == (1, 1) for m in network.modules() if isinstance(m, nn.Conv2d))
+    assert not any(isinstance(m, nn.ConvTranspose2d) for m in network.modules())
+
+
 def test_exports_with_static_shapes() -> None:
     network = to_lr_space(build_sr("dbpn-ss", 4), (8, 12)).eval()
     lr = torch.rand(1, 3, 8, 12)
     exported = torch.export.export(network, (lr,))
     torch.testing.assert_close(exported.module()(lr), network(lr))
+
+
+def test_video_and_blind_networks_export_with_static_shapes() -> None:
+    frames = video(1, (6, 8), torch.float32)
+    for network, inputs in (
+        (to_lr_space(RBPN(4, **VIDEO), (6, 8)), frames),
+        (to_lr_space(KBPN(4, **BLIND), (6, 8)), frames[:1]),
+    ):
+        exported = torch.export.export(network.eval(), inputs)
+        torch.testing.assert_close(exported.module()(*inputs), network(*inputs))
 
 
 def test_the_original_is_not_touched() -> None:
@@ -88,8 +144,15 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
         network(torch.zeros(shape))
 
 
+def test_other_shapes_are_refused_by_video_and_blind_networks() -> None:
+    with pytest.raises(ValueError, match=r"regions of \(6, 8\) px .*got \(6, 9\)"):
+        to_lr_space(RBPN(4, **VIDEO), (6, 8))(*video(1, (6, 9), torch.float32))
+    with pytest.raises(ValueError, match=r"regions of \(6, 8\) px .*got \(6, 9\)"):
+        to_lr_space(KBPN(4, **BLIND), (6, 8))(torch.zeros(1, 3, 6, 9))
+
+
 def test_other_networks_are_refused() -> None:
-    with pytest.raises(TypeError, match="expected a DBPN, got Bicubic"):
+    with pytest.raises(TypeError, match="expected a DBPN, RBPN or KBPN, got Bicubic"):
         to_lr_space(build_sr("bicubic", 4), (8, 8))
     with pytest.raises(ValueError, match="region_hw must be positive"):
         to_lr_space(build_sr("dbpn-ss", 4), (0, 8))

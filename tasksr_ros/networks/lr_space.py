@@ -1,4 +1,4 @@
-"""An exact, much faster form of the back-projection networks: every tensor on the LR grid.
+"""An exact, much faster form of the back-projection networks: every HR map on the LR grid.
 
 Ours. An HR map of stride s is held as blocks of s x s px in the channels of an LR-sized grid
 ("space to depth"). A projection's transposed convolution then is an ordinary convolution with
@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +36,8 @@ from tasksr_ros.networks.blocks import (
     check_images,
 )
 from tasksr_ros.networks.dbpn import DBPN
+from tasksr_ros.networks.kbpn import KBPN
+from tasksr_ros.networks.rbpn import RBPN
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class Geometry:
     def first_block(self) -> int:
         """Index of the first block with a position inside the image."""
         return self.padding // self.stride
+
+    @property
+    def before(self) -> int:
+        """Positions of the first block that lie before the image."""
+        return self.padding % self.stride
 
     def num_blocks(self, size: int) -> int:
         """Blocks along an axis of ``size`` LR px."""
@@ -136,9 +145,9 @@ class _Up(nn.Module):
 
     def __init__(self, block: DeconvBlock, geometry: Geometry) -> None:
         super().__init__()
-        assert block.deconv.bias is not None
         weight = blocked_deconv_weight(block.deconv.weight, geometry)
-        bias = block.deconv.bias.repeat(geometry.stride**2)
+        bias = block.deconv.bias
+        bias = None if bias is None else bias.repeat(geometry.stride**2)
         padding = geometry.taps - 1 - geometry.first_block
         self.conv = _conv(weight, bias, padding)
         self.act = _leaky(block.act)
@@ -274,7 +283,7 @@ class LRSpaceDBPN(nn.Module):
         self.region_hw = region_hw
         self.scale_factor = dbpn.scale_factor
         self.num_channels = dbpn.num_channels
-        self.num_offsets = geometry.stride**2
+        self.geometry = geometry
         self.dense = dbpn.dense
         self.feat0, self.feat1 = dbpn.feat0, dbpn.feat1
         ups, downs = [], []
@@ -295,12 +304,7 @@ class LRSpaceDBPN(nn.Module):
         Raises:
             ValueError: for a batch of another shape, region size or type.
         """
-        check_images(lr, self.num_channels)
-        if tuple(lr.shape[2:]) != self.region_hw:
-            raise ValueError(
-                f"this network was made for regions of {self.region_hw} px (height, width), "
-                f"got {tuple(lr.shape[2:])}"
-            )
+        _check_region(lr, self.num_channels, self.region_hw)
         x = self.feat1(self.feat0(lr))
         hr_maps: list[Tensor] = []
         lr_maps: list[Tensor] = []
@@ -314,27 +318,180 @@ class LRSpaceDBPN(nn.Module):
 
     def _down_input(self, hr_maps: list[Tensor]) -> Tensor:
         """The newest map, or all maps' features side by side at every offset in the block."""
-        if not self.dense or len(hr_maps) == 1:
-            return hr_maps[0]
-        n, _, height, width = hr_maps[0].shape
-        by_offset = [h.reshape(n, self.num_offsets, -1, height, width) for h in hr_maps]
-        return torch.cat(by_offset, 2).flatten(1, 2)
+        return _join_blocked(hr_maps, self.geometry) if self.dense else hr_maps[0]
 
 
-def to_lr_space(dbpn: nn.Module, region_hw: tuple[int, int]) -> LRSpaceDBPN:
-    """Return ``dbpn`` in LR-space form, for regions of ``region_hw`` = (height, width) LR px.
+def _check_region(lr: Tensor, num_channels: int, region_hw: tuple[int, int]) -> None:
+    check_images(lr, num_channels)
+    if tuple(lr.shape[2:]) != region_hw:
+        raise ValueError(
+            f"this network was made for regions of {region_hw} px (height, width), "
+            f"got {tuple(lr.shape[2:])}"
+        )
+
+
+def _join_blocked(maps: list[Tensor], geometry: Geometry) -> Tensor:
+    """Blocked maps -> one, with all maps' features side by side at every offset in the block."""
+    if len(maps) == 1:
+        return maps[0]
+    n, _, height, width = maps[0].shape
+    by_offset = [h.reshape(n, geometry.stride**2, -1, height, width) for h in maps]
+    return torch.cat(by_offset, 2).flatten(1, 2)
+
+
+class _BlockedImage(nn.Module):
+    """An output convolution on one blocked map: blocked HR map (zero outside) -> HR image."""
+
+    def __init__(self, block: nn.Module, geometry: Geometry) -> None:
+        super().__init__()
+        conv = block.get_submodule("conv")
+        assert isinstance(conv, nn.Conv2d)
+        bias = None if conv.bias is None else conv.bias.repeat_interleave(geometry.stride**2)
+        self.conv = _conv(blocked_output_weight(conv.weight, geometry), bias, geometry.first_block)
+        self.shuffle = nn.PixelShuffle(geometry.stride)
+
+    def forward(self, h: Tensor) -> Tensor:
+        y: Tensor = self.shuffle(self.conv(h))
+        return y
+
+
+class _Block(nn.Module):
+    """HR map -> blocked HR map, zero outside the image."""
+
+    def __init__(self, geometry: Geometry, region_hw: tuple[int, int]) -> None:
+        super().__init__()
+        self.geometry, self.region_hw = geometry, region_hw
+
+    def forward(self, h: Tensor) -> Tensor:
+        s, before = self.geometry.stride, self.geometry.before
+        rows, columns = map(self.geometry.num_blocks, self.region_hw)
+        below, right = rows * s - before - h.shape[2], columns * s - before - h.shape[3]
+        h = F.pad(h, (before, right, before, below))
+        h = h.reshape(h.shape[0], h.shape[1], rows, s, columns, s)
+        return h.permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
+
+
+class _Unblock(nn.Module):
+    """Blocked HR map, whatever lies outside the image -> HR map."""
+
+    def __init__(self, geometry: Geometry, region_hw: tuple[int, int]) -> None:
+        super().__init__()
+        self.geometry, self.region_hw = geometry, region_hw
+
+    def forward(self, h: Tensor) -> Tensor:
+        s, before = self.geometry.stride, self.geometry.before
+        height, width = (s * size for size in self.region_hw)
+        h = h.reshape(h.shape[0], s, s, -1, h.shape[2], h.shape[3])
+        h = h.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3)
+        return h[:, :, before : before + height, before : before + width]
+
+
+def _block_units(module: nn.Module, geometry: Geometry, region_hw: tuple[int, int]) -> None:
+    """Put the LR-space form in the place of every projection unit that ``module`` holds."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, UpUnit):
+            setattr(module, name, LRUpUnit(child, geometry, region_hw))
+        elif isinstance(child, DownUnit):
+            setattr(module, name, LRDownUnit(child, geometry, region_hw))
+
+
+class LRSpaceRBPN(nn.Module):
+    """An RBPN for regions of one size whose projections lie on the LR grid; see `to_lr_space`.
+
+    Its residual blocks work on HR maps as they are: 3x3 convolutions have nothing to gain.
+    """
+
+    def __init__(self, rbpn: RBPN, region_hw: tuple[int, int]) -> None:
+        super().__init__()
+        geometry = Geometry.of(rbpn.scale_factor)
+        self.region_hw = region_hw
+        self.scale_factor = rbpn.scale_factor
+        self.rbpn = rbpn
+        inner, up, down = rbpn.DBPN, rbpn.res_feat1[-1], rbpn.res_feat3[-1]
+        assert isinstance(inner.output, ConvBlock)
+        assert isinstance(up, DeconvBlock)
+        assert isinstance(down, ConvBlock)
+        unblock = _Unblock(geometry, region_hw)
+        _block_units(inner, geometry, region_hw)
+        inner.join = partial(_join_blocked, geometry=geometry)
+        inner.output = nn.Sequential(_BlockedReduce(inner.output, geometry), unblock)
+        rbpn.res_feat1[-1] = nn.Sequential(_Up(up, geometry), unblock)
+        rbpn.res_feat3[-1] = nn.Sequential(_Block(geometry, region_hw), _Down(down, geometry))
+
+    def forward(self, target: Tensor, neighbours: Tensor, flows: Tensor) -> Tensor:
+        """As `RBPN`, for (H, W) = region_hw.
+
+        Raises:
+            ValueError: for batches of other shapes, another region size or type.
+        """
+        _check_region(target, self.rbpn.num_channels, self.region_hw)
+        sr: Tensor = self.rbpn(target, neighbours, flows)
+        return sr
+
+
+class LRSpaceKBPN(nn.Module):
+    """A KBPN for regions of one size whose projections lie on the LR grid; see `to_lr_space`.
+
+    Its kernel predictors look at the reconstructed images as they are.
+    """
+
+    def __init__(self, kbpn: KBPN, region_hw: tuple[int, int]) -> None:
+        super().__init__()
+        geometry = Geometry.of(kbpn.scale_factor)
+        self.region_hw = region_hw
+        self.scale_factor = kbpn.scale_factor
+        self.kbpn = kbpn
+        for stage in kbpn.stages():
+            up = stage.kb.up_conv1
+            assert isinstance(up, DeconvBlock)
+            mask = _Mask(region_hw, up.deconv.out_channels, geometry, up.deconv.weight)
+            _block_units(stage, geometry, region_hw)
+            stage.kb.up_conv1 = nn.Sequential(_Up(up, geometry), mask)
+            stage.kb.sr_reconst = _BlockedImage(stage.kb.sr_reconst, geometry)
+        kbpn.output_conv = _BlockedImage(kbpn.output_conv, geometry)
+        kbpn.join = partial(_join_blocked, geometry=geometry)
+
+    def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """As `KBPN` with its own kernels, for (H, W) = region_hw.
+
+        Raises:
+            ValueError: for a batch of another shape, region size or type.
+        """
+        _check_region(lr, 3, self.region_hw)
+        sr, kernel = self.kbpn(lr)
+        return sr, kernel
+
+
+LRSpaceNetwork: TypeAlias = LRSpaceDBPN | LRSpaceRBPN | LRSpaceKBPN
+
+
+def to_lr_space(network: nn.Module, region_hw: tuple[int, int]) -> LRSpaceNetwork:
+    """Return ``network`` in LR-space form, for regions of ``region_hw`` = (height, width) LR px.
 
     The result computes the same function (fp32: |Δ| ≤ 1e-4 of the output's range) without
-    transposed or strided convolutions, for inference: it holds copies of the weights.
+    transposed or strided convolutions (but for KBPN's blur), for inference: it holds copies of
+    the weights.
+
+    What it gains depends on the channels of the projections: most where they are few or no multiple
+    of a SIMD register (DBPN-SS). RBPN and KBPN spend most of their time elsewhere, and theirs are
+    multiples of 16: at x4 on one CPU thread, torch eager gains 0 to 20 %, OpenVINO nothing.
 
     Raises:
-        TypeError: if the network is no DBPN.
+        TypeError: if the network is no DBPN, RBPN or KBPN.
         ValueError: if the region is empty.
     """
-    if not isinstance(dbpn, DBPN):
-        raise TypeError(f"expected a DBPN, got {type(dbpn).__name__}")
     height, width = region_hw
     if height < 1 or width < 1:
         raise ValueError(f"region_hw must be positive, got {region_hw}")
-    lr_space = LRSpaceDBPN(copy.deepcopy(dbpn), (height, width))
-    return lr_space.requires_grad_(False).train(dbpn.training)
+    lr_space = _lr_space_form(copy.deepcopy(network), (height, width))
+    return lr_space.requires_grad_(False).train(network.training)
+
+
+def _lr_space_form(network: nn.Module, region_hw: tuple[int, int]) -> LRSpaceNetwork:
+    if isinstance(network, DBPN):
+        return LRSpaceDBPN(network, region_hw)
+    if isinstance(network, RBPN):
+        return LRSpaceRBPN(network, region_hw)
+    if isinstance(network, KBPN):
+        return LRSpaceKBPN(network, region_hw)
+    raise TypeError(f"expected a DBPN, RBPN or KBPN, got {type(network).__name__}")
