@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import cv2
@@ -98,7 +98,7 @@ def _run(recording: Recording, bundle: str, out: Path) -> None:
     region = RegionConfig(mode="fixed" if recording.camera is None else "distance")
     answers: list[Answer] = []
     print(f"starting the node; {recording.path} will be played over ROS 2 topics")
-    with _node(bundle, region) as process, Player(process, recording.camera) as player:
+    with _node(bundle, region) as process, closing(Player(process, recording.camera)) as player:
         bar = tqdm(recording, total=length(recording), desc="playing", unit="frame")
         for frame in bar:
             answers.append(player.play(frame))

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import rclpy
 from builtin_interfaces.msg import Time
@@ -22,6 +21,7 @@ from vision_msgs.msg import Detection2DArray
 
 from tasksr_ros import messages
 from tasksr_ros.camera import CameraModel
+from tasksr_ros.decoding import stamp_ns
 from tasksr_ros.detections import Detections
 from tasksr_ros.errors import RecordingError
 from tasksr_ros.frames import Frame
@@ -112,7 +112,7 @@ class Player:
 
     def _on_detections(self, message: bytes) -> None:
         header = deserialize_message(message, Detection2DArray).header
-        self._answers[messages.stamp_ns(header)] = message
+        self._answers[stamp_ns(header)] = message
 
     def _wait(self, done: Callable[[], object], seconds: float) -> bool:
         """Spin until it is done; false if it is not within this time."""
@@ -130,17 +130,6 @@ class Player:
         self._executor.shutdown()
         self._node.destroy_node()
         rclpy.try_shutdown()
-
-    def __enter__(self) -> Player:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def write_answers(answers: list[Answer], path: Path, interfaces: Path) -> None:

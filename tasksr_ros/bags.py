@@ -17,7 +17,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from tasksr_ros.calibration import camera_from_info
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.decoding import decode_compressed, decode_image
+from tasksr_ros.decoding import decode_message, stamp_ns
 from tasksr_ros.errors import ConfigError, ImageError, RecordingError
 from tasksr_ros.frames import Frame
 from tasksr_ros.recordings import Encoded, Recording
@@ -73,29 +73,17 @@ class BagRecording(Recording):
         """The compressed messages' files as they are; raw messages as frames."""
         for message in self._messages():
             if self._type == COMPRESSED:
-                stamp, frame_id = _header(message)
+                stamp, frame_id = stamp_ns(message.header), str(message.header.frame_id)
                 yield Encoded(bytes(message.data), str(message.format), stamp, frame_id)
             else:
                 yield self._frame(message)
 
     def _frame(self, message: Any) -> Frame:
-        stamp, frame_id = _header(message)
         try:
-            if self._type == COMPRESSED:
-                return Frame(
-                    decode_compressed(message.format, message.data), stamp, frame_id, "bgr8"
-                )
-            pixels = decode_image(
-                message.height,
-                message.width,
-                message.encoding,
-                message.step,
-                message.data,
-                message.is_bigendian,
-            )
+            return decode_message(message)
         except ImageError as error:
+            stamp = stamp_ns(message.header)
             raise ImageError(f"{self.path}: {self.topic} at {stamp} ns: {error}") from error
-        return Frame(pixels, stamp, frame_id, message.encoding)
 
     def _messages(self) -> Iterator[Any]:
         with self._open() as reader:
@@ -139,11 +127,6 @@ def _bag_files(path: Path) -> list[Path]:
     if path.is_file() or (path / "metadata.yaml").exists():
         return [path]
     return sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
-
-
-def _header(message: Any) -> tuple[int, str]:
-    stamp = message.header.stamp
-    return stamp.sec * 1_000_000_000 + stamp.nanosec, str(message.header.frame_id)
 
 
 def _image_connection(path: Path, connections: list[Connection], topic: str | None) -> Connection:

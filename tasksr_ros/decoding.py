@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import array
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_ros.errors import ImageError
-from tasksr_ros.frames import CHANNELS
+from tasksr_ros.frames import CHANNELS, Frame
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview | array.array[int] | NDArray[np.uint8]"
 
@@ -82,3 +82,31 @@ def decode_compressed(format: str, data: Buffer) -> NDArray[np.uint8]:
             f"of format {format!r}"
         )
     return np.asarray(image, np.uint8)
+
+
+def stamp_ns(header: Any) -> int:
+    """A message header's stamp in nanoseconds."""
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+def decode_message(message: Any) -> Frame:
+    """A sensor_msgs Image or CompressedImage as a frame; a raw image's pixels stay where they are.
+
+    Args:
+        message: of rclpy or of rosbags, whose messages have the same fields.
+
+    Raises:
+        ImageError: where the image is unreadable or contradicts its own header.
+    """
+    stamp, frame_id = stamp_ns(message.header), str(message.header.frame_id)
+    if hasattr(message, "format"):
+        return Frame(decode_compressed(message.format, message.data), stamp, frame_id, "bgr8")
+    pixels = decode_image(
+        message.height,
+        message.width,
+        message.encoding,
+        message.step,
+        message.data,
+        bool(message.is_bigendian),
+    )
+    return Frame(pixels, stamp, frame_id, message.encoding)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import (
     Detection2D,
@@ -18,53 +18,18 @@ from vision_msgs.msg import (
     VisionClass,
 )
 
+from tasksr_ros.calibration import camera_from_info
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.decoding import decode_compressed, decode_image
 from tasksr_ros.detections import NO_TRACK, Detections
-from tasksr_ros.errors import ImageError
-from tasksr_ros.frames import Frame
-
-
-def stamp_ns(header: Header) -> int:
-    """The header's stamp in nanoseconds."""
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
-
-
-def to_frame(message: Image | CompressedImage) -> Frame:
-    """A camera message as a frame; a raw image's pixels stay where they are.
-
-    Raises:
-        ImageError: if the image is unreadable or contradicts its own header.
-    """
-    stamp, frame_id = stamp_ns(message.header), message.header.frame_id
-    if isinstance(message, CompressedImage):
-        return Frame(decode_compressed(message.format, message.data), stamp, frame_id, "bgr8")
-    pixels = decode_image(
-        message.height,
-        message.width,
-        message.encoding,
-        message.step,
-        message.data,
-        bool(message.is_bigendian),
-    )
-    return Frame(pixels, stamp, frame_id, message.encoding)
 
 
 def to_camera_model(message: CameraInfo) -> CameraModel:
     """The intrinsics of a camera message: those of P where it is set, else of K.
 
     Raises:
-        ImageError: if the camera is not calibrated (all zero) or its size is zero.
+        ConfigError: if the camera is not calibrated (all zero) or its size is zero.
     """
-    fx, cx, fy, cy = message.p[0], message.p[2], message.p[5], message.p[6]
-    if fx == 0.0:
-        fx, cx, fy, cy = message.k[0], message.k[2], message.k[4], message.k[5]
-    if not (fx > 0 and fy > 0 and message.width > 0 and message.height > 0):
-        raise ImageError(
-            "CameraInfo must hold an image size and positive focal lengths, got "
-            f"{message.width}x{message.height} px, fx {fx:g}, fy {fy:g}"
-        )
-    return CameraModel(message.width, message.height, float(fx), float(fy), float(cx), float(cy))
+    return camera_from_info(message.width, message.height, message.k, message.p)
 
 
 def to_detection_array(detections: Detections, header: Header) -> Detection2DArray:

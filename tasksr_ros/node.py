@@ -42,6 +42,7 @@ from tasksr_ros import messages
 from tasksr_ros.annotate import draw
 from tasksr_ros.bundle import Bundle, load_bundle
 from tasksr_ros.config import EngineConfig, NodeConfig, Option, Value, build, walk
+from tasksr_ros.decoding import decode_message
 from tasksr_ros.diagnostics import CameraCounters, to_diagnostics
 from tasksr_ros.engines import Engine, build_engine
 from tasksr_ros.errors import ConfigError, TaskSRError
@@ -327,7 +328,7 @@ class _Activity:
 
     def _process(self, camera: _Camera, message: ImageMessage) -> None:
         start = time.perf_counter()
-        frame = messages.to_frame(message)
+        frame = decode_message(message)
         decoded = time.perf_counter()
         result = camera.pipeline.run(frame)
         camera.detections.publish(messages.to_detection_array(result.detections, message.header))
@@ -407,11 +408,11 @@ def run(node: TaskSRNode) -> int:
     return 0
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point of ``tasksr_node``."""
+def main(arguments: list[str] | None = None, engine_factory: EngineFactory = build_engine) -> int:
+    """Entry point of ``tasksr_node``; see `TaskSRNode` for the engine factory."""
     rclpy.init(args=arguments)
     try:
-        node = TaskSRNode()
+        node = TaskSRNode(engine_factory=engine_factory)
     except (TaskSRError, ParameterException) as error:
         print(f"tasksr_node: {error}", file=sys.stderr)
         rclpy.try_shutdown()

@@ -10,12 +10,10 @@ import sys
 import time
 
 import numpy as np
-import rclpy
 from numpy.typing import NDArray
 
 from tasksr_ros.bundle import Bundle
-from tasksr_ros.config import EngineConfig
-from tasksr_ros.node import TaskSRNode, run
+from tasksr_ros.node import main
 
 
 class RedEngine:
@@ -43,21 +41,6 @@ class RedEngine:
         return boxes, scores
 
 
-def main() -> int:
-    work_s = float(sys.argv[1]) / 1e3
-
-    def red_engine(bundle: Bundle, config: EngineConfig) -> RedEngine:
-        return RedEngine(bundle, work_s)
-
-    rclpy.init(args=sys.argv[1:])
-    node = TaskSRNode(engine_factory=red_engine)
-    try:
-        return run(node)
-    finally:
-        node.stop()
-        node.destroy_node()
-        rclpy.try_shutdown()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    work_s = float(sys.argv[1]) / 1e3
+    sys.exit(main(sys.argv[1:], engine_factory=lambda bundle, _: RedEngine(bundle, work_s)))
