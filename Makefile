@@ -23,7 +23,7 @@ lint: tools ## check style, and which file may import what
 	$(VENV)/ruff format --check $(CODE)
 
 types: tools ## check the types of the deployed package
-	$(VENV)/mypy
+	@$(VENV)/python scripts/check_types.py
 
 unit: tools ## run the tests, those over real ROS 2 topics included
 	$(VENV)/python -m pytest test training/test

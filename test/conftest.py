@@ -13,6 +13,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DOMAINS = range(1, 102)  # of these, the UDP ports lie below those the system hands out
+# The tests' tensors are small: several threads cost more time than they save.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 WHEELS_HOOK_RAN = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
 
 
