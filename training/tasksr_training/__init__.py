@@ -1,0 +1,1 @@
+"""Offline training of the networks that `tasksr_ros` deploys."""

@@ -1,0 +1,70 @@
+"""Checkpoints of training: plain tensors and numbers, loaded without unpickling objects."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tasksr_ros.networks import build_sr
+from tasksr_ros.networks.detector import Detector
+from tasksr_training.errors import CheckpointError
+
+LAST = "last.ckpt"
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint so that a crash leaves the old one or the new one, never half of it."""
+    part = path.with_suffix(".part")
+    torch.save(content, part)
+    os.replace(part, path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint file, or ``last.ckpt`` of a run's folder, onto the CPU.
+
+    Raises:
+        CheckpointError: when there is none or it cannot be read.
+    """
+    file = path / LAST if path.is_dir() else path
+    try:
+        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{file}: expected a checkpoint, there is none") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise CheckpointError(f"{file}: expected a checkpoint, got {error}") from error
+    missing = {"networks", "ema", "model", "step"} - content.keys()
+    if missing:
+        raise CheckpointError(f"{file}: expected a training checkpoint, it lacks {missing}")
+    return content
+
+
+def load_network(path: Path, part: str) -> tuple[nn.Module, dict[str, Any]]:
+    """Build the ``sr`` or ``detector`` network of a checkpoint with its averaged weights.
+
+    Returns:
+        The network in eval mode on the CPU, and the arguments that `build_network` takes.
+
+    Raises:
+        CheckpointError: when the checkpoint holds no such network.
+    """
+    content = load_checkpoint(path)
+    if part not in content["networks"]:
+        raise CheckpointError(
+            f"{path}: expected a checkpoint with {part!r}, got {sorted(content['networks'])}"
+        )
+    description = content["networks"][part]
+    network = build_network(part, description)
+    prefix = f"{part}."
+    weights = {k[len(prefix) :]: v for k, v in content["ema"].items() if k.startswith(prefix)}
+    network.load_state_dict(weights)
+    return network.eval(), description
+
+
+def build_network(part: str, description: dict[str, Any]) -> nn.Module:
+    """Build a fresh network: ``sr`` as `build_sr` does, ``detector`` as `Detector`."""
+    return build_sr(**description) if part == "sr" else Detector(**description)

@@ -1,0 +1,260 @@
+"""Patches cut from image sets; each batch is a pure function of (seed, step, rank)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from tasksr_training.coco import LabelledImage, read_set
+from tasksr_training.errors import TrainingDataError
+
+PADDING = 114
+"""Grey value outside the image."""
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One image set and how often it is drawn from.
+
+    Attributes:
+        path: COCO JSON file or folder of images, relative to the data folder; ``*`` as in a shell.
+        weight: share of the patches, relative to the other sources' weights.
+        min_scale: least scale of a patch that is cut anywhere.
+        max_scale: greatest scale of any patch; above 1 the image is enlarged.
+    """
+
+    path: str
+    weight: float = 1.0
+    min_scale: float = 0.3
+    max_scale: float = 1.5
+
+
+@dataclass(frozen=True)
+class PatchConfig:
+    """How HR patches are cut.
+
+    Attributes:
+        size: side of the square patch, HR px.
+        pedestrian_fraction: share of patches cut around a pedestrian; the rest is cut anywhere.
+        min_height: least height a chosen pedestrian is scaled to, HR px.
+        max_height: greatest height a chosen pedestrian is scaled to, HR px.
+        min_visible: a box with less than this fraction of its area inside the patch is ignored.
+        min_box_height: a box whose visible height is less is ignored, HR px.
+        jitter: strength of the colour jitter; 0 turns it off.
+    """
+
+    size: int = 256
+    pedestrian_fraction: float = 0.7
+    min_height: float = 24.0
+    max_height: float = 220.0
+    min_visible: float = 0.4
+    min_box_height: float = 12.0
+    jitter: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """One training sample: image (P, P, 3) uint8 RGB, boxes (M, 4) in patch px, ignore (M,)."""
+
+    image: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    ignore: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A batch of patches.
+
+    Attributes:
+        hr: (N, 3, P, P) float32 RGB in [0, 1].
+        boxes: (N, M, 4) float32 xyxy in HR px; rows past a sample's boxes are zero.
+        kind: (N, M) int8: ``NO_BOX``, ``PEDESTRIAN`` or ``IGNORE``.
+        seed: for whatever else is random about this batch.
+    """
+
+    hr: Tensor
+    boxes: Tensor
+    kind: Tensor
+    seed: int
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on ``device``."""
+        return Batch(self.hr.to(device), self.boxes.to(device), self.kind.to(device), self.seed)
+
+
+NO_BOX, PEDESTRIAN, IGNORE = 0, 1, 2
+
+
+def read_sources(data: Path, sources: Sequence[SourceConfig]) -> list[list[LabelledImage]]:
+    """Decode all images of all sources into memory."""
+    if not sources:
+        raise TrainingDataError("expected at least one source of training images, got none")
+    return [read_set(data, source.path) for source in sources]
+
+
+class PatchSampler:
+    """Draws patches from weighted sources."""
+
+    def __init__(
+        self,
+        images: Sequence[Sequence[LabelledImage]],
+        sources: Sequence[SourceConfig],
+        config: PatchConfig,
+    ) -> None:
+        weights = np.array([s.weight for s in sources], float)
+        self._shares = weights / weights.sum()
+        self._images = images
+        self._sources = sources
+        self._config = config
+        self._pedestrians = [
+            [(i, int(b)) for i, img in enumerate(one) for b in np.flatnonzero(~img.ignore)]
+            for one in images
+        ]
+
+    def draw(self, rng: np.random.Generator) -> Patch:
+        """Draw one patch; the same generator state gives the same patch."""
+        index = int(rng.choice(len(self._sources), p=self._shares))
+        around = self._pedestrians[index]
+        if around and rng.random() < self._config.pedestrian_fraction:
+            image, box = around[int(rng.integers(len(around)))]
+            patch = self._around(self._images[index][image], box, self._sources[index], rng)
+        else:
+            image = int(rng.integers(len(self._images[index])))
+            patch = self._anywhere(self._images[index][image], self._sources[index], rng)
+        if rng.random() < 0.5:
+            patch = flip(patch)
+        return Patch(jitter(patch.image, self._config.jitter, rng), patch.boxes, patch.ignore)
+
+    def _around(
+        self, source: LabelledImage, box: int, limits: SourceConfig, rng: np.random.Generator
+    ) -> Patch:
+        c = self._config
+        x0, y0, x1, y1 = source.boxes[box]
+        height = float(np.exp(rng.uniform(np.log(c.min_height), np.log(c.max_height))))
+        side = self._side(source, height / float(y1 - y0), limits)
+        centre = np.array([x0 + x1, y0 + y1]) / 2
+        corner = centre - side * rng.uniform(0.15, 0.85, size=2)
+        return cut(source, corner, side, c)
+
+    def _anywhere(
+        self, source: LabelledImage, limits: SourceConfig, rng: np.random.Generator
+    ) -> Patch:
+        scale = float(np.exp(rng.uniform(np.log(limits.min_scale), np.log(limits.max_scale))))
+        side = self._side(source, scale, limits)
+        height, width = source.image.shape[:2]
+        room = np.maximum([width - side, height - side], 0)
+        return cut(source, room * rng.random(2), side, self._config)
+
+    def _side(self, source: LabelledImage, scale: float, limits: SourceConfig) -> int:
+        """Side of the square to cut, image px: at most 1.5 times the image's shorter side."""
+        widest: float = 1.5 * min(source.image.shape[:2])
+        side = min(self._config.size / min(scale, limits.max_scale), widest)
+        return max(round(side), 1)
+
+
+def cut(
+    source: LabelledImage, corner: NDArray[np.floating], side: int, config: PatchConfig
+) -> Patch:
+    """Cut a square and resample it to the patch size.
+
+    The square is moved into the image where it fits; what lies outside is grey.
+
+    Args:
+        source: the image and its boxes.
+        corner: wanted upper left corner x, y, image px.
+        side: side of the square, image px.
+        config: size of the patch and what becomes of boxes at its edge.
+    """
+    height, width = source.image.shape[:2]
+    x, y = (_moved(float(c), side, n) for c, n in zip(corner, (width, height), strict=True))
+    square = np.full((side, side, 3), PADDING, np.uint8)
+    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
+    square[y0 - y : y1 - y, x0 - x : x1 - x] = source.image[y0:y1, x0:x1]
+    way = cv2.INTER_AREA if side > config.size else cv2.INTER_CUBIC
+    image = cv2.resize(square, (config.size, config.size), interpolation=way)
+    boxes = (source.boxes - np.array([x, y, x, y], np.float32)) * (config.size / side)
+    return Patch(np.asarray(image, np.uint8), *_visible(boxes, source.ignore, config))
+
+
+def _moved(corner: float, side: int, extent: int) -> int:
+    low, high = min(0, extent - side), max(0, extent - side)
+    return int(np.clip(round(corner), low, high))
+
+
+def _visible(
+    boxes: NDArray[np.float32], ignore: NDArray[np.bool_], config: PatchConfig
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    clipped = boxes.clip(0, config.size)
+    size = clipped[:, 2:] - clipped[:, :2]
+    inside = (size > 1).all(1)
+    area = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(1), 1e-6)
+    remnant = (size.prod(1) < config.min_visible * area) | (size[:, 1] < config.min_box_height)
+    return clipped[inside].astype(np.float32), (ignore | remnant)[inside]
+
+
+def flip(patch: Patch) -> Patch:
+    """Mirror a patch left to right."""
+    width = patch.image.shape[1]
+    boxes = patch.boxes.copy()
+    boxes[:, [0, 2]] = width - patch.boxes[:, [2, 0]]
+    return Patch(patch.image[:, ::-1], boxes, patch.ignore)
+
+
+def jitter(
+    image: NDArray[np.uint8], strength: float, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Change gamma, gain per channel and saturation of a uint8 RGB image."""
+    if strength <= 0:
+        return image
+    gamma = np.exp(strength * rng.uniform(-0.4, 0.4))
+    gains = np.exp(strength * (rng.uniform(-0.2, 0.2) + rng.uniform(-0.06, 0.06, size=3)))
+    saturation = max(0.0, 1 + strength * rng.uniform(-0.4, 0.3))
+    levels = np.linspace(0, 1, 256)[:, None] ** gamma * gains
+    table = (levels.clip(0, 1) * 255).round().astype(np.uint8).reshape(256, 1, 3)
+    toned = cv2.LUT(np.ascontiguousarray(image), table)
+    grey = cv2.cvtColor(cv2.cvtColor(toned, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.addWeighted(toned, saturation, grey, 1 - saturation, 0), np.uint8)
+
+
+class PatchBatches(Dataset[Batch]):
+    """Item ``step`` is the batch of that training step, whatever was drawn before."""
+
+    def __init__(self, sampler: PatchSampler, batch_size: int, seed: int, rank: int = 0) -> None:
+        self._sampler = sampler
+        self._batch_size = batch_size
+        self._seed = (seed, rank)
+
+    def __getitem__(self, step: int) -> Batch:
+        rng = np.random.default_rng([*self._seed, step])
+        return collate([self._sampler.draw(rng) for _ in range(self._batch_size)], rng)
+
+
+def collate(patches: Sequence[Patch], rng: np.random.Generator) -> Batch:
+    """Stack patches; boxes are filled up to the greatest number in the batch."""
+    most = max(1, *(len(p.boxes) for p in patches))
+    boxes = np.zeros((len(patches), most, 4), np.float32)
+    kind = np.full((len(patches), most), NO_BOX, np.int8)
+    for i, patch in enumerate(patches):
+        boxes[i, : len(patch.boxes)] = patch.boxes
+        kind[i, : len(patch.boxes)] = np.where(patch.ignore, IGNORE, PEDESTRIAN)
+    images = np.stack([p.image for p in patches]).transpose(0, 3, 1, 2)
+    hr = torch.from_numpy(np.ascontiguousarray(images)).float() / 255
+    return Batch(hr, torch.from_numpy(boxes), torch.from_numpy(kind), int(rng.integers(2**31)))
+
+
+def loader(batches: PatchBatches, first: int, last: int, workers: int) -> DataLoader[Batch]:
+    """Batches of the steps ``first`` to ``last - 1``, drawn ahead by ``workers`` processes."""
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(first, last),
+        num_workers=workers,
+    )

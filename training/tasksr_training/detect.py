@@ -1,0 +1,100 @@
+"""Whole images through the networks, as the validations do it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tasksr_ros.detections import Detections
+from tasksr_ros.merge import merge
+from tasksr_ros.networks.detector import SIZE_MULTIPLE
+from tasksr_training.coco import LabelledImage
+from tasksr_training.degradations import downscale
+from tasksr_training.psnr import psnr_y
+
+HR = 1
+"""Scale factor that stands for the HR image itself: no downscaling, no super-resolution."""
+
+
+@dataclass(frozen=True)
+class DetectConfig:
+    """What becomes of the boxes of a whole image.
+
+    Attributes:
+        min_score: weaker boxes are dropped.
+        nms_iou: of two boxes that overlap more, the weaker is dropped.
+        max_detections: at most this many per image.
+    """
+
+    min_score: float = 0.02
+    nms_iou: float = 0.5
+    max_detections: int = 100
+
+
+@dataclass(frozen=True, eq=False)
+class ImageResult:
+    """Detections of one image in HR px, the image that the detector saw, and its PSNR-Y in dB."""
+
+    detections: Detections
+    seen: NDArray[np.uint8]
+    psnr_y: float
+
+
+@torch.no_grad()
+def detect_image(
+    source: LabelledImage,
+    sr: nn.Module | None,
+    detector: nn.Module,
+    scale_factor: int,
+    config: DetectConfig,
+) -> ImageResult:
+    """Downscale an HR image bicubically, super-resolve it and detect in the result.
+
+    The image is padded by its edge to the size the detector needs. ``sr`` None: the detector sees
+    the HR image itself.
+    """
+    hr = to_tensor(source.image).to(device_of(detector))
+    height, width = source.image.shape[:2]
+    padded = F.pad(hr, (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE), mode="replicate")
+    image = padded if sr is None else sr(_last(downscale(padded, scale_factor)))
+    boxes, scores = detector(_last(image))
+    strong = scores[0] >= config.min_score
+    xyxy = boxes[0, strong].clamp(min=0)
+    xyxy = torch.minimum(xyxy, xyxy.new_tensor([width, height, width, height]))
+    found = Detections.from_arrays(xyxy.cpu().numpy(), scores[0, strong].cpu().numpy())
+    seen = to_pixels(image)[:height, :width]
+    psnr = float("inf") if sr is None else psnr_y(seen, source.image, scale_factor)
+    return ImageResult(merge(found, config.nms_iou, config.max_detections), seen, psnr)
+
+
+def to_tensor(image: NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3) uint8 to (1, 3, H, W) float in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+
+
+def to_pixels(image: Tensor) -> NDArray[np.uint8]:
+    """(1, 3, H, W) float to (H, W, 3) uint8, clipped and rounded."""
+    pixels = (image[0].float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+    return np.asarray(pixels.cpu().numpy())
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a network's parameters are; the CPU for one without."""
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
+
+
+def _last(image: Tensor) -> Tensor:
+    return image.contiguous(memory_format=torch.channels_last)
+
+
+def pairs(
+    results: Sequence[ImageResult],
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Boxes and scores per image, as `tasksr_ros.evaluation.metrics.match_images` takes them."""
+    return [(r.detections.xyxy, r.detections.score) for r in results]

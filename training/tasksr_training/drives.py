@@ -1,0 +1,29 @@
+"""Generated drives as training data: many short ones, so that looks and streets vary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasksr_ros.drive.coco import write_coco
+from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
+
+
+def write_drives(out: Path, count: int = 10, frames: int = 12, seed: int = 1000) -> list[Path]:
+    """Render drives of one frame per second into ``out/drive-<seed>``.
+
+    Args:
+        out: folder to write to.
+        count: number of drives, each with its own street and people.
+        frames: frames per drive.
+        seed: of the first drive; the others follow.
+
+    Returns:
+        Their COCO JSON files.
+    """
+    return [
+        write_coco(
+            GeneratedDrive(DriveConfig(seed=s, num_frames=frames, fps=1.0, min_distance=10.0)),
+            out / f"drive-{s}",
+        )
+        for s in range(seed, seed + count)
+    ]

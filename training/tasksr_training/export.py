@@ -1,0 +1,115 @@
+"""From a training run to a bundle that the deployed package loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasksr_ros.bundle import save_bundle
+from tasksr_ros.networks.tdsr import TDSR
+from tasksr_training.checkpoints import load_checkpoint, load_network
+from tasksr_training.errors import CheckpointError
+from tasksr_training.validation import markdown
+
+
+def export(
+    run: Path,
+    bundle: Path,
+    validation: Path,
+    system: str = "tdsr",
+    region_size: tuple[int, int] = (320, 96),
+    fppi: float = 0.1,
+    stages: Sequence[str] = (),
+    data: Sequence[str] = (),
+) -> None:
+    """Write a bundle with a card.
+
+    Args:
+        run: folder of a task-driven run.
+        bundle: folder to write; its name is the bundle's.
+        validation: ``validation.json`` of `tasksr-train validate`.
+        system: the run's row in it.
+        region_size: width and height of an engine's region, region px.
+        fppi: the score threshold is the one with this many false positives per image in it.
+        stages: commands that trained the weights, for the card.
+        data: image sets that they were trained on, for the card.
+
+    Raises:
+        CheckpointError: when the run or the validation is not there or not of this system.
+    """
+    sr, sr_description = load_network(run, "sr")
+    detector, detector_description = load_network(run, "detector")
+    result = _read(validation, system)
+    threshold = result["systems"][system]["all"][f"score_at_{fppi:g}_fppi"]
+    content = load_checkpoint(run)
+    recipe = {
+        "stages": list(stages),
+        "data": list(data),
+        "steps": int(content["step"]),
+        "minutes": round(content["seconds"] / 60, 1),
+        "licence": "research use",
+    }
+    description = {
+        "name": bundle.name,
+        "sr": sr_description["name"],
+        "detector_width": float(detector_description["width"]),
+        "scale_factor": int(sr_description["scale_factor"]),
+        "classes": ["pedestrian"],
+        "region_size": list(region_size),
+        "score_threshold": round(float(threshold), 3),
+        "recipe": recipe,
+    }
+    save_bundle(bundle, TDSR(sr, detector).eval(), description, card(description, result, fppi))
+
+
+def _read(validation: Path, system: str) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(validation.read_text())
+        known = result["systems"]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{validation}: expected a validation.json, got {error}") from error
+    if system not in known:
+        raise CheckpointError(f"{validation}: expected a row {system!r}, got {sorted(known)}")
+    return result
+
+
+def card(description: Mapping[str, Any], result: Mapping[str, Any], fppi: float) -> str:
+    """The bundle's README.md."""
+    recipe = description["recipe"]
+    width, height = description["region_size"]
+    return f"""# {description["name"]}
+
+Super-resolution `{description["sr"]}` x{description["scale_factor"]} and a pedestrian detector
+of width {description["detector_width"]:g} in series. Input: RGB regions of {width}x{height} px;
+output: boxes of pedestrians. Weights: `weights.safetensors`, float32.
+
+**Licence: research use.** The weights were trained on image sets whose terms allow research
+only.
+
+## Data
+
+{_items(recipe["data"])}
+
+## Recipe
+
+{_items([f"`{stage}`" for stage in recipe["stages"]])}
+
+The last stage ran {recipe["steps"]} steps in {recipe["minutes"]:g} minutes on one CPU core. The
+weights are their exponential moving average. The score threshold {description["score_threshold"]:g}
+is the one with {fppi:g} false positives per image on the images below.
+
+## Measured
+
+HR images reduced bicubically (antialiased) by {result["scale_factor"]}, whole images, written by
+`tasksr-train validate`; none of them was trained on. AP at IoU .5 and .3 as COCO defines it;
+PSNR on luminance in dB; recall at IoU .5 and 0.1 or 1 false positives per image, and at 1 by
+height of the pedestrian in LR px.
+
+{markdown(result)}
+"""
+
+
+def _items(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines) or "- not stated"

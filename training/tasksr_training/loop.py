@@ -1,0 +1,305 @@
+"""One training loop for all stages: budget, schedule, averaging, logs, checkpoints, resuming."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from tasksr_training.checkpoints import LAST, load_checkpoint, save_checkpoint
+from tasksr_training.datasets import Batch, PatchBatches, PatchSampler, loader
+from tasksr_training.errors import CheckpointError, TrainingError
+
+NO_LIMIT = 10**9
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long and how a stage trains.
+
+    Attributes:
+        max_steps: budget in steps; 0: no limit.
+        max_minutes: budget in minutes of training, all resumed runs together; 0: no limit. The
+            schedule then follows the time that has passed, so that two runs differ.
+        batch_size: patches per step and device.
+        learning_rate: peak of the schedule.
+        final_fraction: learning rate at the end, as a fraction of the peak.
+        weight_decay: of AdamW.
+        warmup_steps: steps over which the learning rate rises to its peak.
+        gradient_clip: greatest norm of the gradient.
+        ema_decay: of the averaged weights, which are the ones validated and exported.
+        seed: of initialisation and data.
+        precision: as Lightning Fabric names it.
+        accelerator: as Lightning Fabric names it.
+        devices: devices per machine.
+        num_nodes: machines, started with torchrun.
+        threads: CPU threads; 0: all.
+        workers: processes that draw patches ahead; 0: the training process itself.
+        log_every: steps between two lines of the log.
+        checkpoint_minutes: minutes between two checkpoints.
+        validate_minutes: minutes between two validations.
+    """
+
+    max_steps: int = 0
+    max_minutes: float = 0.0
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    final_fraction: float = 0.01
+    weight_decay: float = 0.0
+    warmup_steps: int = 200
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    seed: int = 1
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    threads: int = 0
+    workers: int = 0
+    log_every: int = 20
+    checkpoint_minutes: float = 3.0
+    validate_minutes: float = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Figures by name, and pictures (H, W, 3) uint8 RGB by name."""
+
+    figures: dict[str, float]
+    pictures: dict[str, NDArray[np.uint8]]
+
+
+class Stage(Protocol):
+    """What differs between the stages.
+
+    Attributes:
+        networks: constructor arguments of ``sr`` and ``detector``, as far as the stage has them.
+        module: the networks, under the names ``sr`` and ``detector``; its forward takes what
+            `loss` gives it.
+        learning_rates: factors of the learning rate of ``sr`` and ``detector``, 1 if not named.
+    """
+
+    networks: dict[str, dict[str, Any]]
+    module: nn.Module
+    learning_rates: dict[str, float]
+
+    def loss(self, module: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """Losses of a batch; ``total`` is minimised, ``progress`` runs from 0 to 1."""
+        ...
+
+    def validate(self, module: nn.Module) -> Validation:
+        """Measure the averaged weights."""
+        ...
+
+
+def train(stage: Stage, sampler: PatchSampler, config: LoopConfig, out: Path) -> Path:
+    """Train a stage until its budget is spent, going on from ``out``'s last checkpoint if any.
+
+    Returns:
+        Path of the last checkpoint.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    fabric = Fabric(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        precision=config.precision,
+    )
+    fabric.launch()
+    out.mkdir(parents=True, exist_ok=True)
+    run = _Run(stage, config, fabric, out)
+    run.resume()
+    run.go(sampler)
+    return out / LAST
+
+
+def learning_rate_factor(step: int, progress: float, config: LoopConfig) -> float:
+    """Linear warm-up over steps times a cosine over the budget."""
+    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return warm * (config.final_fraction + (1 - config.final_fraction) * cosine)
+
+
+class _Run:
+    def __init__(self, stage: Stage, config: LoopConfig, fabric: Fabric, out: Path) -> None:
+        if config.max_steps <= 0 and config.max_minutes <= 0:
+            raise TrainingError("expected a budget: loop.max_steps or loop.max_minutes")
+        self.stage, self.config, self.fabric, self.out = stage, config, fabric, out
+        module = stage.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = copy.deepcopy(module).requires_grad_(False).to(fabric.device).eval()
+        optimizer = torch.optim.AdamW(
+            _parameter_groups(module, config.weight_decay, stage.learning_rates),
+            lr=config.learning_rate,
+        )
+        self.module, self.optimizer = fabric.setup(module, optimizer)
+        self.step, self.seconds = 0, 0.0
+
+    def resume(self) -> None:
+        if not (self.out / LAST).exists():
+            return
+        content = load_checkpoint(self.out)
+        if content["networks"] != self.stage.networks:
+            raise CheckpointError(
+                f"{self.out / LAST}: expected networks {self.stage.networks}, "
+                f"got {content['networks']}; choose another --out"
+            )
+        self.module.load_state_dict(content["model"])
+        self.ema.load_state_dict(content["ema"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.step, self.seconds = content["step"], content["seconds"]
+
+    def go(self, sampler: PatchSampler) -> None:
+        config = self.config
+        batches = PatchBatches(sampler, config.batch_size, config.seed, self.fabric.global_rank)
+        last = config.max_steps or NO_LIMIT
+        bar = tqdm(
+            total=config.max_steps or None,
+            initial=self.step,
+            desc=self.out.name,
+            disable=not self.fabric.is_global_zero,
+            mininterval=2,
+        )
+        log = _Log(self.out) if self.fabric.is_global_zero else None
+        self.module.train()
+        before, start = self.seconds, time.monotonic()
+        saved = validated = self.seconds
+        for batch in loader(batches, self.step, last, config.workers):
+            if self._progress() >= 1:
+                break
+            losses = self._update(batch.to(self.fabric.device))
+            bar.update()
+            self.seconds = before + time.monotonic() - start
+            if log and self.step % config.log_every == 0:
+                log.write(self.step, self.seconds, self._numbers(losses))
+                bar.set_postfix(loss=f"{float(losses['total'].detach()):.4f}")
+            if self.seconds - saved > 60 * config.checkpoint_minutes:
+                self._save()
+                saved = self.seconds
+            if log and self.seconds - validated > 60 * config.validate_minutes:
+                log.validation(self.step, self.seconds, self.stage.validate(self.ema))
+                validated = self.seconds
+        self._save()
+        if log:
+            log.validation(self.step, self.seconds, self.stage.validate(self.ema))
+            log.close()
+        bar.close()
+
+    def _progress(self) -> float:
+        by_steps = self.step / self.config.max_steps if self.config.max_steps else 0.0
+        minutes = self.seconds / 60
+        by_time = minutes / self.config.max_minutes if self.config.max_minutes else 0.0
+        return self._same_everywhere(max(by_steps, by_time))
+
+    def _same_everywhere(self, value: float) -> float:
+        if self.fabric.world_size == 1:
+            return value
+        return float(self.fabric.broadcast(value))
+
+    def _update(self, batch: Batch) -> dict[str, Tensor]:
+        progress = self._progress()
+        factor = learning_rate_factor(self.step, progress, self.config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * group["factor"] * factor
+        losses = self.stage.loss(self.module, batch, progress)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(losses["total"])
+        self.fabric.clip_gradients(
+            self.module,
+            self.optimizer,
+            max_norm=self.config.gradient_clip,
+            error_if_nonfinite=False,
+        )
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return losses
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        current = self.module.state_dict()
+        for name, value in self.ema.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(current[name].to(value), 1 - decay)
+            else:
+                value.copy_(current[name])
+
+    def _numbers(self, losses: dict[str, Tensor]) -> dict[str, float]:
+        numbers = {name: float(value.detach()) for name, value in losses.items()}
+        if not math.isfinite(numbers["total"]):
+            raise TrainingError(
+                f"step {self.step}: expected a finite loss, got {numbers['total']}; "
+                "try a lower loop.learning_rate"
+            )
+        return {**numbers, "learning_rate": self.optimizer.param_groups[0]["lr"]}
+
+    def _save(self) -> None:
+        content = {
+            "networks": self.stage.networks,
+            "model": self.module.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        if self.fabric.is_global_zero:
+            save_checkpoint(self.out / LAST, content)
+        self.fabric.barrier()
+
+
+def _parameter_groups(
+    module: nn.Module, weight_decay: float, factors: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Weights with decay; biases, norms and PReLU slopes without; each network at its own rate."""
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name.split(".")[0], parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "weight_decay": weight_decay if decays else 0.0,
+            "factor": factors.get(network, 1.0),
+        }
+        for (network, decays), parameters in groups.items()
+    ]
+
+
+class _Log:
+    """JSON lines, and the same for TensorBoard with the pictures."""
+
+    def __init__(self, out: Path) -> None:
+        self._lines = (out / "log.jsonl").open("a")
+        self._board = SummaryWriter(str(out / "tensorboard"))
+
+    def write(self, step: int, seconds: float, numbers: dict[str, float]) -> None:
+        line = {"step": step, "seconds": round(seconds, 1), **numbers}
+        self._lines.write(json.dumps(line) + "\n")
+        self._lines.flush()
+        for name, value in numbers.items():
+            self._board.add_scalar(name, value, step)
+
+    def validation(self, step: int, seconds: float, validation: Validation) -> None:
+        numbers = {f"val/{name}": value for name, value in validation.figures.items()}
+        self.write(step, seconds, numbers)
+        tqdm.write(f"step {step}: {json.dumps(numbers)}")
+        for name, picture in validation.pictures.items():
+            self._board.add_image(name, picture, step, dataformats="HWC")
+
+    def close(self) -> None:
+        self._lines.close()
+        self._board.close()

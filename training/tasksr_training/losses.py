@@ -1,0 +1,165 @@
+"""Detection loss of the anchor-free pedestrian detector.
+
+Scores: the penalty-reduced focal loss of CenterNet (Zhou et al., "Objects as Points",
+arXiv 1904.07850, eq. 1) with a Gaussian as wide and as high as the box asks for. Boxes: generalised
+IoU (Rezatofighi et al., CVPR 2019, arXiv 1902.09630), weighted by that Gaussian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tasksr_ros.networks.detector import LevelOutput, cell_centres
+from tasksr_training.datasets import IGNORE, PEDESTRIAN
+
+
+@dataclass(frozen=True)
+class DetectionLossConfig:
+    """How boxes become targets.
+
+    Attributes:
+        level_heights: box heights in px at which the next coarser level takes over.
+        overlap: a box within this factor of such a height belongs to both levels.
+        spread: standard deviation of the Gaussian as a fraction of the box's width and height.
+        min_spread: least standard deviation, cells; keeps thin boxes learnable.
+        box_region: cells where the Gaussian is above this predict the box.
+        box_weight: weight of the box loss beside the score loss.
+    """
+
+    level_heights: tuple[float, ...] = (64.0, 128.0)
+    overlap: float = 1.25
+    spread: float = 0.14
+    min_spread: float = 0.5
+    box_region: float = 0.3
+    box_weight: float = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class LevelTargets:
+    """What one level should say.
+
+    Attributes:
+        score: (N, h, w) in [0, 1]; exactly 1 in the cell of a pedestrian's centre.
+        counted: (N, h, w) bool; false inside ignored boxes, where no background is learnt.
+        boxes: (N, h, w, 4) xyxy px of the pedestrian that a cell belongs to.
+    """
+
+    score: Tensor
+    counted: Tensor
+    boxes: Tensor
+
+
+def detection_loss(
+    levels: Sequence[LevelOutput], boxes: Tensor, kind: Tensor, config: DetectionLossConfig
+) -> dict[str, Tensor]:
+    """Loss of a batch.
+
+    Args:
+        levels: what the detector predicts.
+        boxes: (N, M, 4) xyxy px.
+        kind: (N, M) ``NO_BOX``, ``PEDESTRIAN`` or ``IGNORE``.
+        config: how boxes become targets.
+
+    Returns:
+        ``detection`` = ``score`` + box_weight · ``box``, each divided by the number of
+        pedestrians.
+    """
+    pedestrians = (kind == PEDESTRIAN).sum().clamp(min=1)
+    score_sum = boxes.new_zeros(())
+    box_sum, box_weights = boxes.new_zeros(()), boxes.new_zeros(())
+    for index, level in enumerate(levels):
+        targets = level_targets(level, index, boxes, kind, config)
+        score_sum = score_sum + focal_sum(level.logits[:, 0], targets)
+        weight = targets.score * (targets.score > config.box_region)
+        box_sum = box_sum + giou_sum(level, targets, weight)
+        box_weights = box_weights + weight.sum()
+    score, box = score_sum / pedestrians, box_sum / box_weights.clamp(min=1)
+    return {"detection": score + config.box_weight * box, "score": score, "box": box}
+
+
+@torch.no_grad()
+def level_targets(
+    level: LevelOutput, index: int, boxes: Tensor, kind: Tensor, config: DetectionLossConfig
+) -> LevelTargets:
+    """Targets of the level at position ``index``; `detection_loss` states the arguments."""
+    height, width = level.logits.shape[2:]
+    along_x, along_y = (torch.arange(n, device=boxes.device) for n in (width, height))
+    mine = (kind == PEDESTRIAN) & _belongs(boxes, index, config)
+    x, y = (
+        _gaussian(boxes[..., axis], boxes[..., axis + 2], cells, level.stride, config)
+        for axis, cells in ((0, along_x), (1, along_y))
+    )
+    gaussians = y[..., :, None] * x[..., None, :] * mine[..., None, None]
+    score, owner = gaussians.max(1)
+    owned = boxes.gather(1, owner.flatten(1)[..., None].expand(-1, -1, 4))
+    left_open = _inside(boxes, kind == IGNORE, along_x, along_y, level.stride)
+    return LevelTargets(
+        score, ~left_open | (score > config.box_region), owned.view(*owner.shape, 4)
+    )
+
+
+def _belongs(boxes: Tensor, index: int, config: DetectionLossConfig) -> Tensor:
+    """(N, M) bool: whether boxes of this height belong to the level at position ``index``."""
+    edges = (0.0, *config.level_heights, float("inf"))
+    heights = boxes[..., 3] - boxes[..., 1]
+    return (heights >= edges[index] / config.overlap) & (
+        heights < edges[index + 1] * config.overlap
+    )
+
+
+def _gaussian(
+    low: Tensor, high: Tensor, cells: Tensor, stride: int, config: DetectionLossConfig
+) -> Tensor:
+    """(N, M, cells) Gaussian around the cell of the middle of [low, high]; 1 in that cell."""
+    centre = ((low + high) / 2 / stride).floor()
+    spread = ((high - low) / stride * config.spread).clamp(min=config.min_spread)
+    return torch.exp(-0.5 * ((cells - centre[..., None]) / spread[..., None]) ** 2)
+
+
+def _inside(boxes: Tensor, chosen: Tensor, along_x: Tensor, along_y: Tensor, stride: int) -> Tensor:
+    """(N, h, w) bool: whether a cell's centre lies in one of the chosen boxes."""
+    x, y = (along_x + 0.5) * stride, (along_y + 0.5) * stride
+    in_x = (x >= boxes[..., 0:1]) & (x < boxes[..., 2:3])
+    in_y = (y >= boxes[..., 1:2]) & (y < boxes[..., 3:4])
+    return ((in_y & chosen[..., None])[..., :, None] & in_x[..., None, :]).any(1)
+
+
+def focal_sum(logits: Tensor, targets: LevelTargets) -> Tensor:
+    """Sum of the penalty-reduced focal loss; logits (N, h, w).
+
+    Where the target is 1: -(1-p)² log p; elsewhere -(1-target)⁴ p² log(1-p).
+    """
+    p = logits.sigmoid()
+    is_centre = targets.score == 1
+    centre = -((1 - p) ** 2) * F.logsigmoid(logits)
+    elsewhere = -((1 - targets.score) ** 4) * p**2 * F.logsigmoid(-logits)
+    return torch.where(is_centre, centre, elsewhere * targets.counted).sum()
+
+
+def giou_sum(level: LevelOutput, targets: LevelTargets, weight: Tensor) -> Tensor:
+    """Sum of weight · (1 - generalised IoU) over the cells with weight; weight (N, h, w)."""
+    chosen = weight > 0
+    x, y = (c.view(1, *weight.shape[1:]).expand_as(weight)[chosen] for c in cell_centres(level))
+    left, top, right, bottom = level.distances.permute(0, 2, 3, 1)[chosen].unbind(-1)
+    predicted = torch.stack((x - left, y - top, x + right, y + bottom), -1)
+    return (weight[chosen] * (1 - giou(predicted, targets.boxes[chosen]))).sum()
+
+
+def giou(a: Tensor, b: Tensor) -> Tensor:
+    """Generalised IoU of (..., 4) xyxy boxes, pair by pair, in (-1, 1]."""
+    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
+    intersection = (high - low).clamp(min=0).prod(-1)
+    union = _area(a) + _area(b) - intersection
+    around_low = torch.minimum(a[..., :2], b[..., :2])
+    around_high = torch.maximum(a[..., 2:], b[..., 2:])
+    around = (around_high - around_low).prod(-1).clamp(min=1e-6)
+    return intersection / union.clamp(min=1e-6) - (around - union) / around
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2:] - boxes[..., :2]).prod(-1)

@@ -1,0 +1,1 @@
+"""The training stages: super-resolution, detector, task-driven."""

@@ -1,0 +1,45 @@
+"""Image sets that the tests make themselves: dark upright boxes on a noisy grey ground."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def write_set(folder: Path, name: str, images: int, seed: int) -> Path:
+    """Write images of 160x128 px with two pedestrians each, the second one ignored."""
+    rng = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    content: dict[str, list[dict[str, object]]] = {"images": [], "annotations": []}
+    for i in range(images):
+        image = rng.integers(110, 190, (128, 160, 3), np.uint8)
+        file_name = f"images/{name}{i}.png"
+        content["images"].append({"id": i + 10, "file_name": file_name})
+        for ignore in (0, 1):
+            x, y = int(rng.integers(5, 60)) + 75 * ignore, int(rng.integers(5, 60))
+            image[y : y + 50, x : x + 18] = (20, 30, 60)
+            box = {"bbox": [x, y, 18, 50], "ignore": ignore, "image_id": i + 10}
+            content["annotations"].append({**box, "id": len(content["annotations"]) + 1})
+        cv2.imwrite(str(folder / file_name), image[..., ::-1])
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({**content, "categories": [{"id": 1, "name": "pedestrian"}]}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with sets ``train.json`` and ``val.json``."""
+    folder = tmp_path_factory.mktemp("data")
+    write_set(folder, "train", 4, seed=1)
+    write_set(folder, "val", 2, seed=2)
+    return folder

@@ -1,0 +1,99 @@
+"""The commands in a row: train, validate, export, and the bundle loads again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tasksr_training.checkpoints import load_checkpoint
+from tasksr_training.cli import main
+
+from tasksr_ros.bundle import load_bundle
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+SMALL = {
+    "patches": {"size": 32, "min_height": 12, "max_height": 30},
+    "sources": [{"path": "train.json"}],
+    "loop": {"max_steps": 1, "batch_size": 2, "accelerator": "cpu", "threads": 1},
+}
+
+
+def write(path: Path, stage: dict[str, object]) -> str:
+    path.write_text(yaml.safe_dump({**SMALL, "stage": stage}))
+    return str(path)
+
+
+def test_from_images_to_a_bundle(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(command: str, *options: str) -> int:
+        return main([command, *options])
+
+    def trained(command: str, name: str, stage: dict[str, object], *options: str) -> None:
+        config = write(tmp_path / f"{name}.yaml", stage)
+        out = str(tmp_path / name)
+        assert run(command, "--config", config, "--data", str(data), "--out", out, *options) == 0
+
+    validation = {"sets": ["val.json"], "every": 2}
+    detector = ("--stage.detector_checkpoint", str(tmp_path / "detector"))
+    trained("super-resolution", "sr", {"validation": ["images"], "validation_side": 32})
+    trained("detector", "detector", {"width": 0.25, "validation": validation})
+    sr = ("--stage.sr_checkpoint", str(tmp_path / "sr"))
+    trained("task-driven", "tdsr", {"frozen_fraction": 0, "validation": validation}, *detector, *sr)
+    trained("task-driven", "bicubic", {"bicubic": True, "validation": validation}, *detector)
+    kept = yaml.safe_load((tmp_path / "tdsr" / "config.yaml").read_text())["task-driven"]
+    assert kept["loop"]["max_steps"] == 1
+
+    capsys.readouterr()
+    runs = [f"--{name}={tmp_path / name}" for name in ("detector", "sr", "bicubic", "tdsr")]
+    out = tmp_path / "out"
+    sets = '--sets=["val.json"]'
+    assert run("validate", f"--out={out}", f"--data={data}", *runs, sets) == 0
+    printed = capsys.readouterr().out
+    result = json.loads((out / "validation.json").read_text())
+    rows = ["hr + hr detector", "bicubic + hr detector", "sr + hr detector"]
+    assert list(result["systems"]) == [*rows, "bicubic + retrained detector", "tdsr"]
+    assert all(name in printed for name in result["systems"])
+    assert result["systems"]["tdsr"]["val"]["pedestrians"] == 2
+    assert result["systems"]["hr + hr detector"]["val"]["psnr_y"] is None
+    assert {p.name for p in out.glob("*.png")} == {
+        f"panel_val_{rule}.png" for rule in ("gain", "loss", "median")
+    }
+
+    bundle = tmp_path / "tiny"
+    file = out / "validation.json"
+    assert (
+        run("export", f"--run={tmp_path / 'tdsr'}", f"--bundle={bundle}", f"--validation={file}")
+        == 0
+    )
+    loaded = load_bundle(bundle)
+    assert (loaded.sr, loaded.scale_factor, loaded.detector_width) == ("dbpn-ss", 4, 0.25)
+    weights = load_checkpoint(tmp_path / "tdsr")["ema"]
+    state = loaded.load().state_dict()
+    assert all(torch.equal(state[k], weights[k]) for k in weights)
+    assert "bicubic + retrained detector" in (bundle / "README.md").read_text()
+
+
+def test_a_wrong_option_value_or_file_is_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write(tmp_path / "c.yaml", {"width": 0.25, "validation": {"sets": ["gone.json"]}})
+    options = ["--config", config, "--data", str(data), "--out", str(tmp_path / "run")]
+    assert main(["detector", *options]) == 1
+    error = capsys.readouterr().err
+    assert "gone.json" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_configs_are_understood(path: Path, tmp_path: Path) -> None:
+    command = {"super_resolution": "super-resolution", "detector": "detector"}.get(
+        path.stem, "task-driven"
+    )
+    # all options are known and of the right type: the run goes on to look for the data
+    assert (
+        main([command, "--config", str(path), "--data", str(tmp_path), "--out", str(tmp_path)]) == 1
+    )

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tasksr_training.checkpoints import LAST, load_checkpoint, load_network
+from tasksr_training.datasets import Batch, PatchConfig, PatchSampler, SourceConfig, read_sources
+from tasksr_training.errors import CheckpointError, TrainingError
+from tasksr_training.loop import LoopConfig, learning_rate_factor, train
+from tasksr_training.stages.detector import DetectorConfig, DetectorStage, ValidationConfig
+
+LOOP = LoopConfig(
+    max_steps=6, batch_size=2, warmup_steps=2, accelerator="cpu", threads=1, log_every=1
+)
+
+
+def sampler(data: Path) -> PatchSampler:
+    sources = [SourceConfig("train.json")]
+    patches = PatchConfig(size=64, min_height=20, max_height=50)
+    return PatchSampler(read_sources(data, sources), sources, patches)
+
+
+def stage(data: Path, width: float = 0.25) -> DetectorStage:
+    torch.manual_seed(1)
+    validation = ValidationConfig(("val.json",), every=1)
+    return DetectorStage(DetectorConfig(width=width, validation=validation), data)
+
+
+def test_learning_rate_by_hand() -> None:
+    config = LoopConfig(warmup_steps=10, final_fraction=0.1)
+    assert learning_rate_factor(0, 0.0, config) == pytest.approx(0.1)
+    assert learning_rate_factor(9, 0.0, config) == pytest.approx(1.0)
+    assert learning_rate_factor(99, 0.5, config) == pytest.approx(0.55)
+    assert learning_rate_factor(99, 1.0, config) == pytest.approx(0.1)
+    assert learning_rate_factor(99, 1.5, config) == pytest.approx(0.1)
+
+
+class StoppedError(Exception):
+    pass
+
+
+class StoppedAfter:
+    """A sampler that fails after some patches, as a run that is killed."""
+
+    def __init__(self, inner: PatchSampler, patches: int) -> None:
+        self.inner, self.left = inner, patches
+
+    def draw(self, rng: object) -> object:
+        self.left -= 1
+        if self.left < 0:
+            raise StoppedError
+        return self.inner.draw(rng)  # type: ignore[arg-type]
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(data: Path, tmp_path: Path) -> None:
+    train(stage(data), sampler(data), LOOP, tmp_path / "whole")
+    often = dataclasses.replace(LOOP, checkpoint_minutes=0.0)
+    with pytest.raises(StoppedError):
+        stops = StoppedAfter(sampler(data), 2 * 3)
+        train(stage(data), stops, often, tmp_path / "parts")  # type: ignore[arg-type]
+    assert load_checkpoint(tmp_path / "parts")["step"] == 3
+    train(stage(data), sampler(data), LOOP, tmp_path / "parts")
+    whole, parts = (load_checkpoint(tmp_path / name) for name in ("whole", "parts"))
+    assert parts["step"] == whole["step"] == 6
+    for key in ("model", "ema"):
+        assert whole[key].keys() == parts[key].keys()
+        assert all(torch.equal(whole[key][k], parts[key][k]) for k in whole[key])
+    moments = [c["optimizer"]["state"][0]["exp_avg"] for c in (whole, parts)]
+    assert torch.equal(*moments)
+
+
+def test_log_and_averaged_weights(data: Path, tmp_path: Path) -> None:
+    train(stage(data), sampler(data), LOOP, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6, 6]
+    assert all(line["total"] > 0 for line in lines[:-1])
+    assert "val/ap50/val.json" in lines[-1]
+    assert list((tmp_path / "tensorboard").iterdir())
+    content = load_checkpoint(tmp_path)
+    name = "detector.stem.0.weight"
+    assert not torch.equal(content["model"][name], content["ema"][name])
+    detector, description = load_network(tmp_path, "detector")
+    assert description == {"width": 0.25}
+    assert torch.equal(detector.state_dict()["stem.0.weight"], content["ema"][name])
+
+
+def test_a_run_by_minutes_ends_by_itself(data: Path, tmp_path: Path) -> None:
+    short = dataclasses.replace(LOOP, max_steps=0, max_minutes=1 / 60)
+    train(stage(data), sampler(data), short, tmp_path)
+    content = load_checkpoint(tmp_path)
+    assert content["step"] >= 1
+    assert 1 <= content["seconds"] < 10
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(data: Path, tmp_path: Path) -> None:
+    class Diverging(DetectorStage):
+        def loss(
+            self, module: torch.nn.Module, batch: Batch, progress: float
+        ) -> dict[str, torch.Tensor]:
+            losses = super().loss(module, batch, progress)
+            return {"total": losses["total"] * float("nan")}
+
+    validation = ValidationConfig(("val.json",), every=2)
+    diverging = Diverging(DetectorConfig(width=0.25, validation=validation), data)
+    with pytest.raises(TrainingError, match="step 1: expected a finite loss, got nan"):
+        train(diverging, sampler(data), LOOP, tmp_path)
+
+
+def test_refusals(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="budget"):
+        train(stage(data), sampler(data), dataclasses.replace(LOOP, max_steps=0), tmp_path)
+    with pytest.raises(CheckpointError, match="there is none"):
+        load_checkpoint(tmp_path / "absent")
+    one_step = dataclasses.replace(LOOP, max_steps=1)
+    train(stage(data), sampler(data), one_step, tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"expected networks .*0\.5"):
+        train(stage(data, width=0.5), sampler(data), one_step, tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"'sr', got \['detector'\]"):
+        load_network(tmp_path / "run", "sr")
+    (tmp_path / LAST).write_bytes(b"no checkpoint")
+    with pytest.raises(CheckpointError, match="expected a checkpoint"):
+        load_checkpoint(tmp_path)
