@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION, WEIGHTS, CARD = "model.yaml", "weights.safetensors", "README.md"
 
+SIZE_MULTIPLE = 32
+"""Of SR px in a region's sides: the stride of the detector's coarsest features."""
+
 _FIELDS: dict[str, type] = {
     "name": str,
     "sr": str,
@@ -206,6 +209,12 @@ def _checked(values: object, path: Path) -> dict[str, Any]:
     ):
         raise BundleError(
             f"{path}: region_size must be [width, height] in px, got {values['region_size']!r}"
+        )
+    sides = [side * values["scale_factor"] for side in values["region_size"]]
+    if any(side % SIZE_MULTIPLE for side in sides):
+        raise BundleError(
+            f"{path}: region_size times scale_factor must be multiples of {SIZE_MULTIPLE} SR px, "
+            f"got {sides}"
         )
     return values
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from tasksr_ros.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class CameraModel:
     """Intrinsics of a pinhole camera, in image px.
+
+    Raises:
+        ConfigError: for sizes or focal lengths that are not positive, or values that are not
+            finite.
 
     Attributes:
         width, height: image size.
@@ -21,3 +28,8 @@ class CameraModel:
     fy: float
     cx: float
     cy: float
+
+    def __post_init__(self) -> None:
+        positive = min(self.width, self.height, self.fx, self.fy) > 0
+        if not positive or not all(map(math.isfinite, (self.fx, self.fy, self.cx, self.cy))):
+            raise ConfigError(f"a camera must have positive size and focal lengths, got {self}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeAlias, TypeVar, get_origin, get_type_hints
@@ -65,7 +66,7 @@ class RegionConfig:
         0.0, "pitch of the optical axis below the horizon, degrees", low=-45, high=45
     )
     pitch_margin: float = _option(
-        0.5, "pitch motion of the vehicle to allow for, degrees each way", low=0, high=10
+        0.4, "pitch motion of the vehicle to allow for, degrees each way", low=0, high=10
     )
     tile_overlap: int = _option(
         32, "least overlap of neighbouring tiles, region px", low=0, high=1024
@@ -148,18 +149,25 @@ def build(config_type: type[ConfigT], values: Mapping[str, object]) -> ConfigT:
         ConfigError: for an unknown name (the nearest known one is named), a value of another
             type or out of range, or values that contradict each other.
     """
-    known = {name: (type_, option) for name, type_, _, option in walk(config_type)}
-    checked = {}
-    for name, value in values.items():
-        if name not in known:
-            raise ConfigError(_unknown(name, known))
-        checked[name] = _checked(name, value, *known[name])
+    checked = {name: check_value(config_type, name, value) for name, value in values.items()}
     config = _assemble(config_type, checked, "")
     if isinstance(config, PipelineConfig):
         _check_region(config.region)
     if isinstance(config, NodeConfig):
         _check_cameras(config.cameras)
     return config
+
+
+def check_value(config_type: type, name: str, value: object) -> Value:
+    """The value of one field by its full name, converted to the field's type.
+
+    Raises:
+        ConfigError: for an unknown name, or a value of another type or out of range.
+    """
+    known = {name: (type_, option) for name, type_, _, option in walk(config_type)}
+    if name not in known:
+        raise ConfigError(_unknown(name, known))
+    return _checked(name, value, *known[name])
 
 
 def flatten(config: object, prefix: str = "") -> dict[str, Value]:
@@ -196,7 +204,9 @@ def _checked(name: str, value: object, type_: Any, option: Option) -> Value:
     if get_origin(type_) is tuple:
         if isinstance(value, str) or not isinstance(value, (list, tuple)):
             raise ConfigError(f"{name} must be a list of strings, got {value!r}")
-        return tuple(str(v) for v in value)
+        if not all(isinstance(v, str) for v in value):
+            raise ConfigError(f"{name} must be a list of strings, got {list(value)!r}")
+        return tuple(value)
     wanted = str if get_origin(type_) is Literal else type_
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -224,5 +234,11 @@ def _check_region(region: RegionConfig) -> None:
 def _check_cameras(cameras: tuple[str, ...]) -> None:
     if not cameras:
         raise ConfigError("cameras must name at least one camera")
+    for name in cameras:
+        if name and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*", name):
+            raise ConfigError(
+                f"cameras must be names as ROS topics have them (letters, digits, _, not "
+                f"beginning with a digit), got {name!r}"
+            )
     if len(set(cameras)) < len(cameras):
         raise ConfigError(f"cameras must be distinct names, got {', '.join(cameras)}")

@@ -7,14 +7,23 @@ from numpy.typing import NDArray
 
 from tasksr_ros.detections import Detections
 
+CANDIDATES = 10
+"""Boxes that are looked at, the strongest, for each detection that may be kept."""
 
-def merge(detections: Detections, nms_iou: float, max_detections: int) -> Detections:
-    """Suppress the weaker of overlapping boxes of one class, strongest first.
+
+def merge(
+    detections: Detections, cut: NDArray[np.bool_], nms_iou: float, max_detections: int
+) -> Detections:
+    """Suppress the weaker of overlapping boxes of one class.
+
+    Two boxes overlap by their intersection over union; where one of them is cut by the side of
+    its tile, by the intersection over the smaller box, since it may be a part of the other. Whole
+    boxes go before cut ones; whole ones by score, cut ones by score times area.
 
     Args:
         detections: of one frame, boxes in one space, in any order.
-        nms_iou: a box is dropped if its intersection over union with a stronger kept one is
-            greater than this.
+        cut: (N,) which boxes are cut by the side of their tile.
+        nms_iou: a box is dropped if it overlaps more than this with a kept one.
         max_detections: at most this many are kept.
 
     Returns:
@@ -22,26 +31,38 @@ def merge(detections: Detections, nms_iou: float, max_detections: int) -> Detect
         does not depend on the order given.
     """
     x0, y0, x1, y1 = detections.xyxy.T
-    order = np.lexsort((y1, x1, y0, x0, detections.class_id, -detections.score))
+    by_score = (y1, x1, y0, x0, detections.class_id, -detections.score)
+    order = np.lexsort(by_score)[: CANDIDATES * max_detections]
+    seen = np.where(cut, detections.score * _area(detections.xyxy.astype(np.float64)), np.inf)
+    order = order[np.argsort(-seen[order], kind="stable")]
     kept: list[int] = []
     # Boxes of different classes never overlap once each class is moved to a place of its own.
     span = float(np.abs(detections.xyxy).max(initial=0)) * 2 + 1
-    shifted = detections.xyxy.astype(np.float64) + (detections.class_id * span)[:, None]
-    while len(order) and len(kept) < max_detections:
+    boxes = detections.xyxy.astype(np.float64) + (detections.class_id * span)[:, None]
+    while len(order):
         best, rest = order[0], order[1:]
         kept.append(int(best))
-        order = rest[iou(shifted[best], shifted[rest]) <= nms_iou]
-    return detections.select(np.array(kept, np.intp))
+        shared, own, others = _overlap(boxes[best], boxes[rest])
+        whole = _ratio(shared, own + others - shared)
+        part = _ratio(shared, np.minimum(own, others))
+        order = rest[np.where(cut[best] | cut[rest], part, whole) <= nms_iou]
+    index = np.array(kept, np.intp)
+    strongest = np.lexsort([key[index] for key in by_score])[:max_detections]
+    return detections.select(index[strongest])
 
 
-def iou(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of a (4,) box with (N, 4) boxes; 0 for empty boxes."""
+def _overlap(
+    box: NDArray[np.float64], boxes: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Areas of the intersections of a (4,) box with (N, 4) boxes, of the box, of the boxes."""
     low = np.maximum(box[:2], boxes[:, :2])
     high = np.minimum(box[2:], boxes[:, 2:])
-    intersection: NDArray[np.float64] = np.clip(high - low, 0, None).prod(1)
-    union = _area(box[None]) + _area(boxes) - intersection
-    shared = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
-    return np.asarray(shared)
+    return np.asarray(np.clip(high - low, 0, None).prod(1)), _area(box[None]), _area(boxes)
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Part / whole, 0 where the whole is 0."""
+    return np.asarray(np.divide(part, whole, out=np.zeros_like(part), where=whole > 0))
 
 
 def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

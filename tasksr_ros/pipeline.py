@@ -25,12 +25,22 @@ from tasksr_ros.config import (
     EngineConfig,
     PipelineConfig,
     RegionConfig,
+    build,
+    flatten,
 )
 from tasksr_ros.detections import Detections, concatenate
 from tasksr_ros.engines import Engine, build_engine
 from tasksr_ros.frames import Frame
 from tasksr_ros.merge import merge
-from tasksr_ros.regions import Tile, distant_band, full_frame_tile, seen_whole, tiles
+from tasksr_ros.regions import (
+    Tile,
+    check_overlap,
+    cut_boxes,
+    distant_band,
+    full_frame_tile,
+    seen_whole_elsewhere,
+    tiles,
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,9 @@ class Pipeline:
         config: regions and detection; its engine part is not read.
         score_threshold: used where the config leaves it to the bundle.
         camera: intrinsics, needed by the region mode ``distance``; may be set later.
+
+    Raises:
+        ConfigError: if a value of the config is out of range, or its tiles would not advance.
     """
 
     def __init__(
@@ -67,7 +80,8 @@ class Pipeline:
     ) -> None:
         configured = config.detection.score_threshold
         self.engine = engine
-        self.config = config
+        self.config = build(type(config), flatten(config))
+        check_overlap(config.region.tile_overlap, engine.region_size)
         self.score_threshold = (
             score_threshold if configured == MODEL_SCORE_THRESHOLD else configured
         )
@@ -120,7 +134,8 @@ class Pipeline:
                 for tile, tile_boxes, tile_scores in zip(frame_tiles, boxes, scores, strict=True)
             ]
             detections = merge(
-                concatenate(found),
+                concatenate([detections for detections, _ in found]),
+                np.concatenate([cut for _, cut in found]),
                 self.config.detection.nms_iou,
                 self.config.detection.max_detections,
             )
@@ -143,15 +158,25 @@ class Pipeline:
         boxes: NDArray[np.float32],
         scores: NDArray[np.float32],
         image_size: tuple[int, int],
-    ) -> Detections:
-        """The engine's (A, 4) boxes in SR px and (A,) scores of one tile, in image px."""
+    ) -> tuple[Detections, NDArray[np.bool_]]:
+        """Detections of one tile in image px, and which of them the tile's side may cut.
+
+        Args:
+            tile: where the engine looked.
+            boxes: (A, 4) in SR px.
+            scores: (A,).
+            image_size: (width, height) in image px; boxes are clipped to it.
+        """
         scale_factor = self.engine.scale_factor
         likely = scores >= self.score_threshold
         boxes, scores = boxes[likely], scores[likely]
-        whole = seen_whole(tile, boxes / scale_factor, self.config.region.tile_overlap)
-        xyxy = tile.to_image(boxes[whole], scale_factor).clip(0, np.tile(image_size, 2))
-        inside = (xyxy[:, 2:] > xyxy[:, :2]).all(1)
-        return Detections.from_arrays(xyxy[inside], scores[whole][inside])
+        region_boxes = boxes / scale_factor
+        xyxy = tile.to_image(boxes, scale_factor).clip(0, np.tile(image_size, 2))
+        kept = (xyxy[:, 2:] > xyxy[:, :2]).all(1) & ~seen_whole_elsewhere(
+            tile, region_boxes, self.config.region.tile_overlap
+        )
+        cut = cut_boxes(tile, region_boxes)
+        return Detections.from_arrays(xyxy[kept], scores[kept]), cut[kept]
 
 
 @contextmanager

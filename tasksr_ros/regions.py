@@ -18,6 +18,12 @@ from tasksr_ros.config import RegionConfig
 from tasksr_ros.errors import ConfigError
 from tasksr_ros.frames import Frame, crop_rgb, to_rgb
 
+_STEEPEST = math.radians(85)
+"""Of the rays that are followed to the image plane; beyond 90 degrees they never meet it."""
+
+CUT_MARGIN = 1.0
+"""A box this near to a side of its tile, region px, may go on beyond it."""
+
 
 @dataclass(frozen=True)
 class Rect:
@@ -136,8 +142,19 @@ def distance_rows(camera: CameraModel, config: RegionConfig) -> tuple[float, flo
         for above_road in (0.0, config.person_height)
         for distance in (config.min_distance, config.max_distance)
     ]
-    top, bottom = min(angles) - margin, max(angles) + margin
+    top, bottom = (
+        max(-_STEEPEST, min(_STEEPEST, angle))
+        for angle in (min(angles) - margin, max(angles) + margin)
+    )
     return camera.cy + camera.fy * math.tan(top), camera.cy + camera.fy * math.tan(bottom)
+
+
+def check_overlap(overlap: int, region_size: tuple[int, int]) -> None:
+    """Raise ConfigError if the overlap leaves a tile nothing of its own."""
+    if not 0 <= overlap < min(region_size):
+        raise ConfigError(
+            f"region.tile_overlap must be less than the region's sides {region_size}, got {overlap}"
+        )
 
 
 def tiles(
@@ -151,10 +168,7 @@ def tiles(
     Raises:
         ConfigError: if the overlap leaves a tile nothing of its own.
     """
-    if not 0 <= overlap < min(region_size):
-        raise ConfigError(
-            f"region.tile_overlap must be less than the region's sides {region_size}, got {overlap}"
-        )
+    check_overlap(overlap, region_size)
     columns = _spread(band.x0, band.x1, image_size[0], region_size[0], overlap)
     rows = _spread(band.y0, band.y1, image_size[1], region_size[1], overlap)
     return [
@@ -176,24 +190,37 @@ def full_frame_tile(image_size: tuple[int, int], region_size: tuple[int, int]) -
     return Tile(Rect(0, 0, width, height), size)
 
 
-def seen_whole(tile: Tile, xyxy_region: NDArray[np.floating], overlap: int) -> NDArray[np.bool_]:
-    """Which boxes no neighbouring tile sees better.
+def cut_boxes(tile: Tile, xyxy_region: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which (N, 4) boxes, in the tile's region px, touch a side beyond which is another tile."""
+    cut_x, cut_y = _cut(tile, np.asarray(xyxy_region))
+    return np.asarray(cut_x | cut_y)
 
-    A box that touches an inner side of its tile is cut there; if it is no larger than the
-    overlap, the neighbour sees it whole.
+
+def seen_whole_elsewhere(
+    tile: Tile, xyxy_region: NDArray[np.floating], overlap: int
+) -> NDArray[np.bool_]:
+    """Which cut boxes are so small that a neighbouring tile sees them whole.
 
     Args:
         tile: where the boxes were found.
         xyxy_region: (N, 4) in the tile's region px.
         overlap: of neighbouring tiles, region px.
     """
+    boxes = np.asarray(xyxy_region)
+    cut_x, cut_y = _cut(tile, boxes)
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    small = overlap - 2 * CUT_MARGIN  # then it touches neither side of the overlap in one tile
+    return np.asarray((cut_x & (width <= small)) | (cut_y & (height <= small)))
+
+
+def _cut(tile: Tile, boxes: NDArray[np.floating]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which boxes touch an inner side, left or right and top or bottom."""
     left, top, right, bottom = tile.inner
-    x0, y0, x1, y1 = np.asarray(xyxy_region).T
+    x0, y0, x1, y1 = boxes.T
     width, height = tile.size
-    cut_x = (left & (x0 < 1)) | (right & (x1 > width - 1))
-    cut_y = (top & (y0 < 1)) | (bottom & (y1 > height - 1))
-    small_x, small_y = x1 - x0 <= overlap, y1 - y0 <= overlap
-    return np.asarray(~((cut_x & small_x) | (cut_y & small_y)))
+    cut_x = (left & (x0 < CUT_MARGIN)) | (right & (x1 > width - CUT_MARGIN))
+    cut_y = (top & (y0 < CUT_MARGIN)) | (bottom & (y1 > height - CUT_MARGIN))
+    return np.asarray(cut_x), np.asarray(cut_y)
 
 
 def _spread(start: int, end: int, limit: int, size: int, overlap: int) -> list[tuple[int, int]]:

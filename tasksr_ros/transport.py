@@ -26,7 +26,10 @@ def transport_environment(share: Path, environment: Mapping[str, str]) -> dict[s
         share: the package's share folder, or the checkout.
         environment: that the process would have.
     """
-    wanted = {"FASTRTPS_DEFAULT_PROFILES_FILE": str(share / PROFILE), **_ALLOCATOR}
-    if "FASTDDS_DEFAULT_PROFILES_FILE" in environment:  # the name that Kilted also reads
-        del wanted["FASTRTPS_DEFAULT_PROFILES_FILE"]
+    profile = str(share / PROFILE)
+    wanted = {
+        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,  # read by Jazzy's Fast DDS 2.14
+        "FASTDDS_DEFAULT_PROFILES_FILE": profile,  # read by Kilted's Fast DDS 3
+        **_ALLOCATOR,
+    }
     return {name: value for name, value in wanted.items() if name not in environment}

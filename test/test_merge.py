@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasksr_ros.detections import Detections
-from tasksr_ros.merge import iou, merge
+from tasksr_ros.merge import merge as merge_tiles
 
 BOXES = np.array(
     [
@@ -19,13 +19,10 @@ BOXES = np.array(
 )
 
 
-def test_iou_literal() -> None:
-    values = iou(BOXES[0].astype(float), BOXES.astype(float))
-    np.testing.assert_allclose(values, [1, 0.6, 1 / 3, 0])
-
-
-def test_iou_of_empty_boxes_is_zero() -> None:
-    assert iou(np.zeros(4), np.zeros((1, 4))).tolist() == [0.0]
+def merge(detections: Detections, nms_iou: float, max_detections: int) -> Detections:
+    """With no box cut by a tile."""
+    whole = np.zeros(len(detections), bool)
+    return merge_tiles(detections, whole, nms_iou, max_detections)
 
 
 @pytest.mark.parametrize(
@@ -66,3 +63,20 @@ def test_order_of_the_input_does_not_matter() -> None:
 def test_nothing_and_the_limit() -> None:
     assert len(merge(Detections.empty(), 0.5, 10)) == 0
     assert len(merge(Detections.from_arrays(BOXES, np.ones(4)), 1.0, 2)) == 2
+
+
+def test_a_cut_box_is_dropped_for_the_whole_one_even_if_it_is_stronger() -> None:
+    boxes = np.array([[0, 0, 10, 30], [0, 0, 10, 8]], np.float32)  # IoU .27, a part of the first
+    scores = np.array([0.6, 0.9])
+    detections = Detections.from_arrays(boxes, scores)
+    whole = merge_tiles(detections, np.array([False, False]), 0.5, 100)
+    assert len(whole) == 2
+    cut = merge_tiles(detections, np.array([False, True]), 0.5, 100)
+    assert cut.xyxy.tolist() == [[0, 0, 10, 30]]
+
+
+def test_of_two_cut_boxes_the_stronger_stays() -> None:
+    boxes = np.array([[0, 0, 10, 30], [0, 14, 10, 40]], np.float32)  # share 16 of 26 rows
+    detections = Detections.from_arrays(boxes, np.array([0.6, 0.9]))
+    cut = merge_tiles(detections, np.array([True, True]), 0.5, 100)
+    assert cut.xyxy.tolist() == [[0, 14, 10, 40]]

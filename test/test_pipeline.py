@@ -37,9 +37,6 @@ class PixelEngine:
             boxes[index, : len(found)], scores[index, : len(found)] = found, 0.9
         return boxes, scores
 
-    def super_resolve(self, regions: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return regions.repeat(4, 1).repeat(4, 2)
-
 
 def pipeline(**region: object) -> Pipeline:
     config = PipelineConfig(RegionConfig(tile_overlap=8, **region))  # type: ignore[arg-type]
@@ -128,3 +125,45 @@ def test_from_bundle_runs_real_networks(tiny_bundle: Path) -> None:
 def test_from_bundle_of_nothing() -> None:
     with pytest.raises(BundleError, match="no bundle 'nope'"):
         Pipeline.from_bundle("nope")
+
+
+class SeeingEngine(PixelEngine):
+    """Finds the red rectangle as far as a region shows it, if it shows half of it."""
+
+    def __init__(self, height: int) -> None:
+        self._height = height
+
+    def __call__(
+        self, regions: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        boxes = np.zeros((len(regions), 1, 4), np.float32)
+        scores = np.zeros((len(regions), 1), np.float32)
+        for index, mask in enumerate((regions == (255, 0, 0)).all(-1)):
+            y, x = np.nonzero(mask)
+            if len(y) and np.ptp(y) + 1 >= self._height / 2:
+                box = (x.min(), y.min(), x.max() + 1, y.max() + 1)
+                boxes[index, 0], scores[index, 0] = np.array(box) * self.scale_factor, 0.9
+        return boxes, scores
+
+
+@pytest.mark.parametrize("overlap", [8, 12, 16])
+def test_nobody_is_found_twice_or_lost_at_a_seam(overlap: int) -> None:
+    """A person of any height up to a tile's, anywhere across the seams of tile rows."""
+    config = PipelineConfig(RegionConfig(mode="full", tile_overlap=overlap))
+    for height in range(4, 33):
+        built = Pipeline(SeeingEngine(height), config, 0.5)
+        for top in range(0, 90 - height):
+            image = np.zeros((90, 64, 3), np.uint8)
+            image[top : top + height, 20:24, 0] = 255
+            found = built(Frame(image)).xyxy
+            assert len(found) == 1, (height, top, found.tolist())
+
+
+def test_values_that_a_file_would_not_pass_are_refused_here_too() -> None:
+    for region, message in (
+        (RegionConfig(top=0.7), "region.top must be less than region.bottom"),
+        (RegionConfig(top=-3.0), "region.top must be at least 0"),
+        (RegionConfig(tile_overlap=32), "region.tile_overlap must be less than"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Pipeline(PixelEngine(), PipelineConfig(region), 0.5)

@@ -14,10 +14,11 @@ from tasksr_ros.frames import Frame
 from tasksr_ros.regions import (
     Rect,
     Tile,
+    cut_boxes,
     distance_rows,
     distant_band,
     full_frame_tile,
-    seen_whole,
+    seen_whole_elsewhere,
     tiles,
 )
 
@@ -180,15 +181,31 @@ def test_reduced_pixels_of_every_encoding(encoding: str) -> None:
     assert (pixels == 90).all()
 
 
-def test_a_small_box_cut_at_an_inner_side_is_the_neighbours() -> None:
+def test_small_boxes_cut_at_an_inner_side_are_the_neighbours() -> None:
     tile = Tile(Rect(290, 77, 610, 173), (320, 96), (True, False, True, False))
     boxes = np.array(
         [
             [0.5, 20, 12, 50],  # cut on the left, small: the neighbour sees it whole
             [-3, 20, 40, 50],  # cut on the left, wider than the overlap
+            [0, 20, 31, 50],  # as wide as the overlap: the neighbour may see it cut, too
             [310, 20, 321, 50],  # cut on the right, small
             [100, 0, 110, 30],  # touches the top, where no neighbour is
             [100, 20, 110, 50],
         ]
     )
-    assert seen_whole(tile, boxes, 32).tolist() == [False, True, False, True, True]
+    assert cut_boxes(tile, boxes).tolist() == [True, True, True, True, False, False]
+    elsewhere = seen_whole_elsewhere(tile, boxes, 32)
+    assert elsewhere.tolist() == [True, False, False, True, False, False]
+
+
+def test_a_very_steep_camera_has_finite_rows() -> None:
+    config = RegionConfig(mode="distance", camera_pitch=-45, min_distance=1, max_distance=2)
+    top, bottom = distance_rows(CAMERA, config)
+    assert math.isfinite(top)
+    assert top < bottom
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -1.0, 0.0])
+def test_cameras_with_impossible_intrinsics_are_refused(wrong: float) -> None:
+    with pytest.raises(ConfigError, match="positive size and focal lengths"):
+        CameraModel(640, 480, wrong, 500, 320, 240)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
 from tasksr_ros.errors import EngineError
+
+_NVIDIA_DEVICES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg")
+"""Of NVIDIA's drivers for PCs, for Jetson, and under Windows' Linux."""
 
 
 class Engine(Protocol):
@@ -47,10 +51,6 @@ class Engine(Protocol):
             ValueError: for another shape or type.
             EngineError: if the device fails.
         """
-        ...
-
-    def super_resolve(self, regions: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The images that the detector sees: (N, height·s, width·s, 3) uint8 RGB."""
         ...
 
 
@@ -94,6 +94,9 @@ def check_regions(regions: NDArray[np.uint8], region_size: tuple[int, int]) -> N
 
 
 def _cuda_available() -> bool:
+    # PyTorch takes a second to import: only where there is a driver to ask for.
+    if not any(Path(device).exists() for device in _NVIDIA_DEVICES):
+        return False
     if not importlib.util.find_spec("torch"):
         return False
     import torch

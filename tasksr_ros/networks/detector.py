@@ -15,11 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasksr_ros.bundle import SIZE_MULTIPLE
 from tasksr_ros.networks.blocks import check_images
 
 STRIDES = (4, 8, 16)
-SIZE_MULTIPLE = 32
-"""Height and width of the detector's input must be multiples of this many px."""
 
 _PRIOR_SCORE = 0.01
 _PRIOR_DISTANCES = (1.2, 3.0, 1.2, 3.0)  # left, top, right, bottom in strides: an upright person

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Literal, overload
 
-import torch
 from torch import Tensor, nn
 
 
@@ -63,19 +62,6 @@ class RegionDetector(nn.Module):
         """(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px, scores (N, A) in [0, 1]."""
         boxes, scores = self.tdsr(_normalise(regions, self.tdsr))
         return boxes, scores
-
-
-class RegionSuperResolver(nn.Module):
-    """The first half of `RegionDetector`: the image that the detector sees."""
-
-    def __init__(self, tdsr: TDSR) -> None:
-        super().__init__()
-        self.tdsr = tdsr
-
-    def forward(self, regions: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 RGB -> (N, H·s, W·s, 3) uint8 RGB, clipped to [0, 255]."""
-        sr: Tensor = self.tdsr.sr(_normalise(regions, self.tdsr))
-        return (sr.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def _normalise(regions: Tensor, tdsr: TDSR) -> Tensor:

@@ -136,6 +136,7 @@ def validate(
     if tdsr:
         run = Path(tdsr)
         networks = load_network(run, "sr")[0], load_network(run, "detector")[0]
+        systems.append(System("bicubic + tdsr's detector", bicubic_sr, networks[1]))
         systems.append(System("tdsr", *networks))
     images = {name.removesuffix(".json"): read_set(data, name) for name in sets}
     print(markdown(compare(systems, images, scale_factor, out)))

@@ -70,7 +70,9 @@ def detect_image(
     found = Detections.from_arrays(xyxy.cpu().numpy(), scores[0, strong].cpu().numpy())
     seen = to_pixels(image)[:height, :width]
     psnr = float("inf") if sr is None else psnr_y(seen, source.image, scale_factor)
-    return ImageResult(merge(found, config.nms_iou, config.max_detections), seen, psnr)
+    uncut = np.zeros(len(found), bool)  # one tile: the image itself
+    kept = merge(found, uncut, config.nms_iou, config.max_detections)
+    return ImageResult(kept, seen, psnr)
 
 
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:

@@ -20,9 +20,11 @@ def export(
     validation: Path,
     system: str = "tdsr",
     region_size: tuple[int, int] = (320, 96),
-    fppi: float = 0.1,
+    fppi: float = 0.3,
     stages: Sequence[str] = (),
     data: Sequence[str] = (),
+    validated_by: str = "tasksr-train validate",
+    notes: Sequence[str] = (),
 ) -> None:
     """Write a bundle with a card.
 
@@ -35,6 +37,8 @@ def export(
         fppi: the score threshold is the one with this many false positives per image in it.
         stages: commands that trained the weights, for the card.
         data: image sets that they were trained on, for the card.
+        validated_by: command that wrote the validation, for the card.
+        notes: what else the card should say of the figures.
 
     Raises:
         CheckpointError: when the run or the validation is not there or not of this system.
@@ -51,6 +55,8 @@ def export(
         "minutes": round(content["seconds"] / 60, 1),
         "licence": "research use",
     }
+    if content.get("ran_on"):
+        recipe["ran_on"] = content["ran_on"]
     description = {
         "name": bundle.name,
         "sr": sr_description["name"],
@@ -61,7 +67,8 @@ def export(
         "score_threshold": round(float(threshold), 3),
         "recipe": recipe,
     }
-    save_bundle(bundle, TDSR(sr, detector).eval(), description, card(description, result, fppi))
+    text = card(description, result, fppi, validated_by, notes)
+    save_bundle(bundle, TDSR(sr, detector).eval(), description, text)
 
 
 def _read(validation: Path, system: str) -> dict[str, Any]:
@@ -75,11 +82,17 @@ def _read(validation: Path, system: str) -> dict[str, Any]:
     return result
 
 
-def card(description: Mapping[str, Any], result: Mapping[str, Any], fppi: float) -> str:
+def card(
+    description: Mapping[str, Any],
+    result: Mapping[str, Any],
+    fppi: float,
+    validated_by: str,
+    notes: Sequence[str],
+) -> str:
     """The bundle's README.md."""
     recipe = description["recipe"]
     width, height = description["region_size"]
-    return f"""# {description["name"]}
+    text = f"""# {description["name"]}
 
 Super-resolution `{description["sr"]}` x{description["scale_factor"]} and a pedestrian detector
 of width {description["detector_width"]:g} in series. Input: RGB regions of {width}x{height} px;
@@ -96,19 +109,34 @@ only.
 
 {_items([f"`{stage}`" for stage in recipe["stages"]])}
 
-The last stage ran {recipe["steps"]} steps in {recipe["minutes"]:g} minutes on one CPU core. The
-weights are their exponential moving average. The score threshold {description["score_threshold"]:g}
-is the one with {fppi:g} false positives per image on the images below.
+The last stage ran {recipe["steps"]} steps in {recipe["minutes"]:g} minutes{_ran_on(recipe)}.
+The weights are their exponential moving average. The score threshold
+{description["score_threshold"]:g} is the one with {fppi:g} false positives per whole image
+on the images below.
 
 ## Measured
 
-HR images reduced bicubically (antialiased) by {result["scale_factor"]}, whole images, written by
-`tasksr-train validate`; none of them was trained on. AP at IoU .5 and .3 as COCO defines it;
+HR images reduced bicubically (antialiased) by {result["scale_factor"]}, whole images, none of them
+trained on; by `{validated_by}`. AP at IoU .5 and .3 as COCO defines it;
 PSNR on luminance in dB; recall at IoU .5 and 0.1 or 1 false positives per image, and at 1 by
 height of the pedestrian in LR px.
 
 {markdown(result)}
+
+{_items(notes) if notes else ""}
 """
+    return text.rstrip() + "\n"
+
+
+def _ran_on(recipe: Mapping[str, Any]) -> str:
+    """Devices and precision of the last stage; nothing where its checkpoint does not tell."""
+    if "ran_on" not in recipe:
+        return ""
+    on = recipe["ran_on"]
+    return (
+        f" on {on['devices']} x {on['device']} "
+        f"(CPU threads: {on['threads']}, precision: {on['precision']})"
+    )
 
 
 def _items(lines: Sequence[str]) -> str:

@@ -117,6 +117,7 @@ def train(stage: Stage, sampler: PatchSampler, config: LoopConfig, out: Path) ->
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.num_nodes,
+        strategy=_strategy(config),
         precision=config.precision,
     )
     fabric.launch()
@@ -125,6 +126,12 @@ def train(stage: Stage, sampler: PatchSampler, config: LoopConfig, out: Path) ->
     run.resume()
     run.go(sampler)
     return out / LAST
+
+
+def _strategy(config: LoopConfig) -> str:
+    """As Lightning Fabric names it; a stage may leave a network out of some of its steps."""
+    alone = config.devices == config.num_nodes == 1
+    return "auto" if alone else "ddp_find_unused_parameters_true"
 
 
 def learning_rate_factor(step: int, progress: float, config: LoopConfig) -> float:
@@ -147,6 +154,7 @@ class _Run:
         )
         self.module, self.optimizer = fabric.setup(module, optimizer)
         self.step, self.seconds = 0, 0.0
+        self.ran_on: dict[str, Any] | None = _ran_on(fabric, config)
 
     def resume(self) -> None:
         if not (self.out / LAST).exists():
@@ -161,6 +169,8 @@ class _Run:
         self.ema.load_state_dict(content["ema"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.step, self.seconds = content["step"], content["seconds"]
+        if content.get("ran_on") != self.ran_on:
+            self.ran_on = None
 
     def go(self, sampler: PatchSampler) -> None:
         config = self.config
@@ -182,7 +192,7 @@ class _Run:
                 break
             losses = self._update(batch.to(self.fabric.device))
             bar.update()
-            self.seconds = before + time.monotonic() - start
+            self.seconds = self._of_rank_0(before + time.monotonic() - start)
             if log and self.step % config.log_every == 0:
                 log.write(self.step, self.seconds, self._numbers(losses))
                 bar.set_postfix(loss=f"{float(losses['total'].detach()):.4f}")
@@ -202,9 +212,10 @@ class _Run:
         by_steps = self.step / self.config.max_steps if self.config.max_steps else 0.0
         minutes = self.seconds / 60
         by_time = minutes / self.config.max_minutes if self.config.max_minutes else 0.0
-        return self._same_everywhere(max(by_steps, by_time))
+        return max(by_steps, by_time)
 
-    def _same_everywhere(self, value: float) -> float:
+    def _of_rank_0(self, value: float) -> float:
+        """One clock for all processes: they must end, save and wait at the same step."""
         if self.fabric.world_size == 1:
             return value
         return float(self.fabric.broadcast(value))
@@ -255,10 +266,21 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "ran_on": self.ran_on,
         }
         if self.fabric.is_global_zero:
             save_checkpoint(self.out / LAST, content)
         self.fabric.barrier()
+
+
+def _ran_on(fabric: Fabric, config: LoopConfig) -> dict[str, Any]:
+    """What a run trains on, for the bundle's card; None in a checkpoint whose parts differ."""
+    return {
+        "device": fabric.device.type,
+        "devices": fabric.world_size,
+        "threads": torch.get_num_threads(),
+        "precision": config.precision,
+    }
 
 
 def _parameter_groups(

@@ -7,6 +7,7 @@ file and the ground truth.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -28,7 +30,7 @@ from tasksr_training.detect import HR, DetectConfig, detect_image
 HEIGHT_BINS = ((8, 12), (12, 16), (16, 24), (24, 40))
 """Pedestrian heights in LR px for which recall is given."""
 
-FPPI = (0.1, 1.0)
+FPPI = (0.1, 0.3, 1.0)
 """False positives per image at which recall is given."""
 
 
@@ -48,7 +50,11 @@ class System:
 
 
 def predict(system: System, images: Sequence[LabelledImage], scale_factor: int, path: Path) -> None:
-    """Run a system on images and write ``detections`` (COCO results, HR px) and ``psnr_y``."""
+    """Run a system on images and write what it found.
+
+    The file holds ``detections`` (COCO results, HR px), ``psnr_y`` and the `fingerprint` of what
+    they were made from.
+    """
     detections: list[dict[str, Any]] = []
     psnr: list[float] = []
     factor = HR if system.sr is None else scale_factor
@@ -68,7 +74,34 @@ def predict(system: System, images: Sequence[LabelledImage], scale_factor: int, 
             )
     path.parent.mkdir(parents=True, exist_ok=True)
     mean = float(np.mean(psnr)) if system.sr is not None else None
-    path.write_text(json.dumps({"detections": detections, "psnr_y": mean}))
+    made_from = fingerprint(system, images, scale_factor)
+    path.write_text(
+        json.dumps({"fingerprint": made_from, "detections": detections, "psnr_y": mean})
+    )
+
+
+def fingerprint(system: System, images: Sequence[LabelledImage], scale_factor: int) -> str:
+    """SHA-256 of all that predictions depend on: networks, weights, images, boxes, options."""
+    digest = hashlib.sha256(repr((scale_factor, DetectConfig())).encode())
+    for network in (system.sr, system.detector):
+        digest.update(type(network).__qualname__.encode())
+        for name, value in network.state_dict().items() if network is not None else ():
+            digest.update(repr((name, value.dtype, tuple(value.shape))).encode())
+            digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    for image in images:
+        digest.update(repr((image.image_id, image.name, image.image.shape)).encode())
+        for values in (image.image, image.boxes, image.ignore):
+            digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def _kept(path: Path, expected: str) -> bool:
+    """Whether a file holds predictions with this fingerprint."""
+    try:
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return bool(content.get("fingerprint") == expected)
 
 
 def figures(
@@ -166,7 +199,8 @@ def validate(
 ) -> dict[str, Any]:
     """Run all systems on all sets and write ``out/validation.json``.
 
-    Predictions of a system on a set that lie in ``out`` already are used as they are.
+    Predictions that lie in ``out`` already are used if they were made by the same weights from
+    the same set, and made anew otherwise.
 
     Returns:
         ``{"scale_factor": s, "systems": {system: {set: figures}}}``; the set ``all`` is all of
@@ -178,7 +212,7 @@ def validate(
         together: tuple[list[LabelledImage], list[dict[str, Any]]] = ([], [])
         for name, images in sets.items():
             path = out / system.name.replace(" ", "_") / f"{name.replace('/', '_')}.json"
-            if not path.exists():
+            if not _kept(path, fingerprint(system, images, scale_factor)):
                 predict(system, images, scale_factor, path)
             content = json.loads(path.read_text())
             rows[name] = {

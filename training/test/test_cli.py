@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tasksr_training.checkpoints import load_checkpoint
+from tasksr_training.checkpoints import LAST, load_checkpoint, save_checkpoint
 from tasksr_training.cli import main
 
 from tasksr_ros.bundle import load_bundle
@@ -55,7 +55,8 @@ def test_from_images_to_a_bundle(
     printed = capsys.readouterr().out
     result = json.loads((out / "validation.json").read_text())
     rows = ["hr + hr detector", "bicubic + hr detector", "sr + hr detector"]
-    assert list(result["systems"]) == [*rows, "bicubic + retrained detector", "tdsr"]
+    rows += ["bicubic + retrained detector", "bicubic + tdsr's detector", "tdsr"]
+    assert list(result["systems"]) == rows
     assert all(name in printed for name in result["systems"])
     assert result["systems"]["tdsr"]["val"]["pedestrians"] == 2
     assert result["systems"]["hr + hr detector"]["val"]["psnr_y"] is None
@@ -74,7 +75,18 @@ def test_from_images_to_a_bundle(
     weights = load_checkpoint(tmp_path / "tdsr")["ema"]
     state = loaded.load().state_dict()
     assert all(torch.equal(state[k], weights[k]) for k in weights)
-    assert "bicubic + retrained detector" in (bundle / "README.md").read_text()
+    card = (bundle / "README.md").read_text()
+    assert "bicubic + retrained detector" in card
+    assert " minutes on 1 x cpu (CPU threads: 1, precision: 32-true).\n" in card
+
+    content = load_checkpoint(tmp_path / "tdsr")
+    del content["ran_on"]  # as in checkpoints of a version that did not write it
+    save_checkpoint(tmp_path / "tdsr" / LAST, content)
+    assert (
+        run("export", f"--run={tmp_path / 'tdsr'}", f"--bundle={bundle}", f"--validation={file}")
+        == 0
+    )
+    assert " minutes.\n" in (bundle / "README.md").read_text()
 
 
 def test_a_wrong_option_value_or_file_is_one_line(

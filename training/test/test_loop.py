@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from tasksr_training.datasets import Batch, PatchConfig, PatchSampler, SourceCon
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import LoopConfig, learning_rate_factor, train
 from tasksr_training.stages.detector import DetectorConfig, DetectorStage, ValidationConfig
+from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
 
 LOOP = LoopConfig(
     max_steps=6, batch_size=2, warmup_steps=2, accelerator="cpu", threads=1, log_every=1
@@ -93,6 +98,83 @@ def test_a_run_by_minutes_ends_by_itself(data: Path, tmp_path: Path) -> None:
     content = load_checkpoint(tmp_path)
     assert content["step"] >= 1
     assert 1 <= content["seconds"] < 10
+
+
+TWO_CLOCKS = """
+import os, sys, time
+from tasksr_training import cli, loop
+
+rate = 1 + 3 * int(os.environ["RANK"])  # the clock of rank 1 runs four times as fast
+
+class Clock:
+    monotonic = staticmethod(lambda: rate * time.monotonic())
+
+loop.time = Clock
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def two_processes(*arguments: str, limit: float) -> int:
+    """Run ``TWO_CLOCKS`` as torchrun does on two processes; the exit status."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    launcher += ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    process = subprocess.Popen([*launcher, *arguments], env=environment)
+    try:
+        return process.wait(limit)
+    finally:
+        process.terminate()  # the launcher ends its two processes
+        process.wait()
+
+
+def test_two_processes_with_different_clocks_end_together(data: Path, tmp_path: Path) -> None:
+    one_step = dataclasses.replace(LOOP, max_steps=1)
+    train(stage(data), sampler(data), one_step, tmp_path / "detector")
+    sr = SuperResolutionConfig(validation=("images",), validation_side=32)
+    train(SuperResolution(sr, data), sampler(data), one_step, tmp_path / "sr")
+    config = {
+        "patches": {"size": 32, "min_height": 12, "max_height": 30},
+        "sources": [{"path": "train.json"}],
+        "stage": {
+            "sr_checkpoint": str(tmp_path / "sr"),
+            "detector_checkpoint": str(tmp_path / "detector"),
+            "frozen_fraction": 0.5,  # first without gradients for sr, then with them
+            "validation": {"sets": ["val.json"], "every": 2},
+        },
+        "loop": {
+            "max_minutes": 1 / 60,
+            "checkpoint_minutes": 0.1 / 60,
+            "batch_size": 2,
+            "accelerator": "cpu",
+            "devices": 2,
+            "threads": 1,
+        },
+    }
+    (tmp_path / "two.py").write_text(TWO_CLOCKS)
+    (tmp_path / "c.yaml").write_text(json.dumps(config))
+    options = ["task-driven", f"--config={tmp_path / 'c.yaml'}", f"--data={data}"]
+    script = str(tmp_path / "two.py")
+    assert two_processes(script, *options, f"--out={tmp_path / 'run'}", limit=90) == 0
+    content = load_checkpoint(tmp_path / "run")
+    assert content["step"] >= 2
+    assert 1 <= content["seconds"] < 10
+    assert content["ran_on"]["devices"] == 2
+
+
+def test_what_a_run_ran_on_is_kept_while_it_stays_the_same(data: Path, tmp_path: Path) -> None:
+    def ran_on(steps: int, precision: str) -> object:
+        config = dataclasses.replace(LOOP, max_steps=steps, precision=precision)  # type: ignore[arg-type]
+        train(stage(data), sampler(data), config, tmp_path)
+        return load_checkpoint(tmp_path)["ran_on"]
+
+    here = {"device": "cpu", "devices": 1, "threads": 1, "precision": "32-true"}
+    assert ran_on(1, "32-true") == here
+    assert ran_on(2, "32-true") == here
+    assert ran_on(3, "bf16-mixed") is None
+    assert ran_on(4, "bf16-mixed") is None
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(data: Path, tmp_path: Path) -> None:

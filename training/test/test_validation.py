@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from tasksr_training.coco import LabelledImage
 from tasksr_training.detect import HR, DetectConfig, detect_image
-from tasksr_training.validation import average_precisions, figures
+from tasksr_training.validation import System, average_precisions, figures, validate
 from torch import Tensor, nn
 
 from tasksr_ros.networks import build_sr
@@ -87,3 +89,36 @@ def test_whole_image_way() -> None:
     whole = detect_image(source, None, detector, HR, DetectConfig())
     assert torch.allclose(detector.shown, torch.tensor(128 / 255))
     assert len(whole.detections) == 2
+
+
+class OneBox(nn.Module):
+    """A detector whose only weights are the box that it sees; it counts its runs."""
+
+    def __init__(self, box: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("box", torch.tensor([[box]]))
+        self.runs = 0
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        self.runs += 1
+        return self.box, torch.tensor([[0.9]])
+
+
+def test_predictions_are_made_anew_for_other_weights_or_another_set(tmp_path: Path) -> None:
+    def ap50(detector: nn.Module, image: LabelledImage, scale_factor: int = 4) -> float:
+        system = System("row", build_sr("bicubic", scale_factor), detector)
+        result = validate([system], {"set": [image]}, scale_factor, tmp_path)
+        return float(result["systems"]["row"]["set"]["ap50"])
+
+    right, wrong = OneBox(PERSON), OneBox(OTHER)
+    assert ap50(right, truth(1, PERSON)) == pytest.approx(1.0)
+    assert ap50(wrong, truth(1, PERSON)) == 0.0
+    assert ap50(wrong, truth(1, PERSON)) == 0.0
+    assert (right.runs, wrong.runs) == (1, 1)  # the same again: not run again
+    assert ap50(wrong, truth(2, OTHER)) == pytest.approx(1.0)
+    assert ap50(wrong, truth(2, OTHER), scale_factor=2) == pytest.approx(1.0)
+    assert wrong.runs == 3
+    path = tmp_path / "row" / "set.json"
+    path.write_text(path.read_text()[:20])  # as a run that was killed leaves it
+    assert ap50(wrong, truth(2, OTHER), scale_factor=2) == pytest.approx(1.0)
+    assert wrong.runs == 4
