@@ -26,14 +26,12 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
-from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -41,7 +39,15 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 from tasksr_ros import messages
 from tasksr_ros.annotate import draw
 from tasksr_ros.bundle import Bundle, load_bundle
-from tasksr_ros.config import EngineConfig, NodeConfig, Option, Value, build, walk
+from tasksr_ros.config import (
+    EngineConfig,
+    NodeConfig,
+    Option,
+    Value,
+    build,
+    check_value,
+    walk,
+)
 from tasksr_ros.decoding import decode_message
 from tasksr_ros.diagnostics import CameraCounters, to_diagnostics
 from tasksr_ros.engines import Engine, build_engine
@@ -122,25 +128,22 @@ class TaskSRNode(LifecycleNode):
     # Parameters
 
     def _declare_parameters(self) -> ConfigError | None:
-        """Declare every field of `NodeConfig`; returns what is wrong with the values given."""
-        given = {
-            name: _plain(parameter.value)
-            for name, parameter in self.get_parameters_by_prefix("").items()
-            if not name.startswith(_ROS_PARAMETERS)
-        }
-        error = None
-        try:
-            build(NodeConfig, given)
-        except ConfigError as wrong:
-            error, given = wrong, {}
+        """Declare every field of `NodeConfig`; returns the first thing wrong with those given."""
+        values: dict[str, Value] = {}
+        errors: list[ConfigError] = []
+        for name, parameter in self.get_parameters_by_prefix("").items():
+            if name.startswith(_ROS_PARAMETERS):
+                continue
+            try:
+                values[name] = check_value(NodeConfig, name, parameter.value)
+            except ConfigError as error:
+                errors.append(error)
         for name, type_, default, option in walk(NodeConfig):
             if self.has_parameter(name):
                 self.undeclare_parameter(name)
-            value = given.get(name, default)
-            value = float(value) if type_ is float else value
-            descriptor = _descriptor(type_, option)
-            self.declare_parameter(name, _plain(value), descriptor, ignore_override=True)
-        return error
+            value = _plain(values.get(name, default))
+            self.declare_parameter(name, value, _descriptor(type_, option), ignore_override=True)
+        return errors[0] if errors else None
 
     def _config(self) -> NodeConfig:
         if self._parameter_error is not None:
@@ -149,16 +152,19 @@ class TaskSRNode(LifecycleNode):
         return build(NodeConfig, values)
 
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        """Accept valid values while unconfigured; they take effect in configure."""
-        ours = {name: self.get_parameter(name).value for name, *_ in walk(NodeConfig)}
-        changed = {p.name: p.value for p in parameters if p.name in ours}
+        """Accept valid values while unconfigured; configure checks that they fit each other."""
+        ours = {name for name, *_ in walk(NodeConfig)}
+        changed = [p for p in parameters if p.name in ours]
         if changed and self._bundle is not None:
             reason = "parameters take effect in configure: cleanup the node first"
             return SetParametersResult(successful=False, reason=reason)
         try:
-            build(NodeConfig, {**ours, **changed})
+            for parameter in changed:
+                check_value(NodeConfig, parameter.name, parameter.value)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        if changed:
+            self._parameter_error = None  # whoever sets parameters has read what was wrong
         return SetParametersResult(successful=True)
 
     # Lifecycle: rclpy swallows exceptions of transitions, so each is logged here.
@@ -252,9 +258,10 @@ class TaskSRNode(LifecycleNode):
         self._deactivate()
         self._clean_up()
 
-    def publish_diagnostics(self, before: dict[str, CameraCounters]) -> None:
+    def publish_diagnostics(
+        self, counters: dict[str, CameraCounters], before: dict[str, CameraCounters]
+    ) -> None:
         """Publish the cameras' counters; ``before`` are those of the report before."""
-        counters = {name: camera.counters for name, camera in self._cameras.items()}
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(
             to_diagnostics(counters, before, self.get_name(), self._engine_name, stamp)
@@ -269,6 +276,7 @@ class _Activity:
     ) -> None:
         self._node = node
         self._cameras = cameras
+        self._counting = threading.Lock()
         self._slots: LatestSlots[ImageMessage] = LatestSlots(list(cameras))
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self._thread.start()
@@ -322,8 +330,11 @@ class _Activity:
             try:
                 self._process(camera, message)
             except Exception as error:  # whatever one frame does, the node goes on
-                camera.counters.rejected[type(error).__name__] += 1
-                camera.counters.last_rejection = str(error)
+                if not self._node.context.ok():
+                    return  # the process is being shut down: nothing can be published any more
+                with self._counting:
+                    camera.counters.rejected[type(error).__name__] += 1
+                    camera.counters.last_rejection = str(error)
                 self._warn(f"{name or 'camera'}: frame rejected: {error}")
 
     def _process(self, camera: _Camera, message: ImageMessage) -> None:
@@ -331,31 +342,44 @@ class _Activity:
         frame = decode_message(message)
         decoded = time.perf_counter()
         result = camera.pipeline.run(frame)
-        camera.detections.publish(messages.to_detection_array(result.detections, message.header))
-        camera.counters.processed += 1
-        age = self._node.get_clock().now() - Time.from_msg(message.header.stamp)
-        camera.counters.latency_ms = {
+        detections = messages.to_detection_array(result.detections, message.header)
+        now_ns = self._node.get_clock().now().nanoseconds
+        latency_ms = {
             "decode": (decoded - start) * 1e3,
             **result.latency_ms,
             "total": (time.perf_counter() - start) * 1e3,
-            "age": age.nanoseconds / 1e6,
+            "age": (now_ns - frame.stamp_ns) / 1e6,
         }
+        camera.detections.publish(detections)
+        with self._counting:
+            camera.counters.processed += 1
+            camera.counters.latency_ms = latency_ms
         name = self._node.get_name()
-        camera.latency.publish(
-            messages.to_latency(camera.counters.latency_ms, name, message.header)
-        )
+        camera.latency.publish(messages.to_latency(latency_ms, name, message.header))
         if camera.debug_image.get_subscription_count():
-            camera.debug_image.publish(_debug_image(frame, result, message.header))
+            self._publish_debug_image(camera, frame, result, message.header)
+
+    def _publish_debug_image(
+        self, camera: _Camera, frame: Frame, result: Result, header: Header
+    ) -> None:
+        """A picture that cannot be drawn is no rejection: the detections are out."""
+        try:
+            camera.debug_image.publish(_debug_image(frame, result, header))
+        except Exception as error:
+            self._warn(f"{camera.name or 'camera'}: no debug image: {error}")
 
     def _warn(self, text: str) -> None:
         self._node.get_logger().warning(text, throttle_duration_sec=LOG_PERIOD_S)
 
     def _snapshot(self) -> dict[str, CameraCounters]:
-        return {name: copy.deepcopy(camera.counters) for name, camera in self._cameras.items()}
+        """Copies, since the inference thread goes on counting."""
+        with self._counting:
+            return {name: copy.deepcopy(camera.counters) for name, camera in self._cameras.items()}
 
     def _report(self) -> None:
-        self._node.publish_diagnostics(self._before)
-        self._before = self._snapshot()
+        now = self._snapshot()
+        self._node.publish_diagnostics(now, self._before)
+        self._before = now
 
     def close(self) -> None:
         """Unsubscribe, let the frame in work end, join the thread."""
@@ -400,7 +424,7 @@ def run(node: TaskSRNode) -> int:
     if node.get_parameter("autostart").value:
         for trigger in (node.trigger_configure, node.trigger_activate):
             if trigger() != TransitionCallbackReturn.SUCCESS:
-                return 1
+                return 1 if node.context.ok() else 0
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
@@ -410,18 +434,23 @@ def run(node: TaskSRNode) -> int:
 
 def main(arguments: list[str] | None = None, engine_factory: EngineFactory = build_engine) -> int:
     """Entry point of ``tasksr_node``; see `TaskSRNode` for the engine factory."""
-    rclpy.init(args=arguments)
+    node = None
     try:
+        rclpy.init(args=arguments)
         node = TaskSRNode(engine_factory=engine_factory)
-    except (TaskSRError, ParameterException) as error:
-        print(f"tasksr_node: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
-        return 1
-    try:
         return run(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except Exception as error:  # of rclpy: a parameter file, a remapping, a topic's name
+        if rclpy.ok() or node is None:
+            print(f"tasksr_node: {' '.join(str(error).split())}", file=sys.stderr)
+            return 1
+        return 0  # asked to end while it started
     finally:
-        node.stop()
-        node.destroy_node()
+        if node is not None:
+            with contextlib.suppress(RuntimeError):  # RCLError, once the context is gone
+                node.stop()
+                node.destroy_node()
         rclpy.try_shutdown()
 
 

@@ -22,6 +22,9 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -448,6 +451,39 @@ def ended(env: dict[str, str], *command: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+def test_a_wrong_parameter_leaves_the_others_and_can_be_mended(
+    client: Client, ros_env: dict[str, str], tiny_bundle: Path
+) -> None:
+    with red_node(ros_env, tiny_bundle, autostart=False, region__tpo=0.3, region__top=0.25):
+        assert not client.transition(Transition.TRANSITION_CONFIGURE)
+        setter = client.node.create_client(SetParameters, "tasksr/set_parameters")
+        client.wait(setter.service_is_ready, "the parameter service")
+        value = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=0.3)
+        request = SetParameters.Request(
+            parameters=[ParameterMessage(name="region.top", value=value)]
+        )
+        future = setter.call_async(request)
+        client.wait(future.done, "the parameter to be set")
+        assert future.result().results[0].successful
+        assert client.transition(Transition.TRANSITION_CONFIGURE)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_being_ended_while_it_starts_is_no_error(
+    ros_env: dict[str, str], tiny_bundle: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    """With an empty cache, the conversion of the model takes seconds."""
+    parameters = {"bundle": str(tiny_bundle), "engine__cache_dir": str(tmp_path / "cache")}
+    with start(ros_env, engine__name="openvino", **parameters) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "converting" in line
+        process.send_signal(sent)
+        _, rest = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 0, rest
+        assert "Traceback" not in rest
+
+
 def test_wrong_parameters_and_bundles_end_the_node_with_one_line(
     ros_env: dict[str, str], tiny_bundle: Path, tmp_path: Path
 ) -> None:
@@ -468,6 +504,9 @@ def test_wrong_parameters_and_bundles_end_the_node_with_one_line(
         "wrong hash": ("-p", f"bundle:={broken}"),
         "region.top must be at most 1": ("-p", "region.top:=7.0"),
         "engine.name must be one of": ("-p", "engine.name:=tvm"),
+        "cameras must be names as ROS topics have them": ("-p", "cameras:=['front cam']"),
+        "cameras must be a list of strings": ("-p", "cameras:=[1, 2]"),
+        "region.tile_overlap must be less than": ("-p", "region.tile_overlap:=200"),
     }
     for message, arguments in wrong.items():
         status, stderr = ended(ros_env, *arguments)
@@ -475,6 +514,10 @@ def test_wrong_parameters_and_bundles_end_the_node_with_one_line(
         assert status != 0, message
         assert len(lines) == 1, stderr
         assert message in lines[0]
+    status, stderr = ended(ros_env, "--params-file", str(tmp_path / "none.yaml"))
+    assert status != 0
+    assert "Couldn't parse params file" in stderr  # rcl's own line is before ours
+    assert "Traceback" not in stderr
 
 
 def test_parameters_are_the_configs_fields(ros_domain: int) -> None:
@@ -490,12 +533,11 @@ def test_parameters_are_the_configs_fields(ros_domain: int) -> None:
             if type_ is float and option.low is not None:
                 told = descriptor.floating_point_range[0]
                 assert (told.from_value, told.to_value) == (option.low, option.high)
-        wrong = Parameter("region.top", value=0.9)
-        result = node.set_parameters([wrong])[0]
+        result = node.set_parameters([Parameter("engine.name", value="tvm")])[0]
         assert not result.successful
-        assert "region.top must be less than region.bottom" in result.reason
+        assert "engine.name must be one of" in result.reason
         both = [Parameter("region.top", value=0.9), Parameter("region.bottom", value=0.95)]
-        assert node.set_parameters_atomically(both).successful
+        assert all(done.successful for done in node.set_parameters(both))
     finally:
         node.destroy_node()
         rclpy.try_shutdown(context=context)
