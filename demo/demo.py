@@ -6,12 +6,15 @@ Run by ``make demo``; see the README.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import cv2
@@ -20,22 +23,23 @@ from numpy.typing import NDArray
 from player import NAMESPACE, Answer, Player, write_answers
 from tqdm import tqdm
 
+from tasksr_ros import generated_drive
 from tasksr_ros.annotate import VideoWriter, contact_sheet, draw
 from tasksr_ros.bundle import load_bundle
 from tasksr_ros.config import NodeConfig, RegionConfig
-from tasksr_ros.detect import frames_per_second, length
+from tasksr_ros.detect import fitted, frames_per_second
 from tasksr_ros.drive.coco import write_coco
 from tasksr_ros.errors import TaskSRError
 from tasksr_ros.evaluation.range_table import range_table
 from tasksr_ros.frames import Frame, to_bgr
 from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
-from tasksr_ros.recordings import Recording, open_recording
+from tasksr_ros.recordings import Recording, length, make_folder, open_recording
 from tasksr_ros.regions import Rect, distant_band
 from tasksr_ros.transport import transport_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERFACES = ROOT / "interfaces" / "vision_msgs"
-DRIVE = DriveConfig(num_frames=60, fps=5.0, seed=7)
+DRIVE = DriveConfig(num_frames=40, fps=4.0, seed=7)
 DOMAIN_ID = "87"
 """The demo's ROS domain, unless the user has chosen one."""
 SHEET_IMAGES = 6
@@ -44,11 +48,24 @@ SHEET_IMAGES = 6
 def main() -> int:
     """Run the demo; returns an exit status."""
     options = _options()
-    if options.inside:
-        return _play(options)
-    # Fast DDS and the allocator read their settings when Python starts: start it again with them.
+    try:
+        if options.inside:
+            _play(options)
+        else:
+            _restart()
+    except KeyboardInterrupt:
+        print("demo: interrupted", file=sys.stderr)
+        return 130
+    except (TaskSRError, OSError) as error:
+        print(f"demo: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _restart() -> None:
+    """Start Python again: Fast DDS and the allocator read their settings when it starts."""
     command = [sys.executable, __file__, *sys.argv[1:], "--inside"]
-    return subprocess.run(command, env=_environment()).returncode
+    os.execve(sys.executable, command, _environment())
 
 
 def _options() -> argparse.Namespace:
@@ -71,35 +88,48 @@ def _environment() -> dict[str, str]:
     return {**ours, **transport_environment(ROOT, os.environ), **os.environ}
 
 
-def _play(options: argparse.Namespace) -> int:
-    try:
-        out: Path = options.out
-        out.mkdir(parents=True, exist_ok=True)
-        recording = _recording(options)
-        load_bundle(options.bundle)  # a wrong one is told here, in one line
-        _run(recording, options.bundle, out)
-    except TaskSRError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    return 0
+def _play(options: argparse.Namespace) -> None:
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # as with Ctrl-C, the node is ended, too
+        signal.signal(ending, signal.default_int_handler)
+    make_folder(options.out)
+    recording = _recording(options)
+    load_bundle(options.bundle)  # a wrong one is told here, in one line
+    _run(recording, options.bundle, options.out)
 
 
 def _recording(options: argparse.Namespace) -> Recording:
     if options.bag or options.video:
         return open_recording(options.bag or options.video, options.topic)
-    folder = options.out / "drive"
-    truth = folder / "ground_truth.json"
-    if not truth.is_file():
-        write_coco(GeneratedDrive(DRIVE), folder)
-    return open_recording(folder)
+    return open_recording(demo_drive(options.out, DRIVE))
+
+
+def demo_drive(out: Path, config: DriveConfig) -> Path:
+    """Folder of the generated drive, kept until its configuration or its generator changes."""
+    folder = out / f"generated-drive-{_drive_key(config)}"
+    for older in set(out.glob("generated-drive-" + "[0-9a-f]" * 8)) - {folder}:
+        shutil.rmtree(older)
+    if not (folder / "ground_truth.json").is_file():
+        write_coco(GeneratedDrive(config), folder)
+    return folder
+
+
+def _drive_key(config: DriveConfig) -> str:
+    generator = Path(generated_drive.__file__)
+    digest = hashlib.sha256(repr(config).encode())
+    for source in (generator, *sorted((generator.parent / "drive").glob("*.py"))):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _run(recording: Recording, bundle: str, out: Path) -> None:
     region = RegionConfig(mode="fixed" if recording.camera is None else "distance")
     answers: list[Answer] = []
     print(f"starting the node; {recording.path} will be played over ROS 2 topics")
-    with _node(bundle, region) as process, closing(Player(process, recording.camera)) as player:
-        bar = tqdm(recording, total=length(recording), desc="playing", unit="frame")
+    with (
+        _node(bundle, region) as process,
+        closing(Player(process, recording.camera)) as player,
+        tqdm(recording, total=length(recording), desc="playing", unit="frame") as bar,
+    ):
         for frame in bar:
             answers.append(player.play(frame))
             bar.set_postfix_str(
@@ -110,7 +140,7 @@ def _run(recording: Recording, bundle: str, out: Path) -> None:
     write_answers(answers, out / "detections.mcap", INTERFACES)
     sheet = _write_video(recording, answers, region, out / "annotated.mp4")
     cv2.imwrite(str(out / "contact_sheet.png"), sheet)
-    _report(recording, answers, out)
+    _report(recording, answers, region, out)
 
 
 @contextmanager
@@ -122,7 +152,8 @@ def _node(bundle: str, region: RegionConfig) -> Iterator[subprocess.Popen[bytes]
         command += ["-p", f"{name}:={value}"]
     # ROS 2 from wheels marks that Python found its libraries; the child looks for itself.
     environment = {k: v for k, v in os.environ.items() if k != "_ROS_WHEELS_BOOTSTRAP_COMPLETE"}
-    process = subprocess.Popen(command, env=environment)
+    # Ctrl-C goes to the demo alone, which then ends the node.
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         yield process
     finally:
@@ -136,19 +167,22 @@ def _node(bundle: str, region: RegionConfig) -> Iterator[subprocess.Popen[bytes]
 def _write_video(
     recording: Recording, answers: list[Answer], region: RegionConfig, path: Path
 ) -> NDArray[np.uint8]:
-    """Write the annotated video; returns a contact sheet of its most interesting frames."""
+    """Write the annotated video; returns a contact sheet of its most interesting frames.
+
+    The video has the size of the first frame; frames of other sizes are scaled into it.
+    """
     fps = frames_per_second(recording)
     chosen = _most_interesting(answers)
     kept: list[NDArray[np.uint8]] = []
-    writer: VideoWriter | None = None
-    for index, (frame, answer) in enumerate(zip(recording, answers, strict=True)):
-        image = draw(to_bgr(frame), answer.detections, [_band(recording, frame, region)])
-        writer = writer or VideoWriter(path, fps, frame.size)
-        writer.write(image)
-        if index in chosen:
-            kept.append(image)
-    if writer is not None:
-        writer.close()
+    with ExitStack() as stack:
+        video: VideoWriter | None = None
+        for index, (frame, answer) in enumerate(zip(recording, answers, strict=True)):
+            image = draw(to_bgr(frame), answer.detections, [_band(recording, frame, region)])
+            if video is None:
+                video = stack.enter_context(VideoWriter(path, fps, frame.size))
+            video.write(fitted(image, video.size))
+            if index in chosen:
+                kept.append(image)
     return contact_sheet(kept)
 
 
@@ -159,7 +193,7 @@ def _most_interesting(answers: list[Answer]) -> set[int]:
     return {int(part[np.argmax([total[i] for i in part])]) for part in parts}
 
 
-def _report(recording: Recording, answers: list[Answer], out: Path) -> None:
+def _report(recording: Recording, answers: list[Answer], region: RegionConfig, out: Path) -> None:
     latency = [answer.latency_ms for answer in answers]
     found = sum(len(answer.detections) for answer in answers)
     print(
@@ -170,7 +204,8 @@ def _report(recording: Recording, answers: list[Answer], out: Path) -> None:
     if truth.is_file():
         by_stamp = {answer.stamp_ns: answer.detections for answer in answers}
         print("recall by distance on the generated drive (a test card, not evidence):")
-        print(range_table(json.loads(truth.read_text(encoding="utf-8")), by_stamp))
+        ground_truth = json.loads(truth.read_text(encoding="utf-8"))
+        print(range_table(ground_truth, by_stamp, region.min_distance))
     for name in ("detections.mcap", "annotated.mp4", "contact_sheet.png"):
         print(f"  {out / name}")
 

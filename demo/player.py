@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from builtin_interfaces.msg import Time
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from sensor_msgs.msg import CameraInfo, Image
@@ -65,7 +67,7 @@ class Player:
     def __init__(self, node: subprocess.Popen[bytes], camera: CameraModel | None) -> None:
         self._process = node
         self._camera = camera
-        rclpy.init()
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is Python's
         self._node = rclpy.create_node("player", namespace=NAMESPACE)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
@@ -141,6 +143,7 @@ def write_answers(answers: list[Answer], path: Path, interfaces: Path) -> None:
         interfaces: folder of the message definitions of vision_msgs.
     """
     folder = path.with_suffix(".bag")
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed while it wrote
     typestore = get_typestore(Stores.ROS2_JAZZY)
     for definition in sorted(interfaces.glob("msg/*.msg")):
         name = f"vision_msgs/msg/{definition.stem}"
@@ -152,8 +155,7 @@ def write_answers(answers: list[Answer], path: Path, interfaces: Path) -> None:
         for answer in answers:
             writer.write(connection, answer.stamp_ns, answer.message)
     (folder / f"{folder.name}.mcap").replace(path)
-    (folder / "metadata.yaml").unlink()
-    folder.rmdir()
+    shutil.rmtree(folder)
 
 
 def _header(stamp_ns: int, frame_id: str) -> Header:

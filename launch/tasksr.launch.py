@@ -38,7 +38,9 @@ def given_parameters(context: LaunchContext) -> dict[str, Any]:
         if not text:
             continue
         if types[name] is bool:
-            parameters[name] = text.lower() in ("true", "1", "yes", "on")
+            if text.lower() not in ("true", "false"):
+                raise ValueError(f"{argument} must be true or false, got {text!r}")
+            parameters[name] = text.lower() == "true"
         elif name == "cameras":
             parameters[name] = [camera.strip() for camera in text.split(",")]
         else:
@@ -48,7 +50,8 @@ def given_parameters(context: LaunchContext) -> dict[str, Any]:
 
 def remappings(context: LaunchContext) -> list[tuple[str, str]]:
     """Topics given as launch arguments: one, or one for each camera in the order of cameras."""
-    cameras = given_parameters(context).get("cameras", list(NodeConfig().cameras))
+    given = given_parameters(context)
+    cameras = given.get("cameras", list(NodeConfig().cameras))
     found = []
     for argument in ("image", "camera_info"):
         text = LaunchConfiguration(argument).perform(context)
@@ -59,6 +62,8 @@ def remappings(context: LaunchContext) -> list[tuple[str, str]]:
             raise ValueError(
                 f"{argument} must name a topic for each of {len(cameras)} cameras, got {text!r}"
             )
+        if argument == "image" and given.get("compressed"):  # the node appends it
+            topics = [topic.removesuffix("/compressed") for topic in topics]
         found += [
             (f"{camera}/{argument}" if camera else argument, topic)
             for camera, topic in zip(cameras, topics, strict=True)
@@ -70,6 +75,9 @@ def nodes(context: LaunchContext) -> list[LifecycleNode]:
     """The node, as the arguments say."""
     share = Path(get_package_share_directory("tasksr_ros"))
     params_file = LaunchConfiguration("params_file").perform(context)
+    if not Path(params_file).is_file():
+        raise ValueError(f"params_file must be a YAML file, got {params_file!r}: there is none")
+    given = given_parameters(context)
     return [
         LifecycleNode(
             package="tasksr_ros",
@@ -78,7 +86,7 @@ def nodes(context: LaunchContext) -> list[LifecycleNode]:
             namespace=LaunchConfiguration("namespace").perform(context),
             output="screen",
             emulate_tty=True,
-            parameters=[params_file, given_parameters(context)],
+            parameters=[params_file, given] if given else [params_file],
             remappings=remappings(context),
             arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
             additional_env=transport_environment(share, dict(os.environ)),

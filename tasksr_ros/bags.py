@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import sqlite3
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import ReaderError
-from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
 from tasksr_ros.calibration import camera_from_info
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.decoding import decode_message, stamp_ns
-from tasksr_ros.errors import ConfigError, ImageError, RecordingError
+from tasksr_ros.errors import ConfigError, ImageError, RecordingError, TaskSRError
 from tasksr_ros.frames import Frame
 from tasksr_ros.recordings import Encoded, Recording
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-_BROKEN = (
-    AnyReaderError,
-    ReaderError,
-    SerdeError,
-    sqlite3.Error,
-    struct.error,
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    IndexError,
-    AssertionError,
-)
 
 
 class BagRecording(Recording):
@@ -59,8 +42,10 @@ class BagRecording(Recording):
             self._type = connection.msgtype
             self._count = sum(c.msgcount for c in reader.connections if self._is_mine(c))
             self.camera = self._read_camera(reader)
-            first = next(reader.messages([connection]))[2]
-            message: Any = reader.deserialize(first, connection.msgtype)
+            first = next(reader.messages([connection]), None)
+            if first is None:
+                raise RecordingError(f"bag {path} must hold images on {self.topic}, got none")
+            message: Any = reader.deserialize(first[2], connection.msgtype)
             self.frame_id = str(message.header.frame_id)
 
     def __len__(self) -> int:
@@ -95,9 +80,8 @@ class BagRecording(Recording):
         return (connection.topic, connection.msgtype) == (self.topic, self._type)
 
     def _read_camera(self, reader: AnyReader) -> CameraModel | None:
-        infos = [c for c in reader.connections if c.msgtype == CAMERA_INFO]
-        beside = [c for c in infos if c.topic in camera_info_topics(self.topic)]
-        chosen = beside or (infos if len(infos) == 1 else [])
+        topic = _info_topic(self.topic, reader.connections)
+        chosen = [c for c in reader.connections if (c.topic, c.msgtype) == (topic, CAMERA_INFO)]
         for connection, _, data in reader.messages(chosen) if chosen else ():
             message: Any = reader.deserialize(data, connection.msgtype)
             try:
@@ -113,14 +97,28 @@ class BagRecording(Recording):
                 _bag_files(self.path), default_typestore=get_typestore(Stores.ROS2_JAZZY)
             ) as reader:
                 yield reader
-        except _BROKEN as error:
-            raise RecordingError(f"bag {self.path} is truncated or unreadable: {error}") from error
+        except TaskSRError:
+            raise
+        except Exception as error:  # corrupt bytes make the parsers raise nearly anything
+            reason = str(error) or type(error).__name__
+            raise RecordingError(f"bag {self.path} is truncated or unreadable: {reason}") from error
 
 
 def camera_info_topics(image_topic: str) -> tuple[str, ...]:
     """Where the CameraInfo of an image topic is looked for, the most likely first."""
     names = image_topic.rstrip("/").split("/")
     return tuple("/".join([*names[:-drop], "camera_info"]) for drop in (1, 2) if drop < len(names))
+
+
+def _info_topic(image_topic: str, connections: list[Connection]) -> str | None:
+    """The image topic's CameraInfo: beside it, or the only one where there is one camera."""
+    infos = {c.topic for c in connections if c.msgtype == CAMERA_INFO}
+    beside = [topic for topic in camera_info_topics(image_topic) if topic in infos]
+    if beside:
+        return beside[0]
+    images = (c.topic for c in connections if c.msgtype in (IMAGE, COMPRESSED))
+    cameras = {topic.removesuffix("/compressed") for topic in images}
+    return infos.pop() if len(infos) == len(cameras) == 1 else None
 
 
 def _bag_files(path: Path) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from tasksr_ros.errors import ConfigError
 
 KITTI_LEFT_COLOUR = 2
 """KITTI's camera 02, the one that `read_calibration` takes where none is named."""
+_WRONG_VALUES = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 def read_calibration(path: str | Path, camera: int = KITTI_LEFT_COLOUR) -> CameraModel:
@@ -57,12 +57,6 @@ def camera_from_info(
 def _from_matrix(width: int, height: int, matrix: Sequence[float], row_length: int) -> CameraModel:
     fx, cx = float(matrix[0]), float(matrix[2])
     fy, cy = float(matrix[row_length + 1]), float(matrix[row_length + 2])
-    focal_lengths = 0 < fx < math.inf and 0 < fy < math.inf
-    if not (width > 0 and height > 0 and focal_lengths):
-        raise ConfigError(
-            f"camera must have positive size and focal lengths, got {width}x{height} px, "
-            f"fx {fx:g}, fy {fy:g}"
-        )
     return CameraModel(width, height, fx, fy, cx, cy)
 
 
@@ -74,14 +68,15 @@ def _from_kitti(path: Path, text: str, camera: int) -> CameraModel:
         raise ConfigError(f"{path}: camera must be one of {known}, got {camera}")
     try:
         size, matrix = ([float(v) for v in rows[name].split()] for name in names)
-    except ValueError as error:
+        size = [round(v) for v in size]
+    except (ValueError, OverflowError) as error:
         raise ConfigError(f"{path}: camera {camera}: {error}") from error
     if len(size) != 2 or len(matrix) != 12:
         raise ConfigError(
             f"{path}: S_rect and P_rect must have 2 and 12 numbers, got {len(size)} "
             f"and {len(matrix)}"
         )
-    return _from_matrix(round(size[0]), round(size[1]), matrix, 4)
+    return _from_matrix(int(size[0]), int(size[1]), matrix, 4)
 
 
 def _from_camera_info(path: Path, text: str) -> CameraModel:
@@ -90,7 +85,7 @@ def _from_camera_info(path: Path, text: str) -> CameraModel:
         size = int(info["image_width"]), int(info["image_height"])
         matrix = [float(v) for v in info["camera_matrix"]["data"]]
         projection = [float(v) for v in info.get("projection_matrix", {}).get("data", ())]
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, *_WRONG_VALUES) as error:
         raise ConfigError(
             f"{path} must be a KITTI calib_cam_to_cam.txt, a camera_info YAML with image_width, "
             f"image_height and camera_matrix, or a ground truth JSON with camera; got {error!r}"
@@ -108,7 +103,7 @@ def _from_ground_truth(path: Path, text: str) -> CameraModel:
         c: Any = json.loads(text)["camera"]
         width, height = int(c["width"]), int(c["height"])
         matrix = [float(c["fx"]), 0.0, float(c["cx"]), 0.0, float(c["fy"]), float(c["cy"])]
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except _WRONG_VALUES as error:
         raise ConfigError(
             f"{path} must have a camera with width, height, fx, fy, cx, cy; got {error!r}"
         ) from error

@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], None] = options.run
     try:
         run(options)
-    except TaskSRError as error:
-        print(f"tasksr {options.command}: {error}", file=sys.stderr)
+    except (TaskSRError, OSError) as error:
+        print(f"tasksr {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"tasksr {options.command}: interrupted", file=sys.stderr)
@@ -184,8 +184,11 @@ def _models(options: argparse.Namespace) -> None:
 
 def _benchmark(options: argparse.Namespace) -> None:
     from tasksr_ros.benchmark import as_json, benchmark_networks, table
+    from tasksr_ros.recordings import make_folder
 
     height, width = options.region
+    if options.json:
+        make_folder(options.json.parent)
     rows = []
     try:
         for threads in options.threads:

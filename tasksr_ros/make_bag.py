@@ -20,7 +20,7 @@ from tasksr_ros.bags import CAMERA_INFO, COMPRESSED, IMAGE, camera_info_topics
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import ConfigError, RecordingError
 from tasksr_ros.frames import Frame
-from tasksr_ros.recordings import Encoded, Recording, open_recording
+from tasksr_ros.recordings import Encoded, Recording, length, open_recording
 
 _PLUGINS = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 _TYPES = get_typestore(Stores.ROS2_JAZZY)
@@ -90,22 +90,16 @@ def _write(
         images = _connect(writer, topic, IMAGE)
     infos = _connect(writer, camera_info_topics(topic)[0], CAMERA_INFO) if camera else None
     frames = recording.encoded() if compressed else iter(recording)
-    for item in tqdm(frames, total=_length(recording), desc="make-bag", unit="frame"):
-        if compressed:
-            message = _compressed_message(item, jpeg_quality)
-        else:
-            assert isinstance(item, Frame)
-            message = _image_message(item)
-        _append(writer, images, item.stamp_ns, message)
-        if infos is not None and camera is not None:
-            _append(writer, infos, item.stamp_ns, _camera_info(item, camera))
-
-
-def _length(recording: Recording) -> int | None:
-    try:
-        return len(recording)
-    except TypeError:
-        return None
+    with tqdm(frames, total=length(recording), desc="make-bag", unit="frame") as bar:
+        for item in bar:
+            if compressed:
+                message = _compressed_message(item, jpeg_quality)
+            else:
+                assert isinstance(item, Frame)
+                message = _image_message(item)
+            _append(writer, images, item.stamp_ns, message)
+            if infos is not None and camera is not None:
+                _append(writer, infos, item.stamp_ns, _camera_info(item, camera))
 
 
 def _connect(writer: Writer, topic: str, msgtype: str) -> Connection:

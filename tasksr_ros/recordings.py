@@ -87,7 +87,11 @@ def open_recording(path: str | Path, topic: str | None = None) -> Recording:
     from tasksr_ros.bags import BagRecording
 
     path = Path(path)
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise RecordingError(f"recording {path} cannot be read: {error.strerror}") from None
+    if not there:
         raise RecordingError(f"recording {path} does not exist")
     if path.is_dir():
         bag = (
@@ -100,6 +104,26 @@ def open_recording(path: str | Path, topic: str | None = None) -> Recording:
     if suffix in IMAGE_SUFFIXES:
         return FolderRecording(path)
     return VideoRecording(path)
+
+
+def length(recording: Recording) -> int | None:
+    """Number of frames, None where it is not known."""
+    try:
+        return len(recording)
+    except TypeError:
+        return None
+
+
+def make_folder(path: Path) -> None:
+    """Make an output folder.
+
+    Raises:
+        RecordingError: if that is not possible.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordingError(f"cannot write to {path}: {error.strerror}") from None
 
 
 class VideoRecording(Recording):
@@ -266,7 +290,7 @@ def _ground_truth_stamps(folder: Path) -> dict[str, int]:
     try:
         images = json.loads(path.read_text())["images"]
         return {Path(i["file_name"]).name: int(i["stamp_ns"]) for i in images if "stamp_ns" in i}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise RecordingError(f"{path} must be COCO ground truth, got {error!r}") from error
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,8 @@ def test_ground_truth(tmp_path: Path) -> None:
         ("a.yaml", CAMERA_INFO.replace("1280", "wide"), "must be a KITTI"),
         ("a.yaml", CAMERA_INFO.replace(", 1.0]", "]"), "must have 9 and 12 numbers, got 8 and 0"),
         ("a.yaml", CAMERA_INFO.replace("1000.0", "-1"), "positive size and focal lengths"),
-        ("a.yaml", CAMERA_INFO.replace("720", "0"), "got 1280x0 px"),
-        ("a.yaml", CAMERA_INFO.replace("1001.0", ".nan"), "fy nan"),
+        ("a.yaml", CAMERA_INFO.replace("720", "0"), "height=0"),
+        ("a.yaml", CAMERA_INFO.replace("1001.0", ".nan"), "fy=nan"),
         ("a.txt", KITTI.replace("7.2e+02", "seven"), "camera 2: could not convert"),
         ("a.txt", KITTI.replace(" 2.7e-03", ""), "must have 2 and 12 numbers, got 2 and 11"),
         ("a.json", "{}", "must have a camera with width, height, fx, fy, cx, cy"),
@@ -98,3 +99,19 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
 def test_the_real_kitti_file(shared: Path) -> None:
     path = shared / "data/kitti_drive_0005/calib_cam_to_cam.txt"
     assert read_calibration(path) == CameraModel(1242, 375, 721.5377, 721.5377, 609.5593, 172.854)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("calib_cam_to_cam.txt", KITTI.replace("1.242000e+03", "inf")),
+        ("info.yaml", CAMERA_INFO.replace("1280", ".inf")),
+        ("info.yaml", CAMERA_INFO + "projection_matrix: null\n"),
+        ("info.yaml", CAMERA_INFO + "projection_matrix: {data: null}\n"),
+        ("truth.json", '{"camera": {"width": Infinity, "height": 1}}'),
+        ("truth.json", "[" * 10),
+    ],
+)
+def test_odd_values_are_refused(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(name)):
+        read_calibration(written(tmp_path, name, text))

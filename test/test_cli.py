@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from rosbags.rosbag2 import Writer
+from rosbags.typesys import Stores, get_typestore
 
 from tasksr_ros import __version__
 from tasksr_ros.cli import main
@@ -116,10 +120,115 @@ def test_errors_are_one_line_and_a_status(
     }
     for message, arguments in wrong.items():
         assert main(arguments) == 1, message
-        lines = capsys.readouterr().err.strip().splitlines()
-        assert message in lines[-1]
-        assert lines[-1].startswith("tasksr ")
-        assert not any("Traceback" in line for line in lines)
+        lines = without_progress(capsys.readouterr().err)
+        assert len(lines) == 1, lines
+        assert message in lines[0]
+        assert lines[0].startswith(f"tasksr {arguments[0]}: ")
+
+
+def tasksr(*arguments: str | Path) -> tuple[int, list[str]]:
+    """Status and stderr's lines, without those of progress, of the command in a process."""
+    command = [sys.executable, "-m", "tasksr_ros.cli", *map(str, arguments)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return run.returncode, without_progress(run.stderr)
+
+
+def without_progress(text: str) -> list[str]:
+    lines = text.replace("\r", "\n").splitlines()
+    return [line for line in lines if line and not line.endswith("frame/s]")]
+
+
+def bag_of(path: Path, **changes: object) -> Path:
+    """A bag with one image of 65x33 px, or with a text where the image has no encoding."""
+    types = get_typestore(Stores.ROS2_JAZZY)
+    stamp = types.types["builtin_interfaces/msg/Time"](sec=7, nanosec=0)
+    fields: dict[str, object] = {
+        "header": types.types["std_msgs/msg/Header"](stamp=stamp, frame_id="front"),
+        "height": 33,
+        "width": 65,
+        "encoding": "bgr8",
+        "is_bigendian": 0,
+        "step": 195,
+        "data": np.zeros(33 * 195, np.uint8),
+    }
+    message = types.types["sensor_msgs/msg/Image"](**{**fields, **changes})
+    if not message.encoding:
+        message = types.types["std_msgs/msg/String"](data="hello")
+    with Writer(path, version=9) as writer:
+        connection = writer.add_connection("/topic", message.__msgtype__, typestore=types)
+        writer.write(connection, 0, types.serialize_cdr(message, message.__msgtype__))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"encoding": ""}, "must hold images, got /topic (std_msgs/msg/String)"),
+        ({"encoding": "yuv999"}, "/topic at 7000000000 ns: encoding must be one of"),
+        ({"height": 99}, "/topic at 7000000000 ns: data must hold step x height = 195 x 99"),
+    ],
+)
+def test_a_bag_that_does_not_serve_is_one_line(
+    tmp_path: Path, tiny_bundle: Path, changes: dict[str, object], expected: str
+) -> None:
+    bag = bag_of(tmp_path / "bag", **changes)
+    out = tmp_path / "out"
+    status, lines = tasksr("detect", bag, "--bundle", tiny_bundle, "--out", out, *QUICK)
+    assert (status, len(lines)) == (1, 1), lines
+    assert lines[0].startswith("tasksr detect: ")
+    assert expected in lines[0]
+
+
+def test_a_bundle_with_a_wrong_hash_is_one_line(
+    images: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    weights = bundle / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    status, lines = tasksr("detect", images, "--bundle", bundle, "--out", tmp_path / "out")
+    assert (status, len(lines)) == (1, 1), lines
+    assert lines[0].startswith(f"tasksr detect: {weights}: wrong hash: expected sha256 ")
+
+
+def test_unusable_paths_are_one_line(
+    images: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    wrong = {
+        f"cannot write to {os.devnull}/images: Not a directory": ["make-drive", os.devnull],
+        f"cannot write to {tmp_path}/file": [
+            *("benchmark", "networks", "--json", str(tmp_path / "file" / "x.json"))
+        ],
+        "File name too long": ["detect", "x" * 300],
+        "too long": ["detect", str(images), "--bundle", "x" * 300],
+        "bag": ["make-bag", str(images), str(tmp_path / ("x" * 300))],
+    }
+    for message, arguments in wrong.items():
+        assert main(arguments) == 1, message
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line.startswith(f"tasksr {arguments[0]}: ")
+        assert message in line
+
+
+def test_a_device_that_fails_is_one_line(
+    images: Path,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch = pytest.importorskip("torch")
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 9 GiB")
+
+    monkeypatch.setattr("tasksr_ros.networks.tdsr.RegionDetector.forward", fail)
+    out = tmp_path / "out"
+    arguments = ["detect", str(images), "--bundle", str(tiny_bundle), "--out", str(out), *QUICK]
+    assert main(arguments) == 1
+    lines = without_progress(capsys.readouterr().err)
+    assert lines == ["tasksr detect: torch failed: CUDA out of memory."]
 
 
 def test_wrong_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
-from tasksr_ros.detect import length
 from tasksr_ros.drive.coco import write_coco
 from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
 from tasksr_ros.make_bag import make_bag
-from tasksr_ros.recordings import open_recording
+from tasksr_ros.recordings import length, open_recording
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 from rosbags.highlevel import AnyReader
@@ -33,6 +39,9 @@ def test_demo_leaves_bag_video_and_contact_sheet(
     if source == "bag":
         path = make_bag(path, tmp_path / "bag", compressed=True)
     out = tmp_path / "out"
+    stale = out / "detections.bag"  # of a run that was killed while it wrote
+    stale.mkdir(parents=True)
+    (stale / "detections.bag.mcap").touch()
     command = [sys.executable, str(root / "demo" / "demo.py"), f"--{source}", str(path)]
     done = subprocess.run(
         [*command, "--out", str(out)], env=ros_env, capture_output=True, text=True, timeout=300
@@ -43,6 +52,7 @@ def test_demo_leaves_bag_video_and_contact_sheet(
     assert cv2.imread(str(out / "contact_sheet.png")) is not None
     stamps = [drive.stamp_ns(index) for index in range(3)]
     assert detection_stamps(out / "detections.mcap", root) == stamps
+    assert not stale.exists()
 
 
 def detection_stamps(path: Path, root: Path) -> list[int]:
@@ -58,6 +68,94 @@ def detection_stamps(path: Path, root: Path) -> list[int]:
             if connection.msgtype == "vision_msgs/msg/Detection2DArray"
         ]
     return [header.stamp.sec * 1_000_000_000 + header.stamp.nanosec for header in headers]
+
+
+def test_demo_of_images_of_different_sizes(
+    root: Path, ros_env: dict[str, str], tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for index, (width, height) in enumerate([(320, 200), (200, 320), (480, 200)]):
+        picture = np.full((height, width, 3), 90, np.uint8)
+        cv2.imwrite(str(images / f"{index}.png"), picture)
+    out = tmp_path / "out"
+    command = [sys.executable, str(root / "demo" / "demo.py"), "--video", str(images)]
+    done = subprocess.run(
+        [*command, "--out", str(out)], env=ros_env, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert [frame.size for frame in open_recording(out / "annotated.mp4")] == [(320, 200)] * 3
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_ends_in_one_line_and_ends_the_node(
+    root: Path, ros_env: dict[str, str], tmp_path: Path, ending: signal.Signals
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for index in range(200):
+        cv2.imwrite(str(images / f"{index:03d}.png"), np.full((400, 640, 3), index, np.uint8))
+    command = [sys.executable, str(root / "demo" / "demo.py"), "--video", str(images)]
+    with (tmp_path / "errors").open("w") as errors:
+        demo = subprocess.Popen(
+            [*command, "--out", str(tmp_path / "out")],
+            env=ros_env,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
+        wait_for(lambda: " ms]" in (tmp_path / "errors").read_text())  # some frames were played
+        (node,) = children(demo.pid)
+        os.killpg(demo.pid, ending)  # a terminal's Ctrl-C goes to the whole group
+        assert demo.wait(timeout=30) == 130
+    text = (tmp_path / "errors").read_text()
+    assert "Traceback" not in text
+    assert text.splitlines()[-1] == "demo: interrupted"
+    assert not Path(f"/proc/{node}").exists()
+
+
+def wait_for(done: Callable[[], bool], seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def children(process: int) -> list[int]:
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def test_a_changed_drive_is_generated_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(root / "demo"))
+    demo = importlib.import_module("demo")
+    config = DriveConfig(width=96, height=64, num_frames=1)
+    first = demo.demo_drive(tmp_path, config)
+    assert re.fullmatch(r"generated-drive-[0-9a-f]{8}", first.name)
+    truth = first / "ground_truth.json"
+    written = truth.stat().st_mtime_ns
+    assert demo.demo_drive(tmp_path, config) == first
+    assert truth.stat().st_mtime_ns == written
+    own = tmp_path / "drive-20240101"
+    own.mkdir()
+    second = demo.demo_drive(tmp_path, replace(config, seed=3))
+    assert set(tmp_path.iterdir()) == {own, second}
+    copy = tmp_path / "source" / "generated_drive.py"
+    copy.parent.mkdir()
+    copy.write_text("# another generator")
+    monkeypatch.setattr(demo.generated_drive, "__file__", str(copy))
+    assert demo.demo_drive(tmp_path, replace(config, seed=3)) != second
+    assert not second.exists()
+
+
+def test_demo_into_a_file_is_one_line(root: Path, ros_env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    command = [sys.executable, str(root / "demo" / "demo.py"), "--out", str(tmp_path / "file")]
+    done = subprocess.run(command, env=ros_env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"demo: cannot write to {tmp_path}/file: File exists"]
 
 
 def test_demo_of_a_missing_recording_is_one_line(root: Path, ros_env: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tasksr_ros.camera import CameraModel
+from tasksr_ros.detections import Detections
 from tasksr_ros.drive.clutter import KINDS, draw_clutter
 from tasksr_ros.drive.coco import write_coco
 from tasksr_ros.drive.people import draw_person, random_look
@@ -17,7 +18,8 @@ from tasksr_ros.drive.sensor import Sensor
 from tasksr_ros.drive.sprites import Patch, Sprite, composite, motion_blur, place, visible_share
 from tasksr_ros.drive.street import Scenery, View, draw_scenery
 from tasksr_ros.drive.textures import build_scenery
-from tasksr_ros.errors import ConfigError
+from tasksr_ros.errors import ConfigError, RecordingError
+from tasksr_ros.evaluation.range_table import range_table
 from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
 
 CAMERA = CameraModel(1280, 720, 1000, 1000, 640, 360)
@@ -300,3 +302,32 @@ def test_the_sensor_adds_noise_and_darkens_corners() -> None:
     assert 0.8 < centre.std(axis=(0, 1)).mean() < 6
     assert centre.mean() > corner.mean() + 4
     assert not np.array_equal(image, sensor.expose(grey, np.random.default_rng(1), 0.0))
+
+
+def test_a_drive_into_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordingError, match=r"cannot write to .*file/images: Not a directory"):
+        write_coco(GeneratedDrive(SMALL), tmp_path / "file")
+
+
+def test_the_range_table_begins_where_people_were_looked_for() -> None:
+    def person(image_id: int, x: float, distance: float) -> dict[str, object]:
+        box = [x, 10.0, 10.0, 20.0]
+        return {"image_id": image_id, "bbox": box, "distance_m": distance, "ignore": 0}
+
+    truth = {
+        "images": [{"id": 1, "stamp_ns": 5}, {"id": 2, "stamp_ns": 6}],
+        "annotations": [
+            *(person(1, 0.0, 30.0), person(1, 50.0, 45.0), person(1, 100.0, 55.0)),
+            person(2, 0.0, 45.0),  # of a frame that was not looked at
+        ],
+    }
+    boxes = np.array([[0, 10, 10, 30], [50, 10, 60, 30], [200, 10, 210, 30]], np.float32)
+    found = Detections.from_arrays(boxes, np.full(3, 0.9))
+    lines = [line.split() for line in range_table(truth, {5: found}, 40.0).splitlines()]
+    assert lines[1] == ["40-60", "m", "2", "0.50"]
+    assert lines[-2] == ["125-150", "m", "0", "-"]
+    assert lines[-1][-1] == "1.00"
+    assert len(lines) == 7
+    other = range_table(truth, {5: found}, 25.0).splitlines()[1].split()
+    assert other == ["25-40", "m", "1", "1.00"]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed (it has no wheel)")
 
 from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LocalSubstitution
+from launch.utilities import perform_substitutions
+from launch_ros.actions import LifecycleNode
 
 from launch import LaunchContext
 from tasksr_ros.config import NodeConfig, flatten
@@ -44,11 +50,73 @@ def test_arguments_of_the_contract_are_declared(launch_file: ModuleType) -> None
     assert contract <= names
 
 
-def test_what_is_not_given_is_not_set(launch_file: ModuleType) -> None:
+def test_what_is_not_given_is_not_set(launch_file: ModuleType, root: Path) -> None:
     made = context(launch_file)
     assert launch_file.given_parameters(made) == {}
     assert launch_file.remappings(made) == []
-    assert launch_file.nodes(made)
+    (node,) = launch_file.nodes(made)
+    assert parameter_files(node, made) == [root / "config" / "tasksr.yaml"]
+    assert node.node_name == "/tasksr"
+    assert not node.expanded_remapping_rules
+
+
+def test_the_node_is_what_the_arguments_say(
+    launch_file: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_file, "transport_environment", transport)
+    own = tmp_path / "own.yaml"
+    own.write_text("{}")
+    made = context(
+        launch_file,
+        params_file=str(own),
+        namespace="car",
+        image="/cam/image_raw/compressed",
+        compressed="True",
+        log_level="warn",
+    )
+    (node,) = launch_file.nodes(made)
+    assert isinstance(node, LifecycleNode)
+    assert (node.node_package, node.node_executable) == ("tasksr_ros", "tasksr_node")
+    parameters = {"/car/tasksr": {"ros__parameters": {"compressed": True}}}
+    first, given = parameter_files(node, made)
+    assert first == own
+    assert yaml.safe_load(given.read_text()) == parameters
+    assert node.node_name == "/car/tasksr"
+    assert node.expanded_remapping_rules == [("image", "/cam/image_raw")]
+    environment = {text(made, name): text(made, value) for name, value in node.additional_env}
+    assert environment == {"SHARE": str(launch_file.get_package_share_directory("tasksr_ros"))}
+    command = [text(made, part) for part in node.cmd[1:4]]
+    assert command == ["--ros-args", "--log-level", "warn"]
+
+
+def transport(share: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    assert "PATH" in environment
+    return {"SHARE": str(share)}
+
+
+def text(context: LaunchContext, parts: object) -> str:
+    return perform_substitutions(context, parts)
+
+
+def parameter_files(node: LifecycleNode, context: LaunchContext) -> list[Path]:
+    """The node's parameter files, the strongest last."""
+    node._perform_substitutions(context)  # as `execute` does before it starts a process
+    # the name and the executable are known only once the node starts
+    parts = [part for part in node.cmd[1:] if not isinstance(part[0], LocalSubstitution)]
+    command = [text(context, part) for part in parts]
+    return [Path(b) for a, b in itertools.pairwise(command) if a == "--params-file"]
+
+
+@pytest.mark.parametrize("wrong", ["flase", "1", "yes"])
+def test_a_mistyped_boolean_is_refused(launch_file: ModuleType, wrong: str) -> None:
+    with pytest.raises(ValueError, match=f"autostart must be true or false, got '{wrong}'"):
+        launch_file.nodes(context(launch_file, autostart=wrong))
+
+
+def test_a_missing_parameter_file_is_refused(launch_file: ModuleType, tmp_path: Path) -> None:
+    made = context(launch_file, params_file=str(tmp_path / "none.yaml"))
+    with pytest.raises(ValueError, match=r"params_file must be a YAML file, got '.*none\.yaml'"):
+        launch_file.nodes(made)
 
 
 def test_given_arguments_become_parameters_of_their_type(launch_file: ModuleType) -> None:
@@ -69,6 +137,8 @@ def test_given_arguments_become_parameters_of_their_type(launch_file: ModuleType
     ("given", "expected"),
     [
         ({"image": "/cam/image_raw"}, [("image", "/cam/image_raw")]),
+        ({"image": "/cam/compressed"}, [("image", "/cam/compressed")]),
+        ({"image": "/cam/compressed", "compressed": "TRUE"}, [("image", "/cam")]),
         (
             {"cameras": "front,left", "image": "/a/image, /b/image", "camera_info": "/a/i,/b/i"},
             [

@@ -15,8 +15,7 @@ from tasksr_ros.bags import camera_info_topics
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import ImageError, RecordingError
 from tasksr_ros.frames import Frame
-from tasksr_ros.make_bag import make_bag
-from tasksr_ros.recordings import Encoded, open_recording
+from tasksr_ros.recordings import Encoded, make_folder, open_recording
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 
@@ -158,6 +157,19 @@ def test_an_empty_folder_is_refused_and_images_below_are_named(tmp_path: Path) -
         open_recording(tmp_path)
 
 
+def test_a_path_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"xx cannot be read: File name too long"):
+        open_recording(tmp_path / ("x" * 300))
+
+
+def test_an_output_folder_is_made_or_refused(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordingError, match=r"cannot write to .*file: File exists"):
+        make_folder(tmp_path / "file")
+
+
 def test_a_missing_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="does not exist"):
         open_recording(tmp_path / "nowhere")
@@ -250,6 +262,109 @@ def test_broken_metadata_is_refused(tmp_path: Path, metadata: str) -> None:
         open_recording(bag)
 
 
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_flipped_bytes_never_raise_anything_else(tmp_path: Path, storage: str) -> None:
+    """Whatever a corrupt bag holds, it is read or refused."""
+    messages = [image_message(i, height=1, data=picture(i)[:1].reshape(-1)) for i in range(3)]
+    topics = {"/cam/image": messages, "/cam/camera_info": [camera_info(70.0)]}
+    bag = write_bag(tmp_path / "bag", topics, storage)
+    file = next(f for f in bag.iterdir() if f.suffix in (".mcap", ".db3"))
+    data = file.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for trial in range(150):
+        broken = bytearray(data)
+        for position in rng.integers(0, len(data), 1 + trial % 8):
+            broken[position] ^= int(rng.integers(1, 256))
+        file.write_bytes(broken)
+        try:
+            list(open_recording(bag if trial % 2 else file))
+        except (RecordingError, ImageError):
+            refused += 1
+    assert refused > 10
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OverflowError("huge"), AttributeError("x")])
+def test_whatever_the_parser_raises_is_one_kind_of_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    bag = write_bag(tmp_path / "bag", {"/cam/image": [image_message(0)]})
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tasksr_ros.bags.AnyReader.deserialize", fail)
+    reason = str(error) or type(error).__name__
+    with pytest.raises(RecordingError, match=f"truncated or unreadable: {reason}"):
+        open_recording(bag)
+
+
+def test_a_bag_whose_images_are_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bag = write_bag(tmp_path / "bag", {"/cam/image": [image_message(0)]})
+    monkeypatch.setattr("tasksr_ros.bags.AnyReader.messages", lambda *_: iter(()))
+    with pytest.raises(RecordingError, match="must hold images on /cam/image, got none"):
+        open_recording(bag)
+
+
+def camera_info(fx: float) -> object:
+    time = TYPES.types["builtin_interfaces/msg/Time"](sec=7, nanosec=0)
+    roi = TYPES.types["sensor_msgs/msg/RegionOfInterest"]
+    return TYPES.types["sensor_msgs/msg/CameraInfo"](
+        header=TYPES.types["std_msgs/msg/Header"](stamp=time, frame_id="front"),
+        height=33,
+        width=65,
+        distortion_model="plumb_bob",
+        d=np.zeros(5),
+        k=np.array([fx, 0, 32, 0, fx, 16, 0, 0, 1], float),
+        r=np.eye(3).reshape(-1),
+        p=np.zeros(12),
+        binning_x=0,
+        binning_y=0,
+        roi=roi(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False),
+    )
+
+
+def compressed_message(index: int) -> object:
+    message = image_message(index)
+    return TYPES.types["sensor_msgs/msg/CompressedImage"](
+        header=message.header,  # type: ignore[attr-defined]
+        format="png",
+        data=cv2.imencode(".png", picture(index))[1].reshape(-1),
+    )
+
+
+def test_another_cameras_info_is_not_taken(tmp_path: Path) -> None:
+    front, rear = [image_message(0)], [image_message(1)]
+    topics = {"/front/image": front, "/rear/image": rear, "/rear/camera_info": [camera_info(70.0)]}
+    bag = write_bag(tmp_path / "bag", topics)
+    assert open_recording(bag, "/front/image").camera is None
+    assert open_recording(bag, "/rear/image").camera == CameraModel(65, 33, 70, 70, 32, 16)
+
+
+def test_the_only_info_is_taken_for_the_only_camera(tmp_path: Path) -> None:
+    topics = {
+        "/front/image": [image_message(0)],
+        "/front/image/compressed": [compressed_message(0)],
+        "/elsewhere/info": [camera_info(70.0)],
+    }
+    bag = write_bag(tmp_path / "bag", topics)
+    for topic in ("/front/image", "/front/image/compressed"):
+        assert open_recording(bag, topic).camera == CameraModel(65, 33, 70, 70, 32, 16)
+
+
+def test_the_info_beside_the_image_comes_first(tmp_path: Path) -> None:
+    topics = {
+        "/camera_info": [camera_info(50.0)],
+        "/front/image": [image_message(0)],
+        "/front/camera_info": [camera_info(70.0)],
+    }
+    camera = open_recording(write_bag(tmp_path / "bag", topics)).camera
+    assert camera is not None
+    assert camera.fx == 70
+
+
 def test_a_lying_message_is_named(tmp_path: Path) -> None:
     messages = [image_message(0), image_message(1, height=99)]
     frames = iter(open_recording(write_bag(tmp_path / "bag", {"/cam/image": messages})))
@@ -267,9 +382,8 @@ def test_padded_rows_of_a_bag(tmp_path: Path) -> None:
 
 
 def test_a_bag_of_an_uncalibrated_camera_has_no_camera(tmp_path: Path) -> None:
-    camera = CameraModel(65, 33, 0.0, 0.0, 0.0, 0.0)
-    folder = image_folder(tmp_path / "images")
-    assert open_recording(make_bag(folder, tmp_path / "bag", camera=camera)).camera is None
+    topics = {"/cam/image": [image_message(0)], "/cam/camera_info": [camera_info(0.0)]}
+    assert open_recording(write_bag(tmp_path / "bag", topics)).camera is None
 
 
 @pytest.mark.parametrize(

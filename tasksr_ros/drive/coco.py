@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from tasksr_ros.generated_drive import Annotation, GeneratedDrive
+from tasksr_ros.recordings import make_folder
 
 
 def write_coco(drive: GeneratedDrive, folder: str | Path) -> Path:
@@ -18,29 +19,34 @@ def write_coco(drive: GeneratedDrive, folder: str | Path) -> Path:
     Beside what COCO knows, images carry ``stamp_ns``, ``sequence`` and ``frame``; annotations
     ``height`` (px), ``distance_m``, ``vis_ratio``, ``track_id`` and ``ignore`` (= ``iscrowd``);
     the file carries ``camera``: width, height, fx, fy, cx, cy in px.
+
+    Raises:
+        RecordingError: if the folder cannot be made.
     """
     folder = Path(folder)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
+    make_folder(folder / "images")
     sequence = f"generated-{drive.config.seed}"
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for index in tqdm(range(len(drive)), desc=f"drive {drive.config.seed}", unit="frame"):
-        data, people = drive.jpeg(index)
-        name = f"images/{index:06d}.jpg"
-        (folder / name).write_bytes(data)
-        images.append(
-            {
-                "id": index + 1,
-                "file_name": name,
-                "width": drive.config.width,
-                "height": drive.config.height,
-                "sequence": sequence,
-                "frame": index,
-                "stamp_ns": drive.stamp_ns(index),
-            }
-        )
-        for person in people:
-            annotations.append(_annotation(person, len(annotations) + 1, index + 1))
+    title = f"drive {drive.config.seed}"
+    with tqdm(range(len(drive)), desc=title, unit="frame") as bar:
+        for index in bar:
+            data, people = drive.jpeg(index)
+            name = f"images/{index:06d}.jpg"
+            (folder / name).write_bytes(data)
+            images.append(
+                {
+                    "id": index + 1,
+                    "file_name": name,
+                    "width": drive.config.width,
+                    "height": drive.config.height,
+                    "sequence": sequence,
+                    "frame": index,
+                    "stamp_ns": drive.stamp_ns(index),
+                }
+            )
+            for person in people:
+                annotations.append(_annotation(person, len(annotations) + 1, index + 1))
     truth = {
         "images": images,
         "annotations": annotations,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,7 +14,7 @@ from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
 from tasksr_ros.engines import check_regions
 from tasksr_ros.errors import EngineError
-from tasksr_ros.networks.tdsr import RegionDetector, RegionSuperResolver
+from tasksr_ros.networks.tdsr import RegionDetector
 
 
 class TorchEngine:
@@ -25,33 +28,34 @@ class TorchEngine:
         self._device = _device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
-        tdsr = (
-            bundle.load()
-            .to(self._device)
-            .to(
+        tdsr = bundle.load()
+        with _engine_errors():
+            tdsr = tdsr.to(self._device).to(
                 memory_format=torch.channels_last  # type: ignore[call-overload]
             )
-        )
         self._detect = RegionDetector(tdsr)
-        self._super_resolve = RegionSuperResolver(tdsr)
 
     def __call__(
         self, regions: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """See `engines.Engine`."""
-        with torch.inference_mode():
+        with _engine_errors(), torch.inference_mode():
             boxes, scores = self._detect(self._upload(regions))
-        return boxes.cpu().numpy(), scores.cpu().numpy()
-
-    def super_resolve(self, regions: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """See `engines.Engine`."""
-        with torch.inference_mode():
-            sr = self._super_resolve(self._upload(regions))
-        return np.ascontiguousarray(sr.cpu().numpy())
+            return boxes.cpu().numpy(), scores.cpu().numpy()
 
     def _upload(self, regions: NDArray[np.uint8]) -> Tensor:
         check_regions(regions, self.region_size)
         return torch.from_numpy(np.ascontiguousarray(regions)).to(self._device)
+
+
+@contextmanager
+def _engine_errors() -> Iterator[None]:
+    """PyTorch's errors, CUDA's and those of memory among them, as EngineError."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise EngineError(f"torch failed: {reason}") from error
 
 
 def _device(name: str) -> torch.device:

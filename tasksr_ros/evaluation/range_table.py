@@ -16,13 +16,16 @@ IOU_THRESHOLD = 0.3
 """Looser than .5: a shift of 2 px of a 15 px person already leaves an IoU of .41."""
 
 
-def range_table(ground_truth: Mapping[str, Any], detections: Mapping[int, Detections]) -> str:
+def range_table(
+    ground_truth: Mapping[str, Any], detections: Mapping[int, Detections], min_distance: float
+) -> str:
     """Recall per bin of distance and false positives per frame.
 
     Args:
         ground_truth: COCO, images with ``stamp_ns``, annotations with ``distance_m``.
         detections: of each frame by its stamp in ns, boxes in image px; frames of the ground
             truth without an entry are left out.
+        min_distance: of the people that were looked for, m; the first bin begins there.
     """
     distance: list[float] = []
     found: list[bool] = []
@@ -40,14 +43,18 @@ def range_table(ground_truth: Mapping[str, Any], detections: Mapping[int, Detect
         false_positives += int((outcome == FALSE_POSITIVE).sum())
         distance += [a["distance_m"] for a in people if not a["ignore"]]
         found += np.isfinite(found_at[~ignore]).tolist()
-    return _text(np.array(distance), np.array(found), false_positives / max(1, num_frames))
+    bins = [min_distance, *(far for far in DISTANCE_BINS_M if far > min_distance)]
+    fppi = false_positives / max(1, num_frames)
+    return _text(np.array(distance), np.array(found), bins, fppi)
 
 
-def _text(distance: np.ndarray[Any, Any], found: np.ndarray[Any, Any], fppi: float) -> str:
+def _text(
+    distance: np.ndarray[Any, Any], found: np.ndarray[Any, Any], bins: list[float], fppi: float
+) -> str:
     lines = [f"  distance     people   recall (IoU ≥ {IOU_THRESHOLD:g})"]
-    for near, far in itertools.pairwise(DISTANCE_BINS_M):
+    for near, far in itertools.pairwise(bins):
         inside = (distance >= near) & (distance < far)
         recall = f"{found[inside].mean():.2f}" if inside.any() else "-"
-        lines.append(f"  {near:>3}-{far:<3} m   {inside.sum():>6}   {recall}")
+        lines.append(f"  {near:>3g}-{far:<3g} m   {inside.sum():>6}   {recall}")
     lines.append(f"  false positives per frame: {fppi:.2f}")
     return "\n".join(lines)
