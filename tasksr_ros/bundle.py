@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tasksr_ros.config import SIZE_MULTIPLE
 from tasksr_ros.errors import BundleError
 
 if TYPE_CHECKING:
     from tasksr_ros.networks.tdsr import TDSR
 
 DESCRIPTION, WEIGHTS, CARD = "model.yaml", "weights.safetensors", "README.md"
-
-SIZE_MULTIPLE = 32
-"""Of SR px in a region's sides: the stride of the detector's coarsest features."""
 
 _FIELDS: dict[str, type] = {
     "name": str,

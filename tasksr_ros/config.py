@@ -22,6 +22,9 @@ ConfigT = TypeVar("ConfigT")
 MODEL_SCORE_THRESHOLD = -1.0
 """``detection.score_threshold`` that stands for the bundle's own."""
 
+SIZE_MULTIPLE = 32
+"""Of SR px in a region's sides: the stride of the detector's coarsest features."""
+
 
 @dataclass(frozen=True)
 class Option:

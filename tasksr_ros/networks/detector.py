@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasksr_ros.bundle import SIZE_MULTIPLE
+from tasksr_ros.config import SIZE_MULTIPLE
 from tasksr_ros.networks.blocks import check_images
 
 STRIDES = (4, 8, 16)
