@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -43,6 +44,7 @@ DRIVE = DriveConfig(num_frames=40, fps=4.0, seed=7)
 DOMAIN_ID = "87"
 """The demo's ROS domain, unless the user has chosen one."""
 SHEET_IMAGES = 6
+_interrupted = threading.Event()
 
 
 def main() -> int:
@@ -89,12 +91,18 @@ def _environment() -> dict[str, str]:
 
 
 def _play(options: argparse.Namespace) -> None:
-    for ending in (signal.SIGTERM, signal.SIGHUP):  # as with Ctrl-C, the node is ended, too
-        signal.signal(ending, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the node is ended, too
+        signal.signal(ending, _interrupt)
     make_folder(options.out)
     recording = _recording(options)
     load_bundle(options.bundle)  # a wrong one is told here, in one line
     _run(recording, options.bundle, options.out)
+
+
+def _interrupt(*_: object) -> None:
+    # Set as well as raised: an exception raised in one of rclpy's destructors would be lost.
+    _interrupted.set()
+    raise KeyboardInterrupt
 
 
 def _recording(options: argparse.Namespace) -> Recording:
@@ -127,7 +135,7 @@ def _run(recording: Recording, bundle: str, out: Path) -> None:
     print(f"starting the node; {recording.path} will be played over ROS 2 topics")
     with (
         _node(bundle, region) as process,
-        closing(Player(process, recording.camera)) as player,
+        closing(Player(process, recording.camera, _interrupted)) as player,
         tqdm(recording, total=length(recording), desc="playing", unit="frame") as bar,
     ):
         for frame in bar:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,13 +60,20 @@ class Player:
     Args:
         node: the process of the tasksr node; if it ends, waiting ends too.
         camera: published as CameraInfo with each frame, unless None.
+        interrupted: ends waiting with a KeyboardInterrupt once it is set.
 
     Raises:
         RecordingError: if the node does not subscribe or answer in time, or ends.
     """
 
-    def __init__(self, node: subprocess.Popen[bytes], camera: CameraModel | None) -> None:
+    def __init__(
+        self,
+        node: subprocess.Popen[bytes],
+        camera: CameraModel | None,
+        interrupted: threading.Event,
+    ) -> None:
         self._process = node
+        self._interrupted = interrupted
         self._camera = camera
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is Python's
         self._node = rclpy.create_node("player", namespace=NAMESPACE)
@@ -120,6 +128,8 @@ class Player:
         """Spin until it is done; false if it is not within this time."""
         deadline = time.monotonic() + seconds
         while not done():
+            if self._interrupted.is_set():
+                raise KeyboardInterrupt
             if self._process.poll() is not None:
                 raise RecordingError(f"the node ended with status {self._process.returncode}")
             if time.monotonic() > deadline:

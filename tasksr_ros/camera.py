@@ -32,4 +32,7 @@ class CameraModel:
     def __post_init__(self) -> None:
         positive = min(self.width, self.height, self.fx, self.fy) > 0
         if not positive or not all(map(math.isfinite, (self.fx, self.fy, self.cx, self.cy))):
-            raise ConfigError(f"a camera must have positive size and focal lengths, got {self}")
+            raise ConfigError(
+                f"camera must have positive size and focal lengths, got {self.width}x{self.height} "
+                f"px, fx {self.fx:g}, fy {self.fy:g}, cx {self.cx:g}, cy {self.cy:g}"
+            )

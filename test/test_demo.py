@@ -107,7 +107,10 @@ def test_an_interrupted_demo_ends_in_one_line_and_ends_the_node(
         wait_for(lambda: " ms]" in (tmp_path / "errors").read_text())  # some frames were played
         (node,) = children(demo.pid)
         os.killpg(demo.pid, ending)  # a terminal's Ctrl-C goes to the whole group
-        assert demo.wait(timeout=30) == 130
+        try:
+            assert demo.wait(timeout=60) == 130
+        finally:
+            demo.kill()
     text = (tmp_path / "errors").read_text()
     assert "Traceback" not in text
     assert text.splitlines()[-1] == "demo: interrupted"
