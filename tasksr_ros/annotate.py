@@ -19,7 +19,6 @@ from tasksr_ros.regions import Rect
 Image = NDArray[np.uint8]
 _DETECTION = (60, 255, 60)
 _REGION = (255, 190, 60)
-_GROUND_TRUTH = (255, 120, 255)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _INSETS = 5
 _DISTANT_HEIGHT = 0.12
@@ -31,7 +30,6 @@ def draw(
     image: Image,
     detections: Detections,
     regions: Sequence[Rect] = (),
-    ground_truth: Sequence[tuple[float, float, float, float]] = (),
 ) -> Image:
     """Draw boxes, scores, region outlines and magnified insets into a copy.
 
@@ -39,7 +37,6 @@ def draw(
         image: (H, W, 3) uint8 BGR.
         detections: boxes in image px; green.
         regions: what was looked at; a thin blue outline.
-        ground_truth: x, y, width, height in image px; pink.
 
     Returns:
         (H, W, 3) uint8 BGR. The strongest detections that are low are shown magnified along
@@ -48,8 +45,6 @@ def draw(
     canvas: Image = np.array(image, np.uint8, order="C")
     for rect in regions:
         cv2.rectangle(canvas, (rect.x0, rect.y0), (rect.x1 - 1, rect.y1 - 1), _REGION, 1)
-    for x, y, w, h in ground_truth:
-        _frame(canvas, (x, y, x + w, y + h), _GROUND_TRUTH, gap=3)
     order = np.argsort(-detections.score, kind="stable")
     for index in order[::-1]:
         _frame(canvas, tuple(detections.xyxy[index].tolist()), _DETECTION, gap=1)
@@ -58,16 +53,13 @@ def draw(
     return canvas
 
 
-def contact_sheet(
-    images: Sequence[Image], columns: int = 2, width: int = 960, labels: Sequence[str] = ()
-) -> Image:
+def contact_sheet(images: Sequence[Image], columns: int = 2, width: int = 960) -> Image:
     """Lay images out in a grid, row by row, each scaled to ``width`` px.
 
     Args:
         images: (H, W, 3) uint8 BGR; at least one; sizes may differ.
         columns: of the grid.
         width: of a cell, px.
-        labels: a line for each image, as far as given.
 
     Returns:
         (H', W', 3) uint8 BGR.
@@ -78,13 +70,11 @@ def contact_sheet(
             f"{width}"
         )
     cells = []
-    for index, image in enumerate(images):
+    for image in images:
         size = (width, max(1, round(image.shape[0] * width / image.shape[1])))
         shrink = image.shape[1] > width
         method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
         cell = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
-        if index < len(labels):
-            _text(cell, labels[index], (6, 18), 0.5, (255, 255, 255))
         cells.append(cell)
     tall = max(cell.shape[0] for cell in cells)
     sheet = np.zeros(

@@ -16,7 +16,7 @@ Buffer: TypeAlias = "bytes | bytearray | memoryview | array.array[int] | NDArray
 
 
 def decode_image(
-    height: int, width: int, encoding: str, step: int, data: Buffer, is_bigendian: bool = False
+    height: int, width: int, encoding: str, step: int, data: Buffer
 ) -> NDArray[np.uint8]:
     """View the pixels of a sensor_msgs/Image; nothing is copied.
 
@@ -26,7 +26,6 @@ def decode_image(
         encoding: one of ``frames.CHANNELS``.
         step: bytes per row, padding included.
         data: the message's bytes; bytes, memoryview, array or ndarray.
-        is_bigendian: has no meaning for the 8-bit encodings; accepted as the message has it.
 
     Returns:
         (height, width, C) uint8 in the message's own encoding; rows may be padded.
@@ -107,6 +106,5 @@ def decode_message(message: Any) -> Frame:
         message.encoding,
         message.step,
         message.data,
-        bool(message.is_bigendian),
     )
     return Frame(pixels, stamp, frame_id, message.encoding)

@@ -102,6 +102,7 @@ class Pipeline:
         Raises:
             BundleError: if the bundle is missing or broken.
             EngineError: if the engine cannot run here.
+            ConfigError: if a value of the config is out of range.
         """
         engine_config = engine if isinstance(engine, EngineConfig) else EngineConfig(name=engine)
         config = PipelineConfig(

@@ -21,7 +21,6 @@ from tasksr_ros.errors import ConfigError, ImageError, RecordingError
 from tasksr_ros.frames import Frame
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg")
 FALLBACK_FPS = 10.0
 """Frames per second of what does not say its own."""
 _FRAME_ID = "camera"

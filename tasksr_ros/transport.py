@@ -1,7 +1,7 @@
 """What ROS 2 needs from the environment to carry large images between processes.
 
 A 1080p image is larger than Fast DDS's default shared-memory segment, and the C allocator returns
-memory of that size to the system with every message; both cost frames. Fast DDS and the allocator
+memory of that size to the system with every message. Fast DDS and the allocator
 read their settings when a process starts.
 """
 
