@@ -7,6 +7,7 @@ image and the kernel that blurred it out, see `kbpn.KBPN`).
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,27 +26,32 @@ VIDEO_SR_NAMES: tuple[str, ...] = tuple(rbpn.VARIANTS)
 BLIND_SR_NAMES: tuple[str, ...] = tuple(kbpn.VARIANTS)
 
 _FAMILIES: tuple[tuple[Callable[..., nn.Module], Mapping[str, Mapping[str, Any]]], ...] = (
+    (Bicubic, {"bicubic": {}}),
     (DBPN, dbpn.VARIANTS),
     (RBPN, rbpn.VARIANTS),
     (KBPN, kbpn.VARIANTS),
 )
 
 
-def build_sr(name: str, scale_factor: int) -> nn.Module:
+def build_sr(name: str, scale_factor: int, **options: int) -> nn.Module:
     """Build a super-resolution network by name, freshly initialised.
 
     Args:
         name: one of ``SR_NAMES``, ``VIDEO_SR_NAMES`` or ``BLIND_SR_NAMES``.
         scale_factor: 2, 4 or 8.
+        options: arguments of the network's class in place of the variant's, for other sizes of
+            the same network.
 
     Raises:
-        ValueError: for an unknown name or scale factor.
+        ValueError: for an unknown name or scale factor, or options that the network lacks.
     """
-    if name == "bicubic":
-        return Bicubic(scale_factor)
     for network, variants in _FAMILIES:
         if name in variants:
-            return network(scale_factor, **variants[name])
+            arguments = {**variants[name], **options}
+            unknown = arguments.keys() - inspect.signature(network).parameters.keys()
+            if unknown:
+                raise ValueError(f"{name} has no options {', '.join(sorted(unknown))}")
+            return network(scale_factor, **arguments)
     known = ", ".join((*SR_NAMES, *VIDEO_SR_NAMES, *BLIND_SR_NAMES))
     raise ValueError(f"name must be one of {known}, got {name!r}")
 

@@ -10,8 +10,9 @@ import torch
 from jsonargparse import ArgumentParser
 
 from tasksr_ros.errors import TaskSRError
-from tasksr_ros.networks import build_sr
+from tasksr_ros.networks import VIDEO_SR_NAMES, build_sr
 from tasksr_training.checkpoints import load_network
+from tasksr_training.clips import ClipConfig, ClipSampler
 from tasksr_training.coco import read_set
 from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
 from tasksr_training.drives import write_drives
@@ -21,8 +22,11 @@ from tasksr_training.panels import write_panels
 from tasksr_training.stages.detector import DetectorConfig, DetectorStage
 from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
 from tasksr_training.stages.task_driven import TaskDriven, TaskDrivenConfig
+from tasksr_training.stages.video import VideoSuperResolution
 from tasksr_training.validation import System, markdown
 from tasksr_training.validation import validate as compare
+
+CLIPS = ClipConfig()
 
 
 def _sampler(data: Path, sources: Sequence[SourceConfig], patches: PatchConfig) -> PatchSampler:
@@ -36,8 +40,9 @@ def super_resolution(
     patches: PatchConfig,
     stage: SuperResolutionConfig,
     loop: LoopConfig,
+    clips: ClipConfig = CLIPS,
 ) -> None:
-    """Train a super-resolution network on HR images alone.
+    """Train a super-resolution network on HR images alone: still, video or blind.
 
     Args:
         out: folder of the run; a run that was stopped goes on from there.
@@ -46,9 +51,16 @@ def super_resolution(
         patches: how HR patches are cut.
         stage: what is trained.
         loop: how long and how.
+        clips: for a video network, how patches become clips.
     """
     torch.manual_seed(loop.seed)
-    train(SuperResolution(stage, data), _sampler(data, sources, patches), loop, out)
+    if stage.network in VIDEO_SR_NAMES:
+        video = VideoSuperResolution(stage, data)
+        images = read_sources(data, sources)
+        sampler = ClipSampler(images, sources, patches, clips, video.num_frames, stage.scale_factor)
+        train(video, sampler, loop, out)
+    else:
+        train(SuperResolution(stage, data), _sampler(data, sources, patches), loop, out)
 
 
 def detector(

@@ -26,6 +26,8 @@ class LabelledImage:
         ignore: (M,) bool; whether there is a pedestrian in such a box is left open.
         image_id: the id in the annotation file, or the position in a folder.
         name: file name, for messages.
+        sequence: name of the recording it belongs to, if any.
+        frame: its number in that recording, if any.
     """
 
     image: NDArray[np.uint8]
@@ -33,6 +35,8 @@ class LabelledImage:
     ignore: NDArray[np.bool_]
     image_id: int
     name: str
+    sequence: str = ""
+    frame: int | None = None
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -121,4 +125,6 @@ def _labelled(folder: Path, image: dict[str, Any], boxes: list[tuple[float, ...]
         table[:, 4] > 0,
         int(image["id"]),
         image["file_name"],
+        str(image.get("sequence", "")),
+        int(image["frame"]) if "frame" in image else None,
     )

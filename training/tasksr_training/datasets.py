@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -100,6 +101,18 @@ def read_sources(data: Path, sources: Sequence[SourceConfig]) -> list[list[Label
     return [read_set(data, source.path) for source in sources]
 
 
+class Sampler(Protocol):
+    """Where the training samples come from."""
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """Draw one sample; the same generator state gives the same sample."""
+        ...
+
+    def collate(self, samples: Sequence[Any], rng: np.random.Generator) -> Any:
+        """Stack samples to a batch, which has a method ``to(device)``."""
+        ...
+
+
 class PatchSampler:
     """Draws patches from weighted sources."""
 
@@ -132,6 +145,10 @@ class PatchSampler:
         if rng.random() < 0.5:
             patch = flip(patch)
         return Patch(jitter(patch.image, self._config.jitter, rng), patch.boxes, patch.ignore)
+
+    def collate(self, samples: Sequence[Patch], rng: np.random.Generator) -> Batch:
+        """See `collate`."""
+        return collate(samples, rng)
 
     def _around(
         self, source: LabelledImage, box: int, limits: SourceConfig, rng: np.random.Generator
@@ -224,17 +241,19 @@ def jitter(
     return np.asarray(cv2.addWeighted(toned, saturation, grey, 1 - saturation, 0), np.uint8)
 
 
-class PatchBatches(Dataset[Batch]):
+class Batches(Dataset[Any]):
     """Item ``step`` is the batch of that training step, whatever was drawn before."""
 
-    def __init__(self, sampler: PatchSampler, batch_size: int, seed: int, rank: int = 0) -> None:
+    def __init__(self, sampler: Sampler, batch_size: int, seed: int, rank: int = 0) -> None:
         self._sampler = sampler
         self._batch_size = batch_size
         self._seed = (seed, rank)
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Any:
         rng = np.random.default_rng([*self._seed, step])
-        return collate([self._sampler.draw(rng) for _ in range(self._batch_size)], rng)
+        return self._sampler.collate(
+            [self._sampler.draw(rng) for _ in range(self._batch_size)], rng
+        )
 
 
 def collate(patches: Sequence[Patch], rng: np.random.Generator) -> Batch:
@@ -250,7 +269,7 @@ def collate(patches: Sequence[Patch], rng: np.random.Generator) -> Batch:
     return Batch(hr, torch.from_numpy(boxes), torch.from_numpy(kind), int(rng.integers(2**31)))
 
 
-def loader(batches: PatchBatches, first: int, last: int, workers: int) -> DataLoader[Batch]:
+def loader(batches: Batches, first: int, last: int, workers: int) -> DataLoader[Any]:
     """Batches of the steps ``first`` to ``last - 1``, drawn ahead by ``workers`` processes."""
     return DataLoader(
         batches,

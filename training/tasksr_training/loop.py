@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from tasksr_training.checkpoints import LAST, load_checkpoint, save_checkpoint
-from tasksr_training.datasets import Batch, PatchBatches, PatchSampler, loader
+from tasksr_training.datasets import Batches, Sampler, loader
 from tasksr_training.errors import CheckpointError, TrainingError
 
 NO_LIMIT = 10**9
@@ -96,7 +96,7 @@ class Stage(Protocol):
     module: nn.Module
     learning_rates: dict[str, float]
 
-    def loss(self, module: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    def loss(self, module: nn.Module, batch: Any, progress: float) -> dict[str, Tensor]:
         """Losses of a batch; ``total`` is minimised, ``progress`` runs from 0 to 1."""
         ...
 
@@ -105,7 +105,7 @@ class Stage(Protocol):
         ...
 
 
-def train(stage: Stage, sampler: PatchSampler, config: LoopConfig, out: Path) -> Path:
+def train(stage: Stage, sampler: Sampler, config: LoopConfig, out: Path) -> Path:
     """Train a stage until its budget is spent, going on from ``out``'s last checkpoint if any.
 
     Returns:
@@ -172,9 +172,9 @@ class _Run:
         if content.get("ran_on") != self.ran_on:
             self.ran_on = None
 
-    def go(self, sampler: PatchSampler) -> None:
+    def go(self, sampler: Sampler) -> None:
         config = self.config
-        batches = PatchBatches(sampler, config.batch_size, config.seed, self.fabric.global_rank)
+        batches = Batches(sampler, config.batch_size, config.seed, self.fabric.global_rank)
         last = config.max_steps or NO_LIMIT
         bar = tqdm(
             total=config.max_steps or None,
@@ -220,7 +220,7 @@ class _Run:
             return value
         return float(self.fabric.broadcast(value))
 
-    def _update(self, batch: Batch) -> dict[str, Tensor]:
+    def _update(self, batch: Any) -> dict[str, Tensor]:
         progress = self._progress()
         factor = learning_rate_factor(self.step, progress, self.config)
         for group in self.optimizer.param_groups:

@@ -12,8 +12,8 @@ from tasksr_training.datasets import (
     PADDING,
     PEDESTRIAN,
     Batch,
+    Batches,
     Patch,
-    PatchBatches,
     PatchConfig,
     PatchSampler,
     SourceConfig,
@@ -109,13 +109,13 @@ def test_batches_depend_on_seed_rank_and_step_alone(data: Path) -> None:
     def same(a: Batch, b: Batch) -> bool:
         return torch.equal(a.hr, b.hr) and torch.equal(a.boxes, b.boxes) and a.seed == b.seed
 
-    batches = PatchBatches(sampler(data), 2, seed=5)
+    batches = Batches(sampler(data), 2, seed=5)
     third = batches[3]
-    assert same(third, PatchBatches(sampler(data), 2, seed=5)[3])
+    assert same(third, Batches(sampler(data), 2, seed=5)[3])
     assert same(third, next(iter(loader(batches, 3, 9, workers=0))))
     assert not same(third, batches[4])
-    assert not same(third, PatchBatches(sampler(data), 2, seed=6)[3])
-    assert not same(third, PatchBatches(sampler(data), 2, seed=5, rank=1)[3])
+    assert not same(third, Batches(sampler(data), 2, seed=6)[3])
+    assert not same(third, Batches(sampler(data), 2, seed=5, rank=1)[3])
 
 
 def test_chosen_pedestrians_have_the_wanted_heights(data: Path) -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -58,6 +59,9 @@ class StoppedAfter:
         if self.left < 0:
             raise StoppedError
         return self.inner.draw(rng)  # type: ignore[arg-type]
+
+    def collate(self, samples: Any, rng: Any) -> Batch:
+        return self.inner.collate(samples, rng)
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(data: Path, tmp_path: Path) -> None:

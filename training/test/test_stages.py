@@ -9,7 +9,7 @@ import pytest
 import torch
 from tasksr_training.checkpoints import load_checkpoint
 from tasksr_training.datasets import (
-    PatchBatches,
+    Batches,
     PatchConfig,
     PatchSampler,
     SourceConfig,
@@ -96,7 +96,7 @@ def gradients(data: Path, runs: Path, **changes: Any) -> dict[str, float]:
         **changes,
     )
     stage = TaskDriven(config, data)
-    batch = PatchBatches(sampler(data), 2, seed=3)[0]
+    batch = Batches(sampler(data), 2, seed=3)[0]
     stage.loss(stage.module, batch, 0.0)["total"].backward()
     return {
         part: sum(

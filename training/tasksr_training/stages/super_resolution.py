@@ -18,6 +18,7 @@ from tasksr_training.coco import read_folder
 from tasksr_training.datasets import Batch
 from tasksr_training.degradations import CorruptionConfig, corrupt, downscale
 from tasksr_training.detect import device_of, to_pixels, to_tensor
+from tasksr_training.errors import TrainingError
 from tasksr_training.loop import Validation
 from tasksr_training.psnr import psnr_y
 
@@ -27,7 +28,8 @@ class SuperResolutionConfig:
     """What the super-resolution stage trains.
 
     Attributes:
-        network: name of the network, see `tasksr_ros.networks.SR_NAMES`.
+        network: name of the network, see `tasksr_ros.networks.build_sr`.
+        options: arguments of the network's class in place of the named variant's.
         scale_factor: 2, 4 or 8.
         corruption: faults added to the LR image; the HR image stays clean.
         validation: folders of images to measure PSNR on, relative to the data folder.
@@ -35,10 +37,28 @@ class SuperResolutionConfig:
     """
 
     network: str = "dbpn-ss"
+    options: dict[str, int] = field(default_factory=dict)
     scale_factor: int = 4
     corruption: CorruptionConfig = field(default_factory=lambda: CorruptionConfig(probability=0.0))
     validation: Sequence[str] = ("sr/set5", "sr/set14")
     validation_side: int = 512
+
+
+def build(config: SuperResolutionConfig) -> tuple[dict[str, dict[str, Any]], nn.Module]:
+    """What a checkpoint says of the network, and the network.
+
+    Raises:
+        TrainingError: for a name, scale factor or option that does not exist.
+    """
+    description = {
+        "name": config.network,
+        "scale_factor": config.scale_factor,
+        **config.options,
+    }
+    try:
+        return {"sr": description}, build_sr(**description)
+    except ValueError as error:
+        raise TrainingError(f"stage: {error}") from error
 
 
 class SuperResolutionOnly(nn.Module):
@@ -58,12 +78,8 @@ class SuperResolution:
     """L1 between the super-resolved and the HR patch."""
 
     def __init__(self, config: SuperResolutionConfig, data: Path) -> None:
-        description: dict[str, Any] = {
-            "name": config.network,
-            "scale_factor": config.scale_factor,
-        }
-        self.networks: dict[str, dict[str, Any]] = {"sr": description}
-        self.module: nn.Module = SuperResolutionOnly(build_sr(**description))
+        self.networks, sr = build(config)
+        self.module: nn.Module = SuperResolutionOnly(sr)
         self.learning_rates: dict[str, float] = {}
         self._config = config
         self._validation = {
