@@ -1,16 +1,37 @@
 from __future__ import annotations
 
+from dataclasses import asdict
+
+import numpy as np
 import pytest
 import torch
+from tasksr_training.blur_kernels import (
+    BlurConfig,
+    Defocus,
+    GaussianBlur,
+    MotionBlur,
+    draw_kernels,
+    kernels_of,
+)
 from tasksr_training.degradations import (
     CorruptionConfig,
+    Faults,
+    Noise,
+    add_faults,
+    add_noise,
+    blur,
+    correlation_kernels,
     corrupt,
+    degrade,
     down_up,
     downscale,
-    gaussian_blur,
+    downscale_exactly,
+    draw_faults,
     jpeg,
     quantize,
 )
+
+from tasksr_ros.networks import kbpn
 
 
 def pictures() -> torch.Tensor:
@@ -65,14 +86,135 @@ def test_corruption_is_reproducible_and_off_at_probability_zero() -> None:
     assert faulty.max() <= 1
 
 
-def test_blur_of_a_point_is_the_gaussian() -> None:
-    point = torch.zeros(3, 15, 15)
-    point[:, 7, 7] = 1
-    blurred = gaussian_blur(point, 1.0)
-    assert blurred.sum(dim=(1, 2)).tolist() == pytest.approx([1, 1, 1])
-    # separable: 0.3991² in the middle with the kernel cut at 3 px
-    assert float(blurred[0, 7, 7]) == pytest.approx(0.15925, abs=1e-4)
-    assert float(blurred[0, 7, 8] / blurred[0, 7, 7]) == pytest.approx(0.60653, abs=1e-4)
+def test_blur_of_a_point_is_the_kernel_itself() -> None:
+    kernels = kernels_of([MotionBlur(6, 30, 0.3), GaussianBlur(1.5, 0.8, 20)], 11)
+    points = torch.zeros(2, 3, 21, 17)
+    points[:, :, 9, 8] = 1
+    blurred = blur(points, kernels)
+    assert blurred.shape == points.shape
+    assert torch.equal(blurred[:, :, 4:15, 3:14], kernels[:, None].expand(-1, 3, -1, -1))
+    assert not torch.equal(kernels, kernels.flip(-1, -2))
+
+
+def test_blur_moves_light_where_the_kernel_says() -> None:
+    right = torch.zeros(1, 3, 3)
+    right[0, 1, 2] = 1
+    image = torch.arange(5.0).expand(1, 1, 2, 5)
+    assert blur(image, right)[0, 0, 0].tolist() == [0, 0, 1, 2, 3]  # the edge is repeated
+
+
+def test_blur_without_blur_changes_nothing_and_works_beyond_the_edges() -> None:
+    images = pictures()
+    assert torch.equal(blur(images, kernels_of([Defocus(0)] * 2, 11)), images)
+    grey = torch.full((1, 3, 4, 4), 0.25)
+    assert blur(grey, kernels_of([Defocus(9)], 21)).flatten().tolist() == pytest.approx([0.25] * 48)
+
+
+def test_blur_passes_gradients() -> None:
+    images = pictures().double().requires_grad_()
+    kernels = draw_kernels(BlurConfig(), 2, 0)[0].double().requires_grad_()
+    downscale_exactly(blur(images, kernels), 4).sum().backward()
+    assert images.grad is not None and kernels.grad is not None
+    assert float(images.grad.sum()) == pytest.approx(2 * 3 * 8 * 6)
+
+
+def test_blur_refuses_kernels_that_do_not_belong() -> None:
+    for shape in ((1, 11, 11), (2, 11, 9), (2, 4, 4)):
+        with pytest.raises(ValueError, match=r"expected kernels \(2, k, k\), k odd, got"):
+            blur(pictures(), torch.ones(shape))
+
+
+def test_degrading_is_blurring_then_downscaling() -> None:
+    images = pictures()
+    kernels, _ = draw_kernels(BlurConfig(), 2, 0)
+    lr = degrade(images, kernels, 4)
+    assert lr.shape == (2, 3, 8, 6)
+    assert torch.equal(lr, downscale(blur(images, kernels), 4))
+    assert torch.equal(degrade(images[:1], kernels[:1], 4), lr[:1])
+
+
+def test_strided_sampling_is_that_of_kbpn() -> None:
+    images = pictures()
+    kernels = kernels_of([MotionBlur(8, 30, 0.3), GaussianBlur(2, 0.5, 70)], 11)
+    lr = degrade(images, kernels, 4, sampling="strided")
+    kbpn_lr = kbpn.blur(images, correlation_kernels(kernels), 4)
+    inner = (slice(None), slice(None), slice(2, -1), slice(2, -1))  # zeros outside there
+    assert (lr - kbpn_lr)[inner].abs().max() < 0.51 / 255
+
+
+@pytest.mark.parametrize("scale_factor", [2, 4, 8])
+def test_the_two_samplings_differ_by_their_grids(scale_factor: int) -> None:
+    ramp = (torch.arange(256.0) / 255).expand(1, 3, 64, 256)
+    kernel = kernels_of([GaussianBlur(1, 1)], 11)
+    difference = degrade(ramp, kernel, scale_factor) - degrade(
+        ramp, kernel, scale_factor, sampling="strided"
+    )
+    inner = difference[..., 4:-4] * 255
+    assert (inner - (scale_factor - 1) / 2).abs().max() <= 0.51  # HR px; levels are rounded
+
+
+def test_degrade_refuses_sides_that_do_not_divide() -> None:
+    with pytest.raises(ValueError, match=r"multiples of 5, got \(32, 24\)"):
+        degrade(pictures(), kernels_of([Defocus(0)] * 2, 3), 5)
+
+
+def test_noise_has_the_stated_strength() -> None:
+    grey = torch.full((3, 200, 200), 0.36)
+    shot = add_noise(grey, Noise(shot=0.05, read=0, seed=1)) - grey
+    assert float(shot.std()) == pytest.approx(0.05 * 0.6, rel=0.02)  # sqrt(0.36) = 0.6
+    assert float(shot.mean()) == pytest.approx(0, abs=5e-4)
+    # Poisson: values are whole electrons of 1 / 400 of white
+    electrons = (shot + grey) * 400
+    assert (electrons - electrons.round()).abs().max() < 1e-3
+    read = add_noise(grey, Noise(shot=0, read=0.03, seed=1)) - grey
+    assert float(read.std()) == pytest.approx(0.03, rel=0.02)
+    both = add_noise(grey, Noise(shot=0.05, read=0.03, seed=2)) - grey
+    assert float(both.std()) == pytest.approx(np.hypot(0.03, 0.03), rel=0.02)
+    assert torch.equal(add_noise(grey, Noise(0, 0, 5)), grey)
+
+
+def test_noise_is_its_seed() -> None:
+    image = pictures()[0]
+    assert torch.equal(
+        add_noise(image, Noise(0.02, 0.01, 5)), add_noise(image, Noise(0.02, 0.01, 5))
+    )
+    assert not torch.equal(
+        add_noise(image, Noise(0.02, 0.01, 5)), add_noise(image, Noise(0.02, 0.01, 6))
+    )
+    assert add_noise(torch.ones(3, 9, 9), Noise(0.1, 0.1, 0)).max() == 1
+
+
+def test_faults_are_drawn_for_each_image_alone_and_give_the_same_again() -> None:
+    images, config = torch.cat([pictures()] * 4), CorruptionConfig(probability=0.6)
+    faults = draw_faults(config, 8, 11)
+    assert draw_faults(config, 3, 11) == faults[:3]
+    assert torch.equal(corrupt(images, config, 11)[:3], corrupt(images[:3], config, 11))
+    again = [
+        Faults(
+            blur=f.blur and GaussianBlur(**asdict(f.blur)),
+            noise=f.noise and Noise(**asdict(f.noise)),
+            jpeg_quality=f.jpeg_quality,
+        )
+        for f in faults
+    ]
+    assert torch.equal(add_faults(images, again), corrupt(images, config, 11))
+    for kind in ("blur", "noise", "jpeg_quality"):  # 0.6 of 8 images: some with, some without
+        assert len({getattr(f, kind) is None for f in faults}) == 2
+    with pytest.raises(ValueError, match="faults of 8 images, got 3"):
+        add_faults(images, faults[:3])
+
+
+def test_faults_come_in_the_order_of_a_camera() -> None:
+    image = pictures()
+    noise = Noise(0.02, 0.01, 3)
+    kernel = kernels_of([GaussianBlur(0.7, 0.7)], 7)
+    by_hand = jpeg(add_noise(blur(image[:1], kernel)[0], noise), 70)
+    kernels = kernels_of([Defocus(0)], 3)
+    assert torch.equal(
+        add_faults(image[:1], [Faults(GaussianBlur(0.7, 0.7), noise, 70)])[0], by_hand
+    )
+    lr = degrade(image[:1], kernels, 2, [Faults(noise=noise, jpeg_quality=70)])
+    assert torch.equal(lr[0], jpeg(add_noise(downscale(image[:1], 2)[0], noise), 70))
 
 
 def test_jpeg_changes_a_smooth_image_little() -> None:
