@@ -37,10 +37,10 @@ from tasksr_ros.networks.dbpn import load_reference_state_dict
 
 VARIANTS: dict[str, dict[str, int]] = {
     "kbpn": {},
-    "kbpn-small": {"ks": 5, "kout": 11, "num_stage": 2, "md_ch": 16, "reduction_ch": 16},
+    "kbpn-small": {"ks": 5, "kout": 13, "num_stage": 2, "md_ch": 16, "reduction_ch": 16},
 }
-"""Constructor arguments by name; the small one, with the same structure and 0.64 M parameters
-at x4, is ours. It sees kernels of up to 11x11 HR px."""
+"""Constructor arguments by name; the small one, with the same structure and 0.96 M parameters
+at x4, is ours. It sees kernels of up to 13x13 HR px."""
 
 _NUM_CHANNELS = 3
 

@@ -249,7 +249,7 @@ class BlurConfig:
 
     def _check_largest(self) -> None:
         rates = self.yaw_rate[1], self.pitch_rate[1]
-        largest = {
+        largest: dict[str, tuple[float, Blur]] = {
             "length": (self.motion_weight + self.curved_weight, MotionBlur(self.length[1], 0)),
             "radius": (self.defocus_weight, Defocus(self.radius[1])),
             "yaw_rate, pitch_rate, exposure_time, focal_length": (
@@ -325,7 +325,7 @@ def _grid(size: int, parts: int) -> tuple[NDArray[np.float64], NDArray[np.float6
 
 
 def _normalised(kernel: NDArray[np.float64]) -> NDArray[np.float32]:
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _check(holds: bool, expected: str, blur: Blur) -> None:

@@ -10,7 +10,7 @@ import torch
 from jsonargparse import ArgumentParser
 
 from tasksr_ros.errors import TaskSRError
-from tasksr_ros.networks import VIDEO_SR_NAMES, build_sr
+from tasksr_ros.networks import BLIND_SR_NAMES, VIDEO_SR_NAMES, build_sr
 from tasksr_training.checkpoints import load_network
 from tasksr_training.clips import ClipConfig, ClipSampler
 from tasksr_training.coco import read_set
@@ -19,6 +19,7 @@ from tasksr_training.drives import write_drives
 from tasksr_training.export import export
 from tasksr_training.loop import LoopConfig, train
 from tasksr_training.panels import write_panels
+from tasksr_training.stages.blind import BlindSuperResolution
 from tasksr_training.stages.detector import DetectorConfig, DetectorStage
 from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
 from tasksr_training.stages.task_driven import TaskDriven, TaskDrivenConfig
@@ -59,8 +60,9 @@ def super_resolution(
         images = read_sources(data, sources)
         sampler = ClipSampler(images, sources, patches, clips, video.num_frames, stage.scale_factor)
         train(video, sampler, loop, out)
-    else:
-        train(SuperResolution(stage, data), _sampler(data, sources, patches), loop, out)
+        return
+    kind = BlindSuperResolution if stage.network in BLIND_SR_NAMES else SuperResolution
+    train(kind(stage, data), _sampler(data, sources, patches), loop, out)
 
 
 def detector(

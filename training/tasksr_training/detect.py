@@ -16,7 +16,7 @@ from tasksr_ros.merge import merge
 from tasksr_ros.networks.detector import SIZE_MULTIPLE
 from tasksr_training.coco import LabelledImage
 from tasksr_training.degradations import downscale
-from tasksr_training.psnr import psnr_y
+from tasksr_training.image_quality import psnr
 
 HR = 1
 """Scale factor that stands for the HR image itself: no downscaling, no super-resolution."""
@@ -69,10 +69,10 @@ def detect_image(
     xyxy = torch.minimum(xyxy, xyxy.new_tensor([width, height, width, height]))
     found = Detections.from_arrays(xyxy.cpu().numpy(), scores[0, strong].cpu().numpy())
     seen = to_pixels(image)[:height, :width]
-    psnr = float("inf") if sr is None else psnr_y(seen, source.image, scale_factor)
+    psnr_y = float("inf") if sr is None else psnr(seen, source.image, scale_factor)
     uncut = np.zeros(len(found), bool)  # one tile: the image itself
     kept = merge(found, uncut, config.nms_iou, config.max_detections)
-    return ImageResult(kept, seen, psnr)
+    return ImageResult(kept, seen, psnr_y)
 
 
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:

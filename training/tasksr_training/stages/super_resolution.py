@@ -1,4 +1,4 @@
-"""Stage 1: super-resolution trained for people, by the L1 distance to the HR image."""
+"""Stage 1: super-resolution of still images trained for people, by the L1 distance to HR."""
 
 from __future__ import annotations
 
@@ -13,14 +13,34 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tasksr_ros.networks import build_sr
+from tasksr_ros.networks import Bicubic, build_sr
 from tasksr_training.coco import read_folder
 from tasksr_training.datasets import Batch
-from tasksr_training.degradations import CorruptionConfig, corrupt, downscale
+from tasksr_training.blur_kernels import BlurConfig, draw_kernels
+from tasksr_training.degradations import CorruptionConfig, corrupt, degrade, downscale
 from tasksr_training.detect import device_of, to_pixels, to_tensor
 from tasksr_training.errors import TrainingError
 from tasksr_training.loop import Validation
-from tasksr_training.psnr import psnr_y
+from tasksr_training.image_quality import psnr
+
+
+@dataclass(frozen=True)
+class BlindConfig:
+    """Loss and schedule of a blind network (KBPN, arXiv 2302.08478, section 3.3).
+
+    Attributes:
+        sr_fraction: share of the budget in which the image is learnt from the true kernels.
+        kernel_fraction: share after that in which only the kernels are learnt; then both are.
+        hr_weight: of the L1 distance to the HR image.
+        lr_weight: of the L1 distance between the input and the result blurred again.
+        kernel_weight: of the kernels' squared errors, summed over a kernel.
+    """
+
+    sr_fraction: float = 0.4
+    kernel_fraction: float = 0.2
+    hr_weight: float = 0.4
+    lr_weight: float = 0.4
+    kernel_weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +51,10 @@ class SuperResolutionConfig:
         network: name of the network, see `tasksr_ros.networks.build_sr`.
         options: arguments of the network's class in place of the named variant's.
         scale_factor: 2, 4 or 8.
+        blur: blurs of the HR image before it is downscaled; None: none. A blind network has to
+            have them, a still network trained on them is its honest baseline.
         corruption: faults added to the LR image; the HR image stays clean.
+        blind: loss and schedule of a blind network.
         validation: folders of images to measure PSNR on, relative to the data folder.
         validation_side: of larger validation images the middle of at most this many px is used.
     """
@@ -39,7 +62,9 @@ class SuperResolutionConfig:
     network: str = "dbpn-ss"
     options: dict[str, int] = field(default_factory=dict)
     scale_factor: int = 4
+    blur: BlurConfig | None = None
     corruption: CorruptionConfig = field(default_factory=lambda: CorruptionConfig(probability=0.0))
+    blind: BlindConfig = field(default_factory=BlindConfig)
     validation: Sequence[str] = ("sr/set5", "sr/set14")
     validation_side: int = 512
 
@@ -82,30 +107,89 @@ class SuperResolution:
         self.module: nn.Module = SuperResolutionOnly(sr)
         self.learning_rates: dict[str, float] = {}
         self._config = config
-        self._validation = {
-            name: [centre_crop(i.image, config) for i in read_folder(data / name)]
-            for name in config.validation
-        }
+        self._validation = read_validation(config, data)
 
     def loss(self, module: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         """L1; see `Stage`."""
-        lr = downscale(batch.hr, self._config.scale_factor)
-        lr = corrupt(lr, self._config.corruption, batch.seed)
-        sr = module(lr.contiguous(memory_format=torch.channels_last))
-        return {"total": F.l1_loss(sr, batch.hr)}
+        del progress
+        lr = low_resolution(batch, self._config)[0]
+        return {"total": F.l1_loss(module(lr), batch.hr)}
 
     @torch.no_grad()
     def validate(self, module: nn.Module) -> Validation:
-        """PSNR on luminance per folder, and the first image of each: LR, SR, HR."""
+        """PSNR on luminance per folder, and the first image of each: bicubic, SR, HR."""
         sr = module.get_submodule("sr")
         figures: dict[str, float] = {}
         pictures: dict[str, NDArray[np.uint8]] = {}
-        for name, images in self._validation.items():
-            pairs = [(super_resolve(sr, i, self._config.scale_factor), i) for i in images]
-            border = self._config.scale_factor
-            figures[f"psnr_y/{name}"] = float(np.mean([psnr_y(a, b, border) for a, b in pairs]))
-            pictures[name] = np.concatenate(pairs[0], 1)
+        scale_factor = self._config.scale_factor
+        for name, samples in self._validation.items():
+            results = [to_pixels(sr(s.lr.to(device_of(sr)))) for s in samples]
+            figures[f"psnr_y/{name}"] = mean_psnr(results, samples, scale_factor)
+            pictures[name] = side_by_side(samples[0], results[0], scale_factor)
         return Validation(figures, pictures)
+
+
+def low_resolution(batch: Batch, config: SuperResolutionConfig) -> tuple[Tensor, Tensor | None]:
+    """LR images (N, 3, h, w) of a batch and the kernels (N, k, k) that blurred them, if any."""
+    kernels = None
+    if config.blur is None:
+        lr = downscale(batch.hr, config.scale_factor)
+    else:
+        kernels = draw_kernels(config.blur, len(batch.hr), batch.seed)[0].to(batch.hr)
+        lr = degrade(batch.hr, kernels, config.scale_factor)
+    lr = corrupt(lr, config.corruption, batch.seed)
+    return lr.contiguous(memory_format=torch.channels_last), kernels
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A validation image.
+
+    Attributes:
+        hr: (H, W, 3) uint8 RGB.
+        lr: (1, 3, H / s, W / s) in [0, 1].
+        kernel: (k, k), the blur; None: none.
+    """
+
+    hr: NDArray[np.uint8]
+    lr: Tensor
+    kernel: Tensor | None
+
+
+def read_validation(config: SuperResolutionConfig, data: Path) -> dict[str, list[Sample]]:
+    """Samples by folder; each image is blurred by a kernel of its own, always the same."""
+    return {
+        name: [
+            sample(centre_crop(image.image, config), index, config)
+            for index, image in enumerate(read_folder(data / name))
+        ]
+        for name in config.validation
+    }
+
+
+def sample(hr: NDArray[np.uint8], seed: int, config: SuperResolutionConfig) -> Sample:
+    """Make the LR image of an HR image whose sides are multiples of the scale factor."""
+    image = to_tensor(hr)
+    if config.blur is None:
+        return Sample(hr, downscale(image, config.scale_factor), None)
+    kernels = draw_kernels(config.blur, 1, seed)[0]
+    return Sample(hr, degrade(image, kernels, config.scale_factor), kernels[0])
+
+
+def mean_psnr(
+    results: Sequence[NDArray[np.uint8]], samples: Sequence[Sample], border: int
+) -> float:
+    """PSNR on luminance, dB, the mean over images."""
+    pairs = zip(results, samples, strict=True)
+    return float(np.mean([psnr(result, s.hr, border) for result, s in pairs]))
+
+
+def side_by_side(
+    one: Sample, result: NDArray[np.uint8], scale_factor: int
+) -> NDArray[np.uint8]:
+    """Bicubic, SR, HR: (H, 3 W, 3) uint8 RGB."""
+    enlarged = to_pixels(Bicubic(scale_factor)(one.lr))
+    return np.concatenate([enlarged, result, one.hr], 1)
 
 
 def centre_crop(image: NDArray[np.uint8], config: SuperResolutionConfig) -> NDArray[np.uint8]:
@@ -114,9 +198,3 @@ def centre_crop(image: NDArray[np.uint8], config: SuperResolutionConfig) -> NDAr
     height, width = (n - n % config.scale_factor for n in side)
     y, x = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[y : y + height, x : x + width]
-
-
-def super_resolve(sr: nn.Module, hr: NDArray[np.uint8], scale_factor: int) -> NDArray[np.uint8]:
-    """Downscale an HR image bicubically and super-resolve it again; (H, W, 3) uint8 RGB."""
-    lr = downscale(to_tensor(hr).to(device_of(sr)), scale_factor)
-    return to_pixels(sr(lr))

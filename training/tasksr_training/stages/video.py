@@ -18,7 +18,7 @@ from tasksr_training.coco import read_folder
 from tasksr_training.degradations import downscale
 from tasksr_training.detect import device_of, to_pixels, to_tensor
 from tasksr_training.loop import Validation
-from tasksr_training.psnr import psnr_y
+from tasksr_training.image_quality import psnr
 from tasksr_training.stages.super_resolution import (
     SuperResolutionConfig,
     build,
@@ -71,7 +71,7 @@ class VideoSuperResolution:
             results = super_resolve_frames(sr, frames)
             border = self._config.scale_factor
             figures[f"psnr_y/{name}"] = float(
-                np.mean([psnr_y(a, b, border) for a, b in zip(results, frames, strict=True)])
+                np.mean([psnr(a, b, border) for a, b in zip(results, frames, strict=True)])
             )
             middle = len(frames) // 2
             pictures[name] = np.concatenate([results[middle], frames[middle]], 1)

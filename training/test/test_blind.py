@@ -1,0 +1,135 @@
+"""The blind stage: kernels as the network sees them, and what learns in which step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tasksr_training.blur_kernels import BlurConfig, draw_kernels
+from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
+from tasksr_training.degradations import degrade
+from tasksr_training.errors import TrainingError
+from tasksr_training.loop import LoopConfig, train
+from tasksr_training.stages.blind import (
+    BlindSuperResolution,
+    blind_losses,
+    choose_parameters,
+    step_of,
+    whole_kernels,
+)
+from tasksr_training.stages.super_resolution import BlindConfig, SuperResolutionConfig
+
+from tasksr_ros.networks import KBPN
+from tasksr_ros.networks.kbpn import blur
+
+CONFIG = SuperResolutionConfig(
+    network="kbpn-small",
+    options={"md_ch": 4, "kout": 7, "ks": 3, "reduction_ch": 4},
+    scale_factor=2,
+    blur=BlurConfig(kernel_size=5, length=(1, 4), radius=(0.5, 2), turn_weight=0),
+    validation=("images",),
+    validation_side=32,
+)
+
+
+@pytest.mark.parametrize("scale_factor", [2, 4, 8])
+def test_whole_kernels_do_what_the_degradation_does(scale_factor: int) -> None:
+    torch.manual_seed(scale_factor)
+    hr = torch.rand(2, 3, 24 * scale_factor, 20 * scale_factor)
+    kernels = draw_kernels(BlurConfig(), 2, seed=scale_factor)[0]
+    expected = degrade(hr, kernels, scale_factor)
+    wide = whole_kernels(kernels, scale_factor, 6 * scale_factor + 11)
+    got = blur(hr, wide, scale_factor)
+    inner = (..., slice(8, -8), slice(8, -8))
+    assert (got[inner] - expected[inner]).abs().max() < 0.51 / 255  # rounding to 8 bits
+
+
+def test_whole_kernels_are_cut_to_their_size() -> None:
+    kernels = draw_kernels(BlurConfig(), 3, seed=1)[0]
+    cut, wide = (whole_kernels(kernels, 4, size) for size in (13, 41))
+    inner = wide[:, 14:-14, 14:-14]
+    assert cut.shape == (3, 13, 13)
+    torch.testing.assert_close(cut, inner / inner.sum((1, 2), keepdim=True))
+
+
+def test_steps_by_hand() -> None:
+    config = BlindConfig(sr_fraction=0.4, kernel_fraction=0.2)
+    assert [step_of(p, config) for p in (0, 0.39, 0.41, 0.59, 0.61, 1)] == [
+        "sr", "sr", "kernel", "kernel", "joint", "joint",
+    ]  # fmt: skip
+
+
+def test_losses_by_hand() -> None:
+    hr, sr = torch.zeros(1, 3, 32, 32), torch.full((1, 3, 32, 32), 0.25)
+    lr = torch.full((1, 3, 16, 16), 0.75)
+    true, kernel = torch.zeros(1, 3, 3), torch.zeros(1, 3, 3)
+    true[0, 1, 1], kernel[0, 1, 2] = 1, 1
+    config = BlindConfig(hr_weight=2, lr_weight=3, kernel_weight=5)
+    losses = blind_losses("joint", sr, kernel, lr, hr, true, config)
+    assert losses["hr"] == pytest.approx(0.25)
+    assert losses["lr"] == pytest.approx(0.5)
+    assert losses["kernel"] == pytest.approx(2)
+    assert losses["total"] == pytest.approx(2 * 0.25 + 3 * 0.5 + 5 * 2)
+    totals = [
+        float(blind_losses(step, sr, kernel, lr, hr, true, config)["total"])
+        for step in ("sr", "kernel")
+    ]
+    assert totals == pytest.approx([2.0, 10.0])
+
+
+def test_what_learns_in_each_step() -> None:
+    sr = KBPN(2, ks=3, kout=5, num_stage=2, md_ch=4, reduction_ch=4)
+    of_kernel = {id(p) for p in sr.kernel_parameters()}
+    learns = {}
+    for step in ("sr", "kernel", "joint"):
+        choose_parameters(sr, step)
+        learns[step] = {id(p) for p in sr.parameters() if p.requires_grad}
+    everything = {id(p) for p in sr.parameters()}
+    assert learns["kernel"] == of_kernel
+    assert learns["sr"] == everything - of_kernel
+    assert learns["joint"] == everything
+
+
+def test_three_steps_change_what_they_should(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    stage = BlindSuperResolution(CONFIG, data)
+    sources = [SourceConfig("train.json")]
+    patches = PatchConfig(size=32, min_height=12, max_height=30)
+    sampler = PatchSampler(read_sources(data, sources), sources, patches)
+    seen = []
+    update = stage.loss
+
+    def loss(module: torch.nn.Module, batch: object, progress: float) -> dict[str, torch.Tensor]:
+        seen.append({k: v.clone() for k, v in stage.module.state_dict().items()})
+        return update(module, batch, progress)  # type: ignore[arg-type]
+
+    stage.loss = loss  # type: ignore[method-assign]
+    loop = LoopConfig(max_steps=5, batch_size=2, warmup_steps=1, accelerator="cpu", threads=1)
+    train(stage, sampler, loop, tmp_path)
+    seen.append(stage.module.state_dict())
+
+    def is_kernel(name: str) -> bool:
+        return "predictor" in name
+
+    def changed(before: int) -> set[bool]:
+        return {
+            is_kernel(k)
+            for k in seen[before]
+            if not torch.equal(seen[before][k], seen[before + 1][k])
+        }
+
+    assert changed(0) == changed(1) == {False}  # the image, from the true kernel
+    assert changed(2) == {True}
+    assert changed(4) == {True, False}
+    figures = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert {"val/psnr_y/images", "val/kernel_error/images"} <= figures.keys()
+
+
+def test_blurs_that_the_network_cannot_see_are_refused(data: Path) -> None:
+    large = SuperResolutionConfig(network="kbpn-small", blur=BlurConfig(kernel_size=15))
+    with pytest.raises(TrainingError, match="at most 13"):
+        BlindSuperResolution(large, data)
+    with pytest.raises(TrainingError, match=r"expected stage\.blur"):
+        BlindSuperResolution(SuperResolutionConfig(network="kbpn-small"), data)
