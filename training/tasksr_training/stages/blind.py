@@ -63,7 +63,7 @@ def whole_kernels(kernels: Tensor, scale_factor: int, size: int) -> Tensor:
     # the grid's middle (offset 0) is its element 2·s; room for the blur, and for ``size``
     room = kernels.shape[-1] // 2 + size // 2
     wide = F.pad(grid[None, None], [room] * 4)
-    whole = F.conv2d(wide, kernels[:, None])[:, 0]  # this convolves with the turned kernels
+    whole = F.conv2d(wide, kernels[:, None])[0]  # this convolves with the turned kernels
     first = 2 * scale_factor
     cropped = whole[:, first : first + size, first : first + size]
     return cropped / cropped.sum((1, 2), keepdim=True)

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasksr_ros.networks import Bicubic, build_sr
+from tasksr_training.blur_kernels import BlurConfig, draw_kernels
 from tasksr_training.coco import read_folder
 from tasksr_training.datasets import Batch
-from tasksr_training.blur_kernels import BlurConfig, draw_kernels
 from tasksr_training.degradations import CorruptionConfig, corrupt, degrade, downscale
 from tasksr_training.detect import device_of, to_pixels, to_tensor
 from tasksr_training.errors import TrainingError
-from tasksr_training.loop import Validation
 from tasksr_training.image_quality import psnr
+from tasksr_training.loop import Validation
 
 
 @dataclass(frozen=True)
@@ -184,9 +184,7 @@ def mean_psnr(
     return float(np.mean([psnr(result, s.hr, border) for result, s in pairs]))
 
 
-def side_by_side(
-    one: Sample, result: NDArray[np.uint8], scale_factor: int
-) -> NDArray[np.uint8]:
+def side_by_side(one: Sample, result: NDArray[np.uint8], scale_factor: int) -> NDArray[np.uint8]:
     """Bicubic, SR, HR: (H, 3 W, 3) uint8 RGB."""
     enlarged = to_pixels(Bicubic(scale_factor)(one.lr))
     return np.concatenate([enlarged, result, one.hr], 1)

@@ -17,8 +17,8 @@ from tasksr_training.clips import ClipBatch
 from tasksr_training.coco import read_folder
 from tasksr_training.degradations import downscale
 from tasksr_training.detect import device_of, to_pixels, to_tensor
-from tasksr_training.loop import Validation
 from tasksr_training.image_quality import psnr
+from tasksr_training.loop import Validation
 from tasksr_training.stages.super_resolution import (
     SuperResolutionConfig,
     build,
