@@ -1,0 +1,140 @@
+"""Clips for video networks, and the stage that learns from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from tasksr_training.clips import ClipConfig, ClipSampler, moved, real_runs
+from tasksr_training.coco import LabelledImage, read_folder
+from tasksr_training.datasets import PatchConfig, SourceConfig, read_sources
+from tasksr_training.degradations import downscale
+from tasksr_training.detect import to_pixels, to_tensor
+from tasksr_training.loop import LoopConfig, train
+from tasksr_training.stages.super_resolution import SuperResolutionConfig
+from tasksr_training.stages.video import VideoSuperResolution, super_resolve_frames
+
+PATCHES = PatchConfig(size=32, min_height=30, max_height=60, jitter=0)
+
+
+def textured(height: int, width: int, seed: int = 1) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(128, 90, (height, width, 3))
+    return cv2.GaussianBlur(noise, (0, 0), 2.5).clip(0, 255).astype(np.uint8)
+
+
+def frame(number: int, sequence: str = "a", seed: int = 1) -> LabelledImage:
+    """Frames of a camera that moves 2 px to the right per frame number."""
+    wide = textured(96, 240, seed)
+    image = np.ascontiguousarray(wide[:, 2 * number : 2 * number + 120])
+    return LabelledImage(
+        image, np.zeros((0, 4), np.float32), np.zeros(0, bool), number, "", sequence, number
+    )
+
+
+def sampler(images: list[LabelledImage], num_frames: int, **changes: float) -> ClipSampler:
+    source = SourceConfig("", min_scale=1.0, max_scale=1.0)
+    config = ClipConfig(margin=8, **changes)  # type: ignore[arg-type]
+    return ClipSampler([images], [source], PATCHES, config, num_frames, 2)
+
+
+def test_runs_end_at_gaps_and_at_other_drives() -> None:
+    numbers = [0, 1, 2, 3, 9, 10, 11, 12, 13]
+    images = [frame(n % 8) for n in numbers]
+    images = [
+        LabelledImage(i.image, i.boxes, i.ignore, n, "", "a" if n < 13 else "b", n)
+        for i, n in zip(images, numbers, strict=True)
+    ]
+    runs = real_runs(images[::-1], max_frame_step=1, num_frames=4)
+    assert [[i.frame for i in run] for run in runs] == [[0, 1, 2, 3], [9, 10, 11, 12]]
+    assert real_runs(images, max_frame_step=0, num_frames=4) == []
+    assert [len(run) for run in real_runs(images, max_frame_step=6, num_frames=4)] == [8]
+
+
+def test_a_moved_camera_sees_the_scene_move() -> None:
+    image = textured(100, 120)
+    middle = moved(image, 40, (0.0, 0.0), 0.0, 1.0)
+    assert np.array_equal(middle, image[30:70, 40:80])
+    assert np.array_equal(moved(image, 40, (3.0, -2.0), 0.0, 1.0), image[28:68, 43:83])
+    turned = moved(image, 41, (0.0, 0.0), np.pi / 2, 1.0)
+    square = moved(image, 41, (0.0, 0.0), 0.0, 1.0)
+    assert np.abs(turned.astype(int) - np.rot90(square, 1).astype(int)).max() <= 1
+    zoomed = moved(image, 41, (0.0, 0.0), 0.0, 2.0)
+    assert np.array_equal(zoomed[0::2, 0::2][:20, :20], square[10:30, 10:30])
+
+
+@pytest.mark.parametrize("num_frames", [4, 7])
+def test_flow_points_to_where_the_scene_went(num_frames: int) -> None:
+    clips = sampler([frame(n) for n in range(20)], num_frames, real_fraction=1.0)
+    for seed in range(4):
+        clip = clips.draw(np.random.default_rng(seed))
+        lr = downscale(to_tensor(clip.hr), 2)
+        assert clip.lr.shape == (16, 16, 3) and clip.hr.shape == (32, 32, 3)
+        inner = (slice(2, -2), slice(2, -2))  # at the edges the margin plays a part
+        assert np.abs(to_pixels(lr)[inner].astype(int) - clip.lr[inner]).max() <= 2
+        shift = np.median(clip.flows[:, 0], axis=(1, 2))
+        sign = np.sign(shift[-1])  # time and image may be turned round
+        offsets = np.array([-3, -2, -1, 1, 2, 3] if num_frames == 7 else [-2, -1, 1])
+        assert np.abs(shift - sign * offsets).max() < 0.3
+        assert np.abs(np.median(clip.flows[:, 1], axis=(1, 2))).max() < 0.2
+
+
+def test_stills_move_within_the_limits() -> None:
+    still = LabelledImage(
+        textured(300, 300), np.zeros((0, 4), np.float32), np.zeros(0, bool), 0, ""
+    )
+    limits = {"max_shift": 3.0, "max_rotation": 0.0, "max_zoom": 0.0}
+    clips = sampler([still], 4, **limits)
+    flows = np.stack([clips.draw(np.random.default_rng(s)).flows for s in range(8)])
+    lengths = np.hypot(*np.moveaxis(np.median(flows, axis=(3, 4)), 2, 0))
+    assert lengths[:, 1:].max() < 1.5 + 0.3  # one frame away: 3 HR px are 1.5 LR px
+    assert lengths[:, 0].max() < 3.0 + 0.3
+    assert lengths.max() > 0.5
+
+
+def test_a_clip_depends_on_its_seed_alone() -> None:
+    clips = sampler([frame(n) for n in range(20)], 7, real_fraction=0.5)
+    a, b, c = (clips.draw(np.random.default_rng(s)) for s in (1, 1, 2))
+    assert np.array_equal(a.neighbours, b.neighbours) and np.array_equal(a.flows, b.flows)
+    assert not np.array_equal(a.hr, c.hr)
+    batch = clips.collate([a, c], np.random.default_rng(0))
+    assert batch.hr.shape == (2, 3, 32, 32)
+    assert batch.neighbours.shape == (2, 6, 3, 16, 16)
+    assert batch.flows.shape == (2, 6, 2, 16, 16)
+    assert torch.equal(batch.to(torch.device("cpu")).lr, batch.lr)
+
+
+def test_the_video_stage_trains_and_measures(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    config = SuperResolutionConfig(
+        network="rbpn-small-4",
+        options={"base_filter": 4, "feat": 4},
+        scale_factor=2,
+        validation=("images",),
+        validation_side=32,
+    )
+    stage = VideoSuperResolution(config, data)
+    source = SourceConfig("train.json", min_scale=0.9)
+    images = read_sources(data, [source])
+    clips = ClipSampler(images, [source], PATCHES, ClipConfig(margin=4), stage.num_frames, 2)
+    before = {k: v.clone() for k, v in stage.module.state_dict().items()}
+    loop = LoopConfig(max_steps=2, batch_size=2, warmup_steps=1, accelerator="cpu", threads=1)
+    train(stage, clips, loop, tmp_path)
+    after = stage.module.state_dict()
+    assert all(not torch.equal(before[k], after[k]) for k in after)
+    assert "val/psnr_y/images" in json.loads((tmp_path / "log.jsonl").read_text().split("\n")[-2])
+
+
+def test_a_single_frame_is_super_resolved_without_neighbours(data: Path) -> None:
+    stage = VideoSuperResolution(
+        SuperResolutionConfig(network="rbpn-small", scale_factor=2, validation=()), data
+    )
+    sr = stage.module.get_submodule("sr").eval()
+    image = read_folder(data / "images")[0].image[:32, :40]
+    alone = super_resolve_frames(sr, [image])
+    still = super_resolve_frames(sr, [image] * 3)
+    assert alone[0].shape == (32, 40, 3)
+    assert np.array_equal(alone[0], still[1])  # a neighbour that shows nothing new is none
