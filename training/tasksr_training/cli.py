@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +12,12 @@ from jsonargparse import ArgumentParser
 
 from tasksr_ros.errors import TaskSRError
 from tasksr_ros.networks import BLIND_SR_NAMES, VIDEO_SR_NAMES, build_sr
+from tasksr_training import compare_sr_report
 from tasksr_training.checkpoints import load_network
 from tasksr_training.clips import ClipConfig, ClipSampler
 from tasksr_training.coco import read_set
+from tasksr_training.compare_sr import ComparisonConfig
+from tasksr_training.compare_sr import compare as measure_sr
 from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
 from tasksr_training.drives import write_drives
 from tasksr_training.export import export
@@ -158,11 +162,40 @@ def validate(
         write_panels(systems, images, out, "tdsr", "bicubic + retrained detector")
 
 
+def compare_sr(
+    out: Path,
+    data: Path,
+    runs: Path,
+    comparisons: list[ComparisonConfig],
+    threads: int = 1,
+) -> None:
+    """Compare super-resolution networks: size, cost, PSNR and SSIM beside bicubic.
+
+    Args:
+        out: folder for ``compare_sr.json``, the table, the plot and the panels.
+        data: folder that the paths of image sets start from.
+        runs: folder that the paths of training runs start from.
+        comparisons: systems on the same LR images.
+        threads: CPU threads.
+    """
+    torch.set_num_threads(threads)
+    out.mkdir(parents=True, exist_ok=True)
+    result, panels = measure_sr(comparisons, data, runs)
+    (out / "compare_sr.json").write_text(json.dumps(result, indent=1))
+    table = compare_sr_report.markdown(result)
+    (out / "compare_sr.md").write_text(table)
+    compare_sr_report.plot(result, out / "compare_sr.png")
+    for index, panel in enumerate(panels):
+        compare_sr_report.draw_panel(panel, out / f"panel_{index + 1:02}.png")
+    print(table)
+
+
 COMMANDS: dict[str, Callable[..., object]] = {
     "super-resolution": super_resolution,
     "detector": detector,
     "task-driven": task_driven,
     "validate": validate,
+    "compare-sr": compare_sr,
     "export": export,
     "generated-drives": write_drives,
 }

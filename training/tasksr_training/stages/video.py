@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -78,25 +77,34 @@ class VideoSuperResolution:
         return Validation(figures, pictures)
 
 
-@torch.no_grad()
 def super_resolve_frames(sr: nn.Module, frames: list[Images]) -> list[Images]:
     """Downscale the HR frames of a recording and super-resolve them again.
 
     Args:
         sr: an `RBPN`.
-        frames: (H, W, 3) uint8 RGB of one shape, in the order of time; before the first and
-            after the last one neighbours are missing.
+        frames: (H, W, 3) uint8 RGB of one shape, in the order of time.
     """
     assert isinstance(sr, RBPN)
-    device = device_of(sr)
     lr = [to_pixels(downscale(to_tensor(f), sr.scale_factor)) for f in frames]
+    return super_resolve_lr_frames(sr, lr)
+
+
+@torch.no_grad()
+def super_resolve_lr_frames(sr: RBPN, frames: list[Images]) -> list[Images]:
+    """Super-resolve all frames of a recording; at its ends neighbours are missing.
+
+    Args:
+        sr: the network.
+        frames: (h, w, 3) uint8 RGB of one shape, in the order of time.
+    """
+    device = device_of(sr)
     results = []
-    for index, target in enumerate(lr):
+    for index, target in enumerate(frames):
         there = (index + offset for offset in neighbour_offsets(sr.num_frames))
         neighbours, flows = neighbours_and_flows(
-            target, [lr[i] if 0 <= i < len(lr) else None for i in there]
+            target, [frames[i] if 0 <= i < len(frames) else None for i in there]
         )
         stacked = torch.cat([to_tensor(n) for n in neighbours])[None]
-        batch: tuple[Any, ...] = (to_tensor(target), stacked, torch.from_numpy(flows)[None])
+        batch = (to_tensor(target), stacked, torch.from_numpy(flows)[None])
         results.append(to_pixels(sr(*(t.to(device) for t in batch))))
     return results

@@ -1,0 +1,139 @@
+"""What `tasksr_training.compare_sr` measured, as a table, a plot and pictures."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from tasksr_training.compare_sr import Panel
+
+matplotlib.use("agg")
+
+WINDOW = (96, 128)
+"""Height and width of the part of an image that a panel shows, HR px."""
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """A table per comparison; below each, the differences with their intervals."""
+    height, width = result["cost_hw"]
+    parts = [_comparison(c) for c in result["comparisons"]]
+    note = (
+        f"GMAC and ms: for an LR image of {width}x{height} px, PyTorch eager, "
+        f"{result['comparisons'][0]['rows'][0]['cost']['threads']} thread(s). "
+        "PSNR in dB and SSIM on luminance, a border of a scale factor's px left out. "
+        "Differences: mean over images of the PSNR on luminance, with the 95 % interval of the "
+        "paired bootstrap."
+    )
+    return "\n\n".join([*parts, note]) + "\n"
+
+
+def _comparison(comparison: dict[str, Any]) -> str:
+    rows = comparison["rows"]
+    sets = list(rows[0]["mean"])
+    head = ["", "parameters", "GMAC", "ms", "steps", *(f"{s} PSNR / SSIM" for s in sets)]
+    lines = [
+        f"### {comparison['title']}, x{comparison['scale_factor']}",
+        "",
+        _line(head),
+        _line(["---"] * len(head)),
+    ]
+    lines += [_line(_cells(row, sets)) for row in rows]
+    lines += ["", _line(["PSNR-Y against the row above, dB", *sets])]
+    lines += [_line(["---"] * (len(sets) + 1))]
+    lines += [
+        _line([f"{row['name']} - {above['name']}", *(_gain(row, s) for s in sets)])
+        for above, row in itertools.pairwise(rows)
+    ]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(row: dict[str, Any], sets: Sequence[str]) -> list[str]:
+    cost = row["cost"]
+    quality = [f"{row['mean'][s]['psnr_y']:.2f} / {row['mean'][s]['ssim_y']:.3f}" for s in sets]
+    return [
+        row["name"],
+        f"{cost['parameters']:,}",
+        f"{cost['gmac']:.1f}",
+        f"{cost['ms']:.0f}",
+        f"{cost['steps']:,}" if cost["steps"] else "none",
+        *quality,
+    ]
+
+
+def _gain(row: dict[str, Any], name: str) -> str:
+    mean, low, high = row["psnr_y_gain_on_row_above"][name]
+    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def plot(result: dict[str, Any], path: Path) -> None:
+    """PSNR gained on the first row against operations, an axes per comparison, a line per set."""
+    comparisons = result["comparisons"]
+    columns = min(2, len(comparisons))
+    lines = -(-len(comparisons) // columns)
+    figure = Figure(figsize=(6 * columns, 4.4 * lines), layout="constrained")
+    for index, comparison in enumerate(comparisons):
+        _plot_one(figure.add_subplot(lines, columns, index + 1), comparison)
+    figure.savefig(path, dpi=130)
+
+
+def _plot_one(axes: Axes, comparison: dict[str, Any]) -> None:
+    first, *rows = comparison["rows"]
+    operations = [row["cost"]["gmac"] for row in rows]
+    for name in first["mean"]:
+        start = first["mean"][name]["psnr_y"]
+        gained = [row["mean"][name]["psnr_y"] - start for row in rows]
+        axes.plot(operations, gained, "o-", label=f"{name} ({start:.1f} dB)")
+    axes.axhline(0, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.margins(x=0.2, y=0.3)
+    for row, x in zip(rows, operations, strict=True):
+        top = max(row["mean"][n]["psnr_y"] - first["mean"][n]["psnr_y"] for n in row["mean"])
+        axes.annotate(row["name"], (x, top), (0, 6), textcoords="offset points", ha="center")
+    axes.set_title(f"{comparison['title']}, x{comparison['scale_factor']}", fontsize=10)
+    axes.set_xlabel("GMAC per region of 320x96 LR px")
+    axes.set_ylabel(f"PSNR-Y gained on {first['name']}, dB")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, loc="lower right", title=f"set ({first['name']})", title_fontsize=7)
+
+
+def draw_panel(panel: Panel, path: Path) -> None:
+    """Write the most detailed window of the image, a column per system, kernels at the end."""
+    hr = list(panel.images.values())[-1]
+    y, x = busiest_window(hr)
+    columns = len(panel.images) + len(panel.kernels)
+    figure = Figure(figsize=(2.9 * columns, 2.6), layout="constrained")
+    for index, (caption, image) in enumerate(panel.images.items()):
+        axes = figure.add_subplot(1, columns, index + 1)
+        axes.imshow(image[y : y + WINDOW[0], x : x + WINDOW[1]], interpolation="nearest")
+        axes.set_title(caption, fontsize=9)
+        axes.set_axis_off()
+    for index, (caption, kernel) in enumerate(panel.kernels.items()):
+        axes = figure.add_subplot(1, columns, len(panel.images) + index + 1)
+        axes.imshow(kernel, cmap="gray", vmin=0, vmax=max(k.max() for k in panel.kernels.values()))
+        axes.set_title(f"kernel, {caption}", fontsize=9)
+        axes.set_axis_off()
+    figure.suptitle(panel.title, fontsize=9)
+    figure.savefig(path, dpi=130)
+
+
+def busiest_window(image: NDArray[np.uint8]) -> tuple[int, int]:
+    """Upper left corner y, x of the window with the strongest edges."""
+    grey = image.astype(float).mean(2)
+    strength = np.abs(np.diff(grey, axis=0))[:, :-1] + np.abs(np.diff(grey, axis=1))[:-1]
+    sums = np.pad(strength.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    h, w = (min(a, b) for a, b in zip(WINDOW, strength.shape, strict=True))
+    totals = sums[h:, w:] - sums[:-h, w:] - sums[h:, :-w] + sums[:-h, :-w]
+    y, x = np.unravel_index(int(totals.argmax()), totals.shape)
+    return int(y), int(x)
