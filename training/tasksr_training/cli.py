@@ -211,10 +211,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_function_arguments(function)
         commands.add_subcommand(name, command)
     parsed = parser.parse_args(argv)
-    arguments = parser.instantiate(parsed)
-    values = dict(arguments[arguments.command])
-    values.pop("config", None)
     try:
+        arguments = parser.instantiate(parsed)
+        values = dict(arguments[arguments.command])
+        values.pop("config", None)
         if "loop" in values:
             _keep(parser.dump(parsed), values["out"])
         COMMANDS[arguments.command](**values)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import cv2
@@ -17,6 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tasksr_training.blur_kernels import Blur, GaussianBlur, kernels_of
+from tasksr_training.forward_motion import (
+    ForwardMotion,
+    ForwardMotionConfig,
+    blur_by_forward_motion,
+    draw_forward_motion,
+)
 
 Sampling = Literal["bicubic", "strided"]
 
@@ -26,11 +32,13 @@ class CorruptionConfig:
     """Faults added to an image, each with the given probability and strength.
 
     Attributes:
-        probability: of each fault, independently per image.
+        probability: of each fault but the forward motion, independently per image.
         max_blur: greatest standard deviation of the Gaussian blur, px.
         max_noise: greatest standard deviation of the read noise, of the range [0, 1].
         max_shot_noise: greatest standard deviation of the shot noise at white, likewise.
         min_jpeg_quality: worst JPEG quality.
+        forward_motion_probability: of the blur by driving ahead.
+        forward_motion: its parameters.
     """
 
     probability: float = 0.25
@@ -38,6 +46,8 @@ class CorruptionConfig:
     max_noise: float = 0.025
     max_shot_noise: float = 0.015
     min_jpeg_quality: int = 60
+    forward_motion_probability: float = 0.0
+    forward_motion: ForwardMotionConfig = field(default_factory=ForwardMotionConfig)
 
 
 @dataclass(frozen=True)
@@ -64,11 +74,13 @@ class Faults:
         blur: of the image's own px.
         noise: of the sensor.
         jpeg_quality: 1 to 100.
+        forward_motion: of the vehicle; comes first.
     """
 
     blur: Blur | None = None
     noise: Noise | None = None
     jpeg_quality: int | None = None
+    forward_motion: ForwardMotion | None = None
 
 
 def degrade(
@@ -170,7 +182,7 @@ def down_up(image: Tensor, factor: float) -> Tensor:
 
 
 def corrupt(images: Tensor, config: CorruptionConfig, seed: int) -> Tensor:
-    """Add blur, noise and JPEG artefacts, image by image; (N, 3, H, W) in [0, 1] and so back."""
+    """Draw faults for each image and add them; (N, 3, H, W) in [0, 1] and so back."""
     return add_faults(images, draw_faults(config, len(images), seed))
 
 
@@ -188,10 +200,12 @@ def _draw_one(config: CorruptionConfig, rng: np.random.Generator) -> Faults:
         seed=int(rng.integers(2**31)),
     )
     quality = int(rng.integers(config.min_jpeg_quality, 96))
+    ahead = rng.random() < config.forward_motion_probability
     return Faults(
         blur=GaussianBlur(sigma, sigma) if blurred else None,
         noise=noise if noisy else None,
         jpeg_quality=quality if coded else None,
+        forward_motion=draw_forward_motion(config.forward_motion, rng) if ahead else None,
     )
 
 
@@ -207,6 +221,8 @@ def add_faults(images: Tensor, faults: Sequence[Faults]) -> Tensor:
 
 
 def _add_to_one(image: Tensor, faults: Faults) -> Tensor:
+    if faults.forward_motion is not None:
+        image = blur_by_forward_motion(image, faults.forward_motion)
     if faults.blur is not None:
         size = 2 * math.ceil(faults.blur.reach) + 1
         image = blur(image[None], kernels_of([faults.blur], size))[0]

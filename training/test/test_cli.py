@@ -100,6 +100,17 @@ def test_a_wrong_option_value_or_file_is_one_line(
     assert len(error.strip().splitlines()) == 1
 
 
+def test_a_value_that_cannot_be_is_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write(tmp_path / "c.yaml", {"corruption": {"forward_motion": {"speed": [30, 5]}}})
+    options = ["--config", config, "--data", str(data), "--out", str(tmp_path / "run")]
+    assert main(["detector", *options]) == 1
+    assert capsys.readouterr().err == (
+        "tasksr-train: forward_motion.speed: expected 0 <= least <= greatest, got 30.0, 5.0\n"
+    )
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_configs_are_understood(path: Path, tmp_path: Path) -> None:
     command = {"super_resolution": "super-resolution", "detector": "detector"}.get(

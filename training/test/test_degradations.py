@@ -221,3 +221,16 @@ def test_jpeg_changes_a_smooth_image_little() -> None:
     ramp = torch.linspace(0, 1, 32).expand(3, 32, 32)
     assert (jpeg(ramp, 90) - ramp).abs().max() < 0.03
     assert not torch.equal(jpeg(pictures()[0], 50), pictures()[0])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_gpu_agrees_with_the_cpu() -> None:
+    images, config = pictures(), CorruptionConfig(probability=1, forward_motion_probability=1)
+    kernels, _ = draw_kernels(BlurConfig(), 2, 0)
+    faults = draw_faults(config, 2, 0)
+    on_gpu = blur(images.cuda(), kernels)
+    assert on_gpu.is_cuda
+    assert (on_gpu.cpu() - blur(images, kernels)).abs().max() < 1e-4
+    lr = degrade(images.cuda(), kernels, 4, faults)
+    assert lr.is_cuda
+    assert (lr.cpu() - degrade(images, kernels, 4, faults)).abs().mean() < 0.01
