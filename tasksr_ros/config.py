@@ -107,12 +107,31 @@ class EngineConfig:
 
 
 @dataclass(frozen=True)
+class TrackingConfig:
+    """How detections of successive frames become tracks."""
+
+    enabled: bool = _option(False, "give detections ids that last, and let weak ones go on tracks")
+    weak_score: float = _option(
+        0.6,
+        "least score of a detection that continues a track, as a share of the score threshold; "
+        "1: none weaker than the threshold",
+        low=0,
+        high=1,
+    )
+    min_hits: int = _option(2, "frames that confirm a track; it has no id before", low=1, high=100)
+    max_gap: float = _option(
+        1.2, "time after which a track that is not seen ends, s", low=0.01, high=60
+    )
+
+
+@dataclass(frozen=True)
 class PipelineConfig:
     """Everything that `Pipeline` needs beside the bundle."""
 
     region: RegionConfig = field(default_factory=RegionConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
 @dataclass(frozen=True)

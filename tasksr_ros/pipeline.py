@@ -25,6 +25,7 @@ from tasksr_ros.config import (
     EngineConfig,
     PipelineConfig,
     RegionConfig,
+    TrackingConfig,
     build,
     flatten,
 )
@@ -41,6 +42,7 @@ from tasksr_ros.regions import (
     seen_whole_elsewhere,
     tiles,
 )
+from tasksr_ros.tracking import Tracker
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Result:
     Attributes:
         detections: boxes in image px.
         tiles: what of the image was looked at.
-        latency_ms: milliseconds by stage: regions, engine, merge.
+        latency_ms: milliseconds by stage: regions, engine, merge, and track where it is on.
     """
 
     detections: Detections
@@ -60,6 +62,9 @@ class Result:
 
 class Pipeline:
     """Detects distant pedestrians in the frames of one camera.
+
+    With ``tracking.enabled`` it remembers the frames before: they must come from one camera in
+    the order of their stamps, and `reset` forgets them. Without, frames are independent.
 
     Args:
         engine: the compiled networks; may be shared by pipelines of several cameras.
@@ -86,6 +91,11 @@ class Pipeline:
             score_threshold if configured == MODEL_SCORE_THRESHOLD else configured
         )
         self.camera = camera
+        self.tracker = (
+            Tracker(config.tracking, config.region, self.score_threshold)
+            if config.tracking.enabled
+            else None
+        )
 
     @classmethod
     def from_bundle(
@@ -95,6 +105,7 @@ class Pipeline:
         *,
         region: RegionConfig | None = None,
         detection: DetectionConfig | None = None,
+        tracking: TrackingConfig | None = None,
         camera: CameraModel | None = None,
     ) -> Pipeline:
         """Build the pipeline of a bundle folder or of a shipped bundle.
@@ -106,7 +117,10 @@ class Pipeline:
         """
         engine_config = engine if isinstance(engine, EngineConfig) else EngineConfig(name=engine)
         config = PipelineConfig(
-            region or RegionConfig(), detection or DetectionConfig(), engine_config
+            region or RegionConfig(),
+            detection or DetectionConfig(),
+            engine_config,
+            tracking or TrackingConfig(),
         )
         bundle = load_bundle(path_or_name)
         return cls(build_engine(bundle, config.engine), config, bundle.score_threshold, camera)
@@ -134,13 +148,20 @@ class Pipeline:
                 self._detections(tile, tile_boxes, tile_scores, frame.size)
                 for tile, tile_boxes, tile_scores in zip(frame_tiles, boxes, scores, strict=True)
             ]
-            detections = merge(
+            detections = self._merged(
                 concatenate([detections for detections, _ in found]),
                 np.concatenate([cut for _, cut in found]),
-                self.config.detection.nms_iou,
-                self.config.detection.max_detections,
             )
+        if self.tracker is not None:
+            with _timed(latency_ms, "track"):
+                tracked = self.tracker.update(detections, frame.stamp_ns, self.camera)
+                detections = tracked.select(slice(self.config.detection.max_detections))
         return Result(detections, tuple(frame_tiles), latency_ms)
+
+    def reset(self) -> None:
+        """Forget the frames before, as after a jump in time."""
+        if self.tracker is not None:
+            self.tracker.reset()
 
     def tiles(self, image_size: tuple[int, int]) -> list[Tile]:
         """The tiles that cover the distant region of an image of (width, height) px.
@@ -169,7 +190,7 @@ class Pipeline:
             image_size: (width, height) in image px; boxes are clipped to it.
         """
         scale_factor = self.engine.scale_factor
-        likely = scores >= self.score_threshold
+        likely = scores >= self._least_score
         boxes, scores = boxes[likely], scores[likely]
         region_boxes = boxes / scale_factor
         xyxy = tile.to_image(boxes, scale_factor).clip(0, np.tile(image_size, 2))
@@ -178,6 +199,22 @@ class Pipeline:
         )
         cut = cut_boxes(tile, region_boxes)
         return Detections.from_arrays(xyxy[kept], scores[kept]), cut[kept]
+
+    @property
+    def _least_score(self) -> float:
+        return self.score_threshold if self.tracker is None else self.tracker.weak_threshold
+
+    def _merged(self, detections: Detections, cut: NDArray[np.bool_]) -> Detections:
+        """Merged detections, strongest first; none is suppressed by one below the threshold."""
+        strong = detections.score >= self.score_threshold
+        chosen = [strong] if self.tracker is None else [strong, ~strong]
+        limits = self.config.detection
+        return concatenate(
+            [
+                merge(detections.select(c), cut[c], limits.nms_iou, limits.max_detections)
+                for c in chosen
+            ]
+        )
 
 
 @contextmanager
