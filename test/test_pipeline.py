@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tasksr_ros.config import DetectionConfig, PipelineConfig, RegionConfig
+from tasksr_ros.config import DetectionConfig, PipelineConfig, RegionConfig, TrackingConfig
 from tasksr_ros.errors import BundleError, ConfigError
 from tasksr_ros.frames import Frame
 from tasksr_ros.pipeline import Pipeline
@@ -94,6 +94,68 @@ def test_boxes_are_clipped_to_the_image() -> None:
     config = PipelineConfig(RegionConfig(mode="full", tile_overlap=8))
     detections = Pipeline(Beyond(), config, 0.5)(Frame(np.zeros((32, 64, 3), np.uint8)))
     assert detections.xyxy.tolist() == [[0, 0, 10, 10]]
+
+
+class ScriptedEngine(PixelEngine):
+    """Finds these (x, score) in every region, boxes 6 x 18 region px at the top."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[float, float]] = []
+
+    def __call__(
+        self, regions: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        boxes = np.array([(x, 2, x + 6, 20) for x, _ in self.found], np.float32) * self.scale_factor
+        scores = np.array([score for _, score in self.found], np.float32)
+        return np.tile(boxes, (len(regions), 1, 1)), np.tile(scores, (len(regions), 1))
+
+
+def tracked(enabled: bool, max_detections: int = 300) -> tuple[ScriptedEngine, Pipeline]:
+    engine = ScriptedEngine()
+    config = PipelineConfig(
+        RegionConfig(mode="full", tile_overlap=8),
+        DetectionConfig(max_detections=max_detections),
+        tracking=TrackingConfig(enabled=enabled, weak_score=0.6),
+    )
+    return engine, Pipeline(engine, config, 0.5)
+
+
+def test_tracking_gives_ids_and_keeps_weak_detections_of_a_track() -> None:
+    engine, track = tracked(True)
+    image = np.zeros((32, 64, 3), np.uint8)
+    seen = []
+    for k, score in enumerate((0.9, 0.9, 0.35, 0.25, 0.9)):
+        engine.found = [(10 + k, score), (50, 0.45)]
+        result = track.run(Frame(image, stamp_ns=k * 100_000_000))
+        seen.append((result.detections.track_id.tolist(), len(result.detections)))
+    assert seen == [([-1], 1), ([0], 1), ([0], 1), ([], 0), ([0], 1)]
+    assert "track" in result.latency_ms
+    track.reset()
+    assert track.run(Frame(image, stamp_ns=10**9)).detections.track_id.tolist() == [-1]
+
+
+def test_tracking_moves_and_drops_no_strong_detection() -> None:
+    image = np.zeros((32, 120, 3), np.uint8)
+    results = {}
+    for enabled in (False, True):
+        engine, track = tracked(enabled)
+        rng = np.random.default_rng(0)
+        results[enabled] = []
+        for k in range(20):
+            engine.found = [(x, score) for x, score in rng.uniform((0, 0.2), (58, 1), (12, 2))]
+            found = track(Frame(image, stamp_ns=k * 100_000_000))
+            strong = found.select(found.score >= 0.5)
+            results[enabled].append((strong.xyxy.tolist(), strong.score.tolist()))
+    assert results[True] == results[False]
+
+
+def test_tracking_keeps_max_detections_the_strongest() -> None:
+    engine, track = tracked(True, max_detections=2)
+    image = np.zeros((32, 64, 3), np.uint8)
+    for k in range(3):
+        engine.found = [(5, 0.9 if k < 2 else 0.4), (25, 0.8), (45, 0.7)]
+        found = track(Frame(image, stamp_ns=k * 100_000_000))
+    assert found.score.tolist() == [pytest.approx(0.8), pytest.approx(0.7)]
 
 
 def test_run_tells_stages_and_tiles() -> None:
