@@ -151,8 +151,9 @@ def _torch_run(network: nn.Module, lr: Tensor) -> Run:
 
 
 def _openvino_run(network: nn.Module, lr: Tensor, threads: int) -> Run:
-    import openvino as ov
     import torch
+
+    from tasksr_ros.engines.openvino_library import ov
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its internals

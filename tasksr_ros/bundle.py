@@ -1,6 +1,7 @@
 """A model on disk: ``model.yaml``, ``weights.safetensors`` and a card, checked by hash.
 
-No pickle is ever loaded from a bundle: weights are safetensors, the description is safe YAML.
+A bundle may come from anywhere. No pickle is ever loaded from one: weights are safetensors, the
+description is plain YAML whose every value is checked before anything is made of it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from tasksr_ros.config import SIZE_MULTIPLE
+from tasksr_ros import safe_yaml
+from tasksr_ros.bundle_schema import checked
 from tasksr_ros.errors import BundleError
 
 if TYPE_CHECKING:
@@ -21,17 +21,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION, WEIGHTS, CARD = "model.yaml", "weights.safetensors", "README.md"
 
-_FIELDS: dict[str, type] = {
-    "name": str,
-    "sr": str,
-    "detector_width": float,
-    "scale_factor": int,
-    "classes": list,
-    "region_size": list,
-    "score_threshold": float,
-    "recipe": dict,
-    "weights_sha256": str,
-}
+MAX_WEIGHTS_BYTES = 2**31
 
 
 @dataclass(frozen=True)
@@ -71,11 +61,12 @@ class Bundle:
         """Build the networks and load their weights, in eval mode on the CPU.
 
         Raises:
-            BundleError: if the weights do not fit the networks that the description names.
+            BundleError: if the weights are not the described ones, or do not fit the networks
+                that the description names.
         """
         import torch
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors.torch import load as load_weights
 
         from tasksr_ros.networks import SR_NAMES, build_sr
         from tasksr_ros.networks.detector import Detector
@@ -89,13 +80,25 @@ class Bundle:
         try:
             with torch.device("meta"):
                 tdsr = TDSR(build_sr(self.sr, self.scale_factor), Detector(self.detector_width))
-            tdsr.load_state_dict(load_file(self.weights), assign=True)
+            state = load_weights(self._verified())
+            _check_values(state, tdsr.state_dict())
+            tdsr.load_state_dict(state, assign=True)
         except (ValueError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:300]
             raise BundleError(
                 f"{self.weights}: weights do not fit {DESCRIPTION}: {reason}"
             ) from None
         return tdsr.eval().requires_grad_(False)
+
+    def _verified(self) -> bytes:
+        """The weights file, read once, so that what is checked is what is used."""
+        check_weights(self)
+        try:
+            data = self.weights.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{self.weights}: not readable: {error}") from None
+        _check_hash(self, hashlib.sha256(data).hexdigest())
+        return data
 
 
 def models_folders() -> list[Path]:
@@ -142,19 +145,41 @@ def load_bundle(path_or_name: str | Path) -> Bundle:
     folder = find_bundle(path_or_name)
     path = folder / DESCRIPTION
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BundleError(f"{path}: not readable: {' '.join(str(error).split())}") from None
-    bundle = _bundle(_checked(values, path), folder)
+        values = safe_yaml.load(path)
+    except (OSError, safe_yaml.UnsafeYamlError) as error:
+        raise BundleError(f"{path}: not readable: {error}") from None
+    bundle = _bundle(checked(values, path), folder)
+    check_weights(bundle)
+    _check_hash(bundle, sha256(bundle.weights))
+    return bundle
+
+
+def check_weights(bundle: Bundle) -> None:
+    """Raise BundleError unless the weights are a file of a size that may be read."""
     if not bundle.weights.is_file():
         raise BundleError(f"{bundle.weights}: missing")
-    digest = sha256(bundle.weights)
+    size = bundle.weights.stat().st_size
+    if size > MAX_WEIGHTS_BYTES:
+        raise BundleError(
+            f"{bundle.weights}: expected at most {MAX_WEIGHTS_BYTES} bytes, got {size}"
+        )
+
+
+def _check_hash(bundle: Bundle, digest: str) -> None:
     if digest != bundle.weights_sha256:
         raise BundleError(
             f"{bundle.weights}: wrong hash: expected sha256 {bundle.weights_sha256[:12]}…, "
             f"got {digest[:12]}…"
         )
-    return bundle
+
+
+def _check_values(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raise ValueError for weights of another type than the networks', or not finite."""
+    for name in state.keys() & expected.keys():
+        if state[name].dtype != expected[name].dtype:
+            raise ValueError(f"{name} must be {expected[name].dtype}, got {state[name].dtype}")
+        if not state[name].isfinite().all():
+            raise ValueError(f"{name} has values that are not finite")
 
 
 def save_bundle(folder: Path, tdsr: TDSR, description: Mapping[str, Any], card: str) -> None:
@@ -178,43 +203,18 @@ def save_bundle(folder: Path, tdsr: TDSR, description: Mapping[str, Any], card: 
     }
     save_file(state, folder / WEIGHTS)
     values = {**description, "weights_sha256": sha256(folder / WEIGHTS)}
-    _checked(values, folder / DESCRIPTION)
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
+    checked(values, folder / DESCRIPTION)
+    (folder / DESCRIPTION).write_text(safe_yaml.dump(values), encoding="utf-8")
     (folder / CARD).write_text(card, encoding="utf-8")
 
 
 def sha256(path: Path) -> str:
     """Hex digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _checked(values: object, path: Path) -> dict[str, Any]:
-    if not isinstance(values, dict):
-        raise BundleError(f"{path}: expected a mapping, got {type(values).__name__}")
-    wrong = sorted(map(str, set(values) ^ set(_FIELDS)))
-    if wrong:
-        missing = [k for k in wrong if k in _FIELDS]
-        unknown = [k for k in wrong if k not in _FIELDS]
-        raise BundleError(f"{path}: missing keys: {missing}, unknown keys: {unknown}")
-    for name, type_ in _FIELDS.items():
-        if type(values[name]) is not type_:
-            raise BundleError(
-                f"{path}: {name} must be of type {type_.__name__}, got {values[name]!r}"
-            )
-    if len(values["region_size"]) != 2 or not all(
-        type(n) is int and n > 0 for n in values["region_size"]
-    ):
-        raise BundleError(
-            f"{path}: region_size must be [width, height] in px, got {values['region_size']!r}"
-        )
-    sides = [side * values["scale_factor"] for side in values["region_size"]]
-    if any(side % SIZE_MULTIPLE for side in sides):
-        raise BundleError(
-            f"{path}: region_size times scale_factor must be multiples of {SIZE_MULTIPLE} SR px, "
-            f"got {sides}"
-        )
-    return values
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _bundle(values: dict[str, Any], folder: Path) -> Bundle:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tasksr_ros import safe_yaml
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import ConfigError
 
@@ -81,11 +80,11 @@ def _from_kitti(path: Path, text: str, camera: int) -> CameraModel:
 
 def _from_camera_info(path: Path, text: str) -> CameraModel:
     try:
-        info: Any = yaml.safe_load(text)
+        info: Any = safe_yaml.parse(text.encode())
         size = int(info["image_width"]), int(info["image_height"])
         matrix = [float(v) for v in info["camera_matrix"]["data"]]
         projection = [float(v) for v in info.get("projection_matrix", {}).get("data", ())]
-    except (yaml.YAMLError, *_WRONG_VALUES) as error:
+    except _WRONG_VALUES as error:
         raise ConfigError(
             f"{path} must be a KITTI calib_cam_to_cam.txt, a camera_info YAML with image_width, "
             f"image_height and camera_matrix, or a ground truth JSON with camera; got {error!r}"

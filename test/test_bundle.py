@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
-from tasksr_ros.bundle import find_bundle, load_bundle, save_bundle, shipped_bundles
+from tasksr_ros.bundle import (
+    Bundle,
+    find_bundle,
+    load_bundle,
+    save_bundle,
+    sha256,
+    shipped_bundles,
+)
 from tasksr_ros.errors import BundleError
 from tasksr_ros.networks import build_sr
 from tasksr_ros.networks.detector import Detector
@@ -99,7 +109,7 @@ def test_networks_that_do_not_take_single_images_are_refused(bundle: Path, name:
     ("values", "message"),
     [
         ({"scale_factor": "4"}, "scale_factor must be of type int, got '4'"),
-        ({"region_size": [320]}, r"region_size must be \[width, height\] in px, got \[320\]"),
+        ({"region_size": [320]}, r"region_size must be \[width, height\] .* got \[320\]"),
         ({"extra": 1}, r"unknown keys: \['extra'\]"),
     ],
 )
@@ -115,4 +125,72 @@ def test_wrong_descriptions_are_refused(
 def test_unreadable_descriptions_are_refused(bundle: Path, text: str) -> None:
     (bundle / "model.yaml").write_text(text)
     with pytest.raises(BundleError, match=r"model\.yaml: "):
+        load_bundle(bundle)
+
+
+def weights(bundle: Bundle) -> dict[str, torch.Tensor]:
+    return load_file(bundle.weights)
+
+
+def resave(folder: Path, state: dict[str, torch.Tensor]) -> None:
+    """Other weights with the hash that belongs to them, as whoever makes a bundle can."""
+    save_file(state, folder / "weights.safetensors")
+    edit(folder, weights_sha256=sha256(folder / "weights.safetensors"))
+
+
+def test_a_pickle_is_never_loaded(bundle: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "run"),)
+
+    torch.save({"evil": Evil()}, bundle / "weights.safetensors")
+    edit(bundle, weights_sha256=sha256(bundle / "weights.safetensors"))
+    with pytest.raises(BundleError, match=r"weights do not fit model\.yaml"):
+        load_bundle(bundle).load()
+    assert not (tmp_path / "run").exists()
+    pickle.loads(pickle.dumps(Evil()))
+    assert (tmp_path / "run").exists(), "the pickle would have done it"
+
+
+def test_weights_that_are_not_numbers_are_refused(bundle: Path) -> None:
+    state = weights(load_bundle(bundle))
+    name = next(name for name, value in state.items() if value.is_floating_point())
+    state[name] = torch.full_like(state[name], float("nan"))
+    resave(bundle, state)
+    with pytest.raises(BundleError, match=f"{name} has values that are not finite"):
+        load_bundle(bundle).load()
+
+
+def test_weights_of_another_type_are_refused(bundle: Path) -> None:
+    state = weights(load_bundle(bundle))
+    name = next(name for name, value in state.items() if value.is_floating_point())
+    state[name] = state[name].to(torch.int8)
+    resave(bundle, state)
+    with pytest.raises(BundleError, match=f"{name} must be torch.float32, got torch.int8"):
+        load_bundle(bundle).load()
+
+
+def test_weights_changed_after_the_check_are_refused(bundle: Path) -> None:
+    described = load_bundle(bundle)
+    with described.weights.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(BundleError, match="wrong hash"):
+        described.load()
+
+
+def test_weights_larger_than_memory_are_refused_unread(bundle: Path) -> None:
+    with (bundle / "weights.safetensors").open("ab") as file:
+        file.truncate(2**42)
+    with pytest.raises(BundleError, match=r"expected at most 2147483648 bytes, got 4398046511104"):
+        load_bundle(bundle)
+
+
+def test_what_is_no_file_is_no_bundle(bundle: Path) -> None:
+    (bundle / "weights.safetensors").unlink()
+    os.mkfifo(bundle / "weights.safetensors")
+    with pytest.raises(BundleError, match=r"weights\.safetensors: missing"):
+        load_bundle(bundle)
+    (bundle / "model.yaml").unlink()
+    os.mkfifo(bundle / "model.yaml")
+    with pytest.raises(BundleError, match="no bundle"):
         load_bundle(bundle)

@@ -144,6 +144,19 @@ def test_corrupt_cache_is_converted_again(
     assert not list(cache.glob(".partial-*"))
 
 
+def test_cache_that_others_may_write_is_not_loaded(
+    openvino_engine: Engine, tiny_bundle: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder,) = cache.glob("openvino-*")
+    folder.chmod(0o777)
+    config = EngineConfig(name="openvino", cache_dir=str(cache))
+    with caplog.at_level(logging.INFO):
+        build_engine(load_bundle(tiny_bundle), config)
+    assert "may be written by others" in caplog.text
+    assert "converting tiny" in caplog.text
+    assert folder.stat().st_mode & 0o077 == 0, "the new one is the user's alone"
+
+
 def test_unwritable_cache_does_not_stop_the_engine(
     tiny_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

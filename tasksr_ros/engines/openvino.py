@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
 from tasksr_ros.engines import check_regions
-from tasksr_ros.engines.cache import cache_folder
+from tasksr_ros.engines.cache import cache_folder, is_trusted, make_private
+from tasksr_ros.engines.openvino_library import ov
 from tasksr_ros.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -89,12 +89,12 @@ def _key(bundle: Bundle) -> str:
 
 
 def _read(core: ov.Core, folder: Path) -> ov.Model | None:
-    """The converted model from the cache; None if there is none or it is unreadable."""
-    if not folder.is_dir():
-        return None
+    """The converted model from the cache; None if there is none that may or can be read."""
     try:
+        if not folder.is_dir() or not is_trusted(folder):
+            return None
         return core.read_model(folder / _MODEL)
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
         logger.warning("%s: unreadable, converting again: %s", folder, reason)
         return None
@@ -130,7 +130,7 @@ def _keep(model: ov.Model, folder: Path) -> None:
 
 def _save(model: ov.Model, folder: Path) -> None:
     """Write the model so that a reader sees all of it or nothing."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_private(folder.parent)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
     try:
         ov.save_model(model, partial / _MODEL, compress_to_fp16=False)

@@ -1,0 +1,97 @@
+"""What ``model.yaml`` must hold: names, types and ranges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tasksr_ros.config import SIZE_MULTIPLE
+from tasksr_ros.errors import BundleError
+
+MAX_REGION_SIDE = 4096
+SCALE_FACTORS = (2, 4, 8)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Of bundles and networks, which become parts of paths and log lines."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_FIELDS: dict[str, type] = {
+    "name": str,
+    "sr": str,
+    "detector_width": float,
+    "scale_factor": int,
+    "classes": list,
+    "region_size": list,
+    "score_threshold": float,
+    "recipe": dict,
+    "weights_sha256": str,
+}
+
+
+def _is_name(value: str) -> bool:
+    return _NAME.fullmatch(value) is not None
+
+
+def _is_region(value: list[object]) -> bool:
+    return len(value) == 2 and all(type(n) is int and 0 < n <= MAX_REGION_SIDE for n in value)
+
+
+def _are_classes(value: list[object]) -> bool:
+    named = all(type(n) is str and n.isprintable() and 0 < len(n) <= 100 for n in value)
+    return named and 0 < len(value) <= 1000
+
+
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (_is_name, "letters, digits, '.', '_' and '-', at most 100"),
+    "sr": (_is_name, "the name of a network"),
+    "detector_width": (lambda v: 0 < v <= 16, "more than 0 and at most 16"),
+    "scale_factor": (lambda v: v in SCALE_FACTORS, "2, 4 or 8"),
+    "classes": (_are_classes, "a list of 1 to 1000 names"),
+    "region_size": (_is_region, f"[width, height] in px, at most {MAX_REGION_SIDE} each"),
+    "score_threshold": (lambda v: 0 <= v <= 1, "between 0 and 1"),
+    "weights_sha256": (lambda v: _SHA256.fullmatch(v) is not None, "64 hex digits"),
+}
+
+
+def checked(values: object, path: Path) -> dict[str, Any]:
+    """The values of a bundle's description, each of its type and in its range.
+
+    Args:
+        values: what the file holds.
+        path: of the file, for the error.
+
+    Raises:
+        BundleError: names the first value that is wrong.
+    """
+    if not isinstance(values, dict):
+        raise BundleError(f"{path}: expected a mapping, got {type(values).__name__}")
+    wrong = sorted(map(str, set(values) ^ set(_FIELDS)))
+    if wrong:
+        missing = [k for k in wrong if k in _FIELDS]
+        unknown = [k for k in wrong if k not in _FIELDS]
+        raise BundleError(f"{path}: missing keys: {missing}, unknown keys: {_shown(unknown)}")
+    for name, type_ in _FIELDS.items():
+        if type(values[name]) is not type_:
+            raise BundleError(
+                f"{path}: {name} must be of type {type_.__name__}, got {_shown(values[name])}"
+            )
+    for name, (right, expected) in _RANGES.items():
+        if not right(values[name]):
+            raise BundleError(f"{path}: {name} must be {expected}, got {_shown(values[name])}")
+    sides = [side * values["scale_factor"] for side in values["region_size"]]
+    if any(side % SIZE_MULTIPLE for side in sides):
+        raise BundleError(
+            f"{path}: region_size times scale_factor must be multiples of {SIZE_MULTIPLE} SR px, "
+            f"got {sides}"
+        )
+    return values
+
+
+def _shown(value: object) -> str:
+    """A value in an error's line: never long, and on one line."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return "a number too long to write"
+    return text if len(text) <= 80 else f"{text[:80]}…"
