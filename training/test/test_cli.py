@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from tasksr_training.checkpoints import LAST, load_checkpoint, save_checkpoint
-from tasksr_training.cli import main
+from tasksr_training.cli import COMMANDS, main
 
 from tasksr_ros.bundle import load_bundle
 
@@ -113,10 +113,9 @@ def test_a_value_that_cannot_be_is_one_line(
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_configs_are_understood(path: Path, tmp_path: Path) -> None:
-    command = {"super_resolution": "super-resolution", "detector": "detector"}.get(
-        path.stem, "task-driven"
-    )
+    name = path.stem.replace("_", "-")  # the command's, or it starts with it
+    command = next((c for c in COMMANDS if name.startswith(c)), "task-driven")
+    folders = ["--data", "--out", *(["--runs"] if command == "compare-sr" else [])]
+    options = [word for option in folders for word in (option, str(tmp_path))]
     # all options are known and of the right type: the run goes on to look for the data
-    assert (
-        main([command, "--config", str(path), "--data", str(tmp_path), "--out", str(tmp_path)]) == 1
-    )
+    assert main([command, "--config", str(path), *options]) == 1
