@@ -7,35 +7,35 @@ description is plain YAML whose every value is checked before anything is made o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasksr_ros import safe_yaml
-from tasksr_ros.bundle_schema import checked
+from tasksr_ros.bundle_schema import checked, has_detector
 from tasksr_ros.errors import BundleError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from tasksr_ros.networks.tdsr import TDSR
+
+NetworkT = TypeVar("NetworkT", bound="nn.Module")
 
 DESCRIPTION, WEIGHTS, CARD = "model.yaml", "weights.safetensors", "README.md"
 
 MAX_WEIGHTS_BYTES = 2**31
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """A model's description.
+@dataclass(frozen=True, kw_only=True)
+class SuperResolutionBundle:
+    """A super-resolution network's description.
 
     Attributes:
         name: the bundle's name.
         sr: name of the super-resolution network, as `networks.build_sr` takes it.
-        detector_width: `networks.detector.Detector`'s width.
         scale_factor: 2, 4 or 8.
-        classes: class names, by class_id.
-        region_size: (width, height) of an engine's region in region px.
-        score_threshold: least score of a detection, unless configured otherwise.
         weights_sha256: hex digest of the weights file.
         folder: where the bundle lies.
         recipe: how the weights were trained; free-form.
@@ -43,11 +43,7 @@ class Bundle:
 
     name: str
     sr: str
-    detector_width: float
     scale_factor: int
-    classes: tuple[str, ...]
-    region_size: tuple[int, int]
-    score_threshold: float
     weights_sha256: str
     folder: Path
     recipe: Mapping[str, Any] = field(default_factory=dict)
@@ -57,38 +53,35 @@ class Bundle:
         """Path of the weights file."""
         return self.folder / WEIGHTS
 
-    def load(self) -> TDSR:
-        """Build the networks and load their weights, in eval mode on the CPU.
+    def load_sr(self) -> nn.Module:
+        """Build the super-resolution network and load its weights, in eval mode on the CPU.
 
         Raises:
-            BundleError: if the weights are not the described ones, or do not fit the networks
+            BundleError: if the weights are not the described ones, or do not fit the network
                 that the description names.
         """
+        from tasksr_ros.networks import build_sr
+
+        return self._loaded(lambda: build_sr(self.sr, self.scale_factor))
+
+    def _loaded(self, build: Callable[[], NetworkT]) -> NetworkT:
+        """A network with the bundle's weights, in eval mode on the CPU."""
         import torch
         from safetensors import SafetensorError
         from safetensors.torch import load as load_weights
 
-        from tasksr_ros.networks import SR_NAMES, build_sr
-        from tasksr_ros.networks.detector import Detector
-        from tasksr_ros.networks.tdsr import TDSR
-
-        if self.sr not in SR_NAMES:
-            raise BundleError(
-                f"{self.folder / DESCRIPTION}: sr must be one of {', '.join(SR_NAMES)} (networks "
-                f"for single images), got {self.sr!r}"
-            )
         try:
             with torch.device("meta"):
-                tdsr = TDSR(build_sr(self.sr, self.scale_factor), Detector(self.detector_width))
+                network = build()
             state = load_weights(self._verified())
-            _check_values(state, tdsr.state_dict())
-            tdsr.load_state_dict(state, assign=True)
+            _check_values(state, network.state_dict())
+            network.load_state_dict(state, assign=True)
         except (ValueError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:300]
             raise BundleError(
                 f"{self.weights}: weights do not fit {DESCRIPTION}: {reason}"
             ) from None
-        return tdsr.eval().requires_grad_(False)
+        return network.eval().requires_grad_(False)
 
     def _verified(self) -> bytes:
         """The weights file, read once, so that what is checked is what is used."""
@@ -99,6 +92,48 @@ class Bundle:
             raise BundleError(f"{self.weights}: not readable: {error}") from None
         _check_hash(self, hashlib.sha256(data).hexdigest())
         return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle(SuperResolutionBundle):
+    """A description of super-resolution and detector in series: what the engines run.
+
+    Attributes:
+        detector_width: `networks.detector.Detector`'s width.
+        classes: class names, by class_id.
+        region_size: (width, height) of an engine's region in region px.
+        score_threshold: least score of a detection, unless configured otherwise.
+    """
+
+    detector_width: float
+    classes: tuple[str, ...]
+    region_size: tuple[int, int]
+    score_threshold: float
+
+    def load(self) -> TDSR:
+        """Build the networks and load their weights, in eval mode on the CPU.
+
+        Raises:
+            BundleError: if the weights are not the described ones, or do not fit the networks
+                that the description names.
+        """
+        from tasksr_ros.networks import SR_NAMES, build_sr
+        from tasksr_ros.networks.detector import Detector
+        from tasksr_ros.networks.tdsr import TDSR
+
+        if self.sr not in SR_NAMES:
+            raise BundleError(
+                f"{self.folder / DESCRIPTION}: sr must be one of {', '.join(SR_NAMES)} (networks "
+                f"for single images), got {self.sr!r}"
+            )
+        return self._loaded(
+            lambda: TDSR(build_sr(self.sr, self.scale_factor), Detector(self.detector_width))
+        )
+
+    def load_sr(self) -> nn.Module:
+        """Load the super-resolution network alone; see `load`."""
+        sr: nn.Module = self.load().sr
+        return sr
 
 
 def models_folders() -> list[Path]:
@@ -137,7 +172,26 @@ def find_bundle(path_or_name: str | Path) -> Path:
 
 
 def load_bundle(path_or_name: str | Path) -> Bundle:
+    """Read the description of a bundle for the engines and verify its weights' hash.
+
+    Raises:
+        BundleError: if it is missing, malformed or without a detector, or the weights are not
+            the described ones.
+    """
+    bundle = load_any_bundle(path_or_name)
+    if not isinstance(bundle, Bundle):
+        raise BundleError(
+            f"{bundle.folder / DESCRIPTION}: expected a bundle with a detector, "
+            f"got one of super-resolution alone ({bundle.sr})"
+        )
+    return bundle
+
+
+def load_any_bundle(path_or_name: str | Path) -> SuperResolutionBundle:
     """Read a bundle's description and verify its weights' hash.
+
+    Returns:
+        A `Bundle` where there is a detector.
 
     Raises:
         BundleError: if it is missing, malformed, or the weights are not the described ones.
@@ -154,7 +208,7 @@ def load_bundle(path_or_name: str | Path) -> Bundle:
     return bundle
 
 
-def check_weights(bundle: Bundle) -> None:
+def check_weights(bundle: SuperResolutionBundle) -> None:
     """Raise BundleError unless the weights are a file of a size that may be read."""
     if not bundle.weights.is_file():
         raise BundleError(f"{bundle.weights}: missing")
@@ -165,7 +219,7 @@ def check_weights(bundle: Bundle) -> None:
         )
 
 
-def _check_hash(bundle: Bundle, digest: str) -> None:
+def _check_hash(bundle: SuperResolutionBundle, digest: str) -> None:
     if digest != bundle.weights_sha256:
         raise BundleError(
             f"{bundle.weights}: wrong hash: expected sha256 {bundle.weights_sha256[:12]}…, "
@@ -182,13 +236,17 @@ def _check_values(state: Mapping[str, Any], expected: Mapping[str, Any]) -> None
             raise ValueError(f"{name} has values that are not finite")
 
 
-def save_bundle(folder: Path, tdsr: TDSR, description: Mapping[str, Any], card: str) -> None:
+def save_bundle(
+    folder: Path, network: nn.Module, description: Mapping[str, Any], card: str
+) -> None:
     """Write a bundle.
 
     Args:
         folder: created if needed; an older bundle in it is replaced.
-        tdsr: the trained networks; weights are stored as float32.
-        description: ``model.yaml``'s values except ``weights_sha256``.
+        network: a trained `TDSR`, or a super-resolution network alone; weights are stored as
+            float32.
+        description: ``model.yaml``'s values except ``weights_sha256``; of super-resolution alone
+            those that `SuperResolutionBundle` has.
         card: text of the bundle's README.md.
 
     Raises:
@@ -199,7 +257,7 @@ def save_bundle(folder: Path, tdsr: TDSR, description: Mapping[str, Any], card: 
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         key: (value.float() if value.is_floating_point() else value).detach().cpu().contiguous()
-        for key, value in tdsr.state_dict().items()
+        for key, value in network.state_dict().items()
     }
     save_file(state, folder / WEIGHTS)
     values = {**description, "weights_sha256": sha256(folder / WEIGHTS)}
@@ -217,13 +275,12 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _bundle(values: dict[str, Any], folder: Path) -> Bundle:
+def _bundle(values: dict[str, Any], folder: Path) -> SuperResolutionBundle:
+    if not has_detector(values):
+        return SuperResolutionBundle(**values, folder=folder)
     width, height = values["region_size"]
-    return Bundle(
-        **{
-            **values,
-            "classes": tuple(map(str, values["classes"])),
-            "region_size": (width, height),
-            "folder": folder,
-        }
-    )
+    detector = {
+        "classes": tuple(map(str, values["classes"])),
+        "region_size": (width, height),
+    }
+    return Bundle(**{**values, **detector}, folder=folder)

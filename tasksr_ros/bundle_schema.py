@@ -19,14 +19,17 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FIELDS: dict[str, type] = {
     "name": str,
     "sr": str,
-    "detector_width": float,
     "scale_factor": int,
-    "classes": list,
-    "region_size": list,
-    "score_threshold": float,
     "recipe": dict,
     "weights_sha256": str,
 }
+_DETECTOR_FIELDS: dict[str, type] = {
+    "detector_width": float,
+    "classes": list,
+    "region_size": list,
+    "score_threshold": float,
+}
+"""All of them, or none: a bundle of super-resolution alone."""
 
 
 def _is_name(value: str) -> bool:
@@ -66,26 +69,38 @@ def checked(values: object, path: Path) -> dict[str, Any]:
     """
     if not isinstance(values, dict):
         raise BundleError(f"{path}: expected a mapping, got {type(values).__name__}")
-    wrong = sorted(map(str, set(values) ^ set(_FIELDS)))
+    fields = {**_FIELDS, **_DETECTOR_FIELDS} if has_detector(values) else _FIELDS
+    wrong = sorted(map(str, set(values) ^ set(fields)))
     if wrong:
-        missing = [k for k in wrong if k in _FIELDS]
-        unknown = [k for k in wrong if k not in _FIELDS]
+        missing = [k for k in wrong if k in fields]
+        unknown = [k for k in wrong if k not in fields]
         raise BundleError(f"{path}: missing keys: {missing}, unknown keys: {_shown(unknown)}")
-    for name, type_ in _FIELDS.items():
+    for name, type_ in fields.items():
         if type(values[name]) is not type_:
             raise BundleError(
                 f"{path}: {name} must be of type {type_.__name__}, got {_shown(values[name])}"
             )
-    for name, (right, expected) in _RANGES.items():
+    for name in fields.keys() & _RANGES.keys():
+        right, expected = _RANGES[name]
         if not right(values[name]):
             raise BundleError(f"{path}: {name} must be {expected}, got {_shown(values[name])}")
+    if has_detector(values):
+        _check_sides(values, path)
+    return values
+
+
+def has_detector(values: dict[str, Any]) -> bool:
+    """Whether a description is, or is meant to be, of more than super-resolution alone."""
+    return bool(values.keys() & _DETECTOR_FIELDS.keys())
+
+
+def _check_sides(values: dict[str, Any], path: Path) -> None:
     sides = [side * values["scale_factor"] for side in values["region_size"]]
     if any(side % SIZE_MULTIPLE for side in sides):
         raise BundleError(
             f"{path}: region_size times scale_factor must be multiples of {SIZE_MULTIPLE} SR px, "
             f"got {sides}"
         )
-    return values
 
 
 def _shown(value: object) -> str:

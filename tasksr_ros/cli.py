@@ -172,13 +172,16 @@ def _make_drive(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    from tasksr_ros.bundle import load_bundle, shipped_bundles
+    from tasksr_ros.bundle import Bundle, load_any_bundle, shipped_bundles
 
-    for bundle in map(load_bundle, options.bundle or shipped_bundles()):
-        width, height = bundle.region_size
+    for bundle in map(load_any_bundle, options.bundle or shipped_bundles()):
+        what = "super-resolution alone"
+        if isinstance(bundle, Bundle):
+            width, height = bundle.region_size
+            what = f"regions of {width}x{height} px, classes {', '.join(bundle.classes)}"
         print(
-            f"{bundle.name}: {bundle.sr} x{bundle.scale_factor}, regions of {width}x{height} px, "
-            f"classes {', '.join(bundle.classes)}, sha256 {bundle.weights_sha256[:12]} verified"
+            f"{bundle.name}: {bundle.sr} x{bundle.scale_factor}, {what}, "
+            f"sha256 {bundle.weights_sha256[:12]} verified"
         )
 
 

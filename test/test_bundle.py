@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tasksr_ros.bundle import (
     Bundle,
     find_bundle,
+    load_any_bundle,
     load_bundle,
     save_bundle,
     sha256,
@@ -194,3 +195,37 @@ def test_what_is_no_file_is_no_bundle(bundle: Path) -> None:
     os.mkfifo(bundle / "model.yaml")
     with pytest.raises(BundleError, match="no bundle"):
         load_bundle(bundle)
+
+
+def sr_bundle(folder: Path) -> Path:
+    torch.manual_seed(3)
+    description = {"name": "sr", "sr": "kbpn-small", "scale_factor": 2, "recipe": {}}
+    save_bundle(folder, build_sr("kbpn-small", 2), description, "# sr\n")
+    return folder
+
+
+def test_a_bundle_of_super_resolution_alone(tmp_path: Path) -> None:
+    folder = sr_bundle(tmp_path / "sr")
+    bundle = load_any_bundle(folder)
+    assert not isinstance(bundle, Bundle)
+    torch.manual_seed(3)
+    trained, loaded = build_sr("kbpn-small", 2).state_dict(), bundle.load_sr().state_dict()
+    assert trained.keys() == loaded.keys()
+    assert all(torch.equal(trained[k], loaded[k]) for k in trained)
+    with pytest.raises(BundleError, match=r"expected a bundle with a detector.*kbpn-small"):
+        load_bundle(folder)
+
+
+def test_half_a_detector_is_no_bundle(tmp_path: Path) -> None:
+    folder = sr_bundle(tmp_path / "sr")
+    path = folder / "model.yaml"
+    path.write_text(path.read_text() + "score_threshold: 0.5\n")
+    with pytest.raises(BundleError, match=r"missing keys: \['classes', 'detector_width'"):
+        load_any_bundle(folder)
+
+
+def test_super_resolution_of_a_whole_bundle(tiny_bundle: Path) -> None:
+    bundle = load_any_bundle(tiny_bundle)
+    assert isinstance(bundle, Bundle)
+    alone, part = bundle.load_sr().state_dict(), bundle.load().sr.state_dict()
+    assert alone.keys() == part.keys() and all(torch.equal(alone[k], part[k]) for k in part)

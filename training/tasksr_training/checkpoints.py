@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tasksr_ros.bundle import DESCRIPTION, Bundle, load_any_bundle
 from tasksr_ros.networks import build_sr
 from tasksr_ros.networks.detector import Detector
 from tasksr_training.errors import CheckpointError
@@ -46,12 +47,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def load_network(path: Path, part: str) -> tuple[nn.Module, dict[str, Any]]:
     """Build the ``sr`` or ``detector`` network of a checkpoint with its averaged weights.
 
+    Args:
+        path: a checkpoint, the folder of a run, or a bundle's folder.
+        part: ``sr`` or ``detector``.
+
     Returns:
         The network in eval mode on the CPU, and the arguments that `build_network` takes.
 
     Raises:
         CheckpointError: when the checkpoint holds no such network.
     """
+    if (path / DESCRIPTION).is_file():
+        return _of_bundle(path, part)
     content = load_checkpoint(path)
     if part not in content["networks"]:
         raise CheckpointError(
@@ -63,6 +70,15 @@ def load_network(path: Path, part: str) -> tuple[nn.Module, dict[str, Any]]:
     weights = {k[len(prefix) :]: v for k, v in content["ema"].items() if k.startswith(prefix)}
     network.load_state_dict(weights)
     return network.eval(), description
+
+
+def _of_bundle(folder: Path, part: str) -> tuple[nn.Module, dict[str, Any]]:
+    bundle = load_any_bundle(folder)
+    if part == "sr":
+        return bundle.load_sr(), {"name": bundle.sr, "scale_factor": bundle.scale_factor}
+    if not isinstance(bundle, Bundle):
+        raise CheckpointError(f"{folder}: expected a bundle with a detector, got {bundle.sr} alone")
+    return bundle.load().detector, {"width": bundle.detector_width}
 
 
 def build_network(part: str, description: dict[str, Any]) -> nn.Module:

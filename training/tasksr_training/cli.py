@@ -20,7 +20,7 @@ from tasksr_training.compare_sr import ComparisonConfig
 from tasksr_training.compare_sr import compare as measure_sr
 from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
 from tasksr_training.drives import write_drives
-from tasksr_training.export import export
+from tasksr_training.export import export, export_sr
 from tasksr_training.loop import LoopConfig, train
 from tasksr_training.panels import write_panels
 from tasksr_training.stages.blind import BlindSuperResolution
@@ -197,6 +197,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "validate": validate,
     "compare-sr": compare_sr,
     "export": export,
+    "export-sr": export_sr,
     "generated-drives": write_drives,
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tasksr_ros.bundle import save_bundle
 from tasksr_ros.networks.tdsr import TDSR
+from tasksr_training import compare_sr_report
 from tasksr_training.checkpoints import load_checkpoint, load_network
 from tasksr_training.errors import CheckpointError
 from tasksr_training.validation import markdown
@@ -47,16 +48,7 @@ def export(
     detector, detector_description = load_network(run, "detector")
     result = _read(validation, system)
     threshold = result["systems"][system]["all"][f"score_at_{fppi:g}_fppi"]
-    content = load_checkpoint(run)
-    recipe = {
-        "stages": list(stages),
-        "data": list(data),
-        "steps": int(content["step"]),
-        "minutes": round(content["seconds"] / 60, 1),
-        "licence": "research use",
-    }
-    if content.get("ran_on"):
-        recipe["ran_on"] = content["ran_on"]
+    recipe = _recipe(load_checkpoint(run), stages, data)
     description = {
         "name": bundle.name,
         "sr": sr_description["name"],
@@ -69,6 +61,91 @@ def export(
     }
     text = card(description, result, fppi, validated_by, notes)
     save_bundle(bundle, TDSR(sr, detector).eval(), description, text)
+
+
+def export_sr(
+    run: Path,
+    bundle: Path,
+    comparison: Path,
+    row: str,
+    stages: Sequence[str] = (),
+    data: Sequence[str] = (),
+    compared_by: str = "tasksr-train compare-sr",
+    notes: Sequence[str] = (),
+) -> None:
+    """Write a bundle of super-resolution alone with a card.
+
+    Args:
+        run: folder of a super-resolution run.
+        bundle: folder to write; its name is the bundle's.
+        comparison: ``compare_sr.json`` of `tasksr-train compare-sr`.
+        row: the run's row in it; its tables of the run's scale factor go into the card.
+        stages: commands that trained the weights, for the card.
+        data: image sets that they were trained on, for the card.
+        compared_by: command that wrote the comparison, for the card.
+        notes: what else the card should say of the figures.
+
+    Raises:
+        CheckpointError: when the run or the comparison is not there or not of this row.
+    """
+    sr, sr_description = load_network(run, "sr")
+    if set(sr_description) != {"name", "scale_factor"}:
+        raise CheckpointError(
+            f"{run}: expected a network that has a name, got one with options {sr_description}"
+        )
+    scale_factor = int(sr_description["scale_factor"])
+    tables = _tables(comparison, row, scale_factor)
+    description = {
+        "name": bundle.name,
+        "sr": sr_description["name"],
+        "scale_factor": scale_factor,
+        "recipe": _recipe(load_checkpoint(run), stages, data),
+    }
+    text = f"""# {bundle.name}
+
+Super-resolution `{description["sr"]}` x{scale_factor} alone, trained for the distance to the HR
+image; {sum(p.numel() for p in sr.parameters()):,} parameters, `weights.safetensors`, float32.
+`tasksr_ros.bundle.load_any_bundle("{bundle.name}").load_sr()` gives the network.
+
+{_provenance(description["recipe"])}
+
+## Measured
+
+By `{compared_by}`; its row is {row}.
+
+{tables}
+
+{_items(notes) if notes else ""}
+"""
+    save_bundle(bundle, sr.eval(), description, text.rstrip() + "\n")
+
+
+def _tables(comparison: Path, row: str, scale_factor: int) -> str:
+    try:
+        result = json.loads(comparison.read_text())
+        mine = [
+            c
+            for c in result["comparisons"]
+            if c["scale_factor"] == scale_factor and row in [r["name"] for r in c["rows"]]
+        ]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{comparison}: expected a compare_sr.json, got {error}") from error
+    if not mine:
+        raise CheckpointError(f"{comparison}: expected a row {row!r} at x{scale_factor}, got none")
+    return compare_sr_report.markdown({**result, "comparisons": mine})
+
+
+def _recipe(
+    content: Mapping[str, Any], stages: Sequence[str], data: Sequence[str]
+) -> dict[str, Any]:
+    recipe = {
+        "stages": list(stages),
+        "data": list(data),
+        "steps": int(content["step"]),
+        "minutes": round(content["seconds"] / 60, 1),
+        "licence": "research use",
+    }
+    return {**recipe, "ran_on": content["ran_on"]} if content.get("ran_on") else recipe
 
 
 def _read(validation: Path, system: str) -> dict[str, Any]:
@@ -98,19 +175,8 @@ Super-resolution `{description["sr"]}` x{description["scale_factor"]} and a pede
 of width {description["detector_width"]:g} in series. Input: RGB regions of {width}x{height} px;
 output: boxes of pedestrians. Weights: `weights.safetensors`, float32.
 
-**Licence: research use.** The weights were trained on image sets whose terms allow research
-only.
-
-## Data
-
-{_items(recipe["data"])}
-
-## Recipe
-
-{_items([f"`{stage}`" for stage in recipe["stages"]])}
-
-The last stage ran {recipe["steps"]} steps in {recipe["minutes"]:g} minutes{_ran_on(recipe)}.
-The weights are their exponential moving average. The score threshold
+{_provenance(recipe)}
+The score threshold
 {description["score_threshold"]:g} is the one with {fppi:g} false positives per whole image
 on the images below.
 
@@ -126,6 +192,23 @@ height of the pedestrian in LR px.
 {_items(notes) if notes else ""}
 """
     return text.rstrip() + "\n"
+
+
+def _provenance(recipe: Mapping[str, Any]) -> str:
+    """Licence, data and recipe, as every card has them."""
+    return f"""**Licence: research use.** The weights were trained on image sets whose terms allow
+research only.
+
+## Data
+
+{_items(recipe["data"])}
+
+## Recipe
+
+{_items([f"`{stage}`" for stage in recipe["stages"]])}
+
+The last stage ran {recipe["steps"]} steps in {recipe["minutes"]:g} minutes{_ran_on(recipe)}.
+The weights are their exponential moving average."""
 
 
 def _ran_on(recipe: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tasksr_training import cli, compare_sr_report
 from tasksr_training.blur_kernels import BlurConfig
-from tasksr_training.checkpoints import LAST, save_checkpoint
+from tasksr_training.checkpoints import LAST, load_network, save_checkpoint
 from tasksr_training.compare_sr import (
     ComparisonConfig,
     SetConfig,
@@ -20,9 +20,11 @@ from tasksr_training.compare_sr import (
     compare,
     paired_interval,
 )
-from tasksr_training.errors import TrainingError
+from tasksr_training.errors import CheckpointError, TrainingError
+from tasksr_training.export import export_sr
 from tasksr_training.image_quality import psnr
 
+from tasksr_ros.bundle import load_any_bundle
 from tasksr_ros.networks import build_sr
 
 VIDEO = {"base_filter": 4, "feat": 4}
@@ -130,9 +132,42 @@ def test_command_writes_table_plot_and_panels(
         assert np.std(cv2.imread(str(out / picture))) > 1
 
 
+def test_a_run_becomes_a_bundle_with_its_tables(data: Path, runs: Path, tmp_path: Path) -> None:
+    result, _ = compare([comparison("still")], data, runs)
+    figures = tmp_path / "compare_sr.json"
+    figures.write_text(json.dumps(result))
+    bundle = tmp_path / "dbpn-ss-x2"
+    options = [f"--run={runs / 'still'}", f"--bundle={bundle}", f"--comparison={figures}"]
+    assert cli.main(["export-sr", *options, "--row=still"]) == 0
+    card = (bundle / "README.md").read_text()
+    assert "| still | 109,086 |" in card and "109,086 parameters" in card
+    assert "7 steps in 1.5 minutes" in card
+    sr = load_any_bundle(bundle).load_sr()
+    trained, _ = load_network(runs / "still", "sr")
+    again, description = load_network(bundle, "sr")
+    assert description == {"name": "dbpn-ss", "scale_factor": 2}
+    lr = torch.rand(1, 3, 8, 8)
+    assert torch.equal(sr(lr), trained(lr)) and torch.equal(again(lr), trained(lr))
+    with pytest.raises(CheckpointError, match="expected a bundle with a detector"):
+        load_network(bundle, "detector")
+
+
+@pytest.mark.parametrize(("run", "row", "reason"), [
+    ("still", "other", "expected a row 'other' at x2"),
+    ("video", "still", "expected a network that has a name"),
+])  # fmt: skip
+def test_what_cannot_be_exported(
+    data: Path, runs: Path, tmp_path: Path, run: str, row: str, reason: str
+) -> None:
+    figures = tmp_path / "compare_sr.json"
+    figures.write_text(json.dumps(compare([comparison("still")], data, runs)[0]))
+    with pytest.raises(CheckpointError, match=reason):
+        export_sr(runs / run, tmp_path / "bundle", figures, row)
+
+
 def test_busiest_window() -> None:
     image = np.zeros((200, 300, 3), np.uint8)
     image[100:180:2, 150:270:2] = 255
     y, x = compare_sr_report.busiest_window(image)
-    assert 83 <= y <= 100 and 142 <= x <= 150
+    assert 83 <= y <= 100 and 141 <= x <= 150
     assert compare_sr_report.busiest_window(image[:50, :60]) == (0, 0)
