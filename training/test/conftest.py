@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -43,3 +48,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_set(folder, "train", 4, seed=1)
     write_set(folder, "val", 2, seed=2)
     return folder
+
+
+def _two_processes(*arguments: str, limit: float) -> int:
+    """Run a script as torchrun does on two processes; the exit status."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    launcher += ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    process = subprocess.Popen([*launcher, *arguments], env=environment)
+    try:
+        return process.wait(limit)
+    finally:
+        process.terminate()  # the launcher ends its two processes
+        process.wait()
+
+
+@pytest.fixture
+def two_processes() -> Callable[..., int]:
+    """Runs a script and its arguments as torchrun does on two processes, with a ``limit`` in s."""
+    return _two_processes

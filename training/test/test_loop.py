@@ -2,10 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import socket
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,23 +115,9 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def two_processes(*arguments: str, limit: float) -> int:
-    """Run ``TWO_CLOCKS`` as torchrun does on two processes; the exit status."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    launcher += ["--master-addr=127.0.0.1", f"--master-port={port}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    process = subprocess.Popen([*launcher, *arguments], env=environment)
-    try:
-        return process.wait(limit)
-    finally:
-        process.terminate()  # the launcher ends its two processes
-        process.wait()
-
-
-def test_two_processes_with_different_clocks_end_together(data: Path, tmp_path: Path) -> None:
+def test_two_processes_with_different_clocks_end_together(
+    data: Path, tmp_path: Path, two_processes: Callable[..., int]
+) -> None:
     one_step = dataclasses.replace(LOOP, max_steps=1)
     train(stage(data), sampler(data), one_step, tmp_path / "detector")
     sr = SuperResolutionConfig(validation=("images",), validation_side=32)
