@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from tasksr_ros.networks import DBPN, KBPN, RBPN, build_sr
-from tasksr_ros.networks.lr_space import Geometry, to_lr_space
+from tasksr_ros.networks.blocks import KERNEL_STRIDE_PADDING
+from tasksr_ros.networks.lr_space import to_lr_space
+from tasksr_ros.networks.parts import Run, from_parts, pack, parts_of, runs_of, to_parts, unpack
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -130,11 +132,38 @@ def test_the_original_is_not_touched() -> None:
     assert all(p.requires_grad for p in network.parameters())
 
 
-def test_inside_literal() -> None:
-    """x4: u = o + 2, so the first two positions of the first block lie outside, and the last two
-    of the last; x2 is aligned."""
-    assert Geometry.of(4).inside(2).tolist() == [[0, 1, 1], [0, 1, 1], [1, 1, 0], [1, 1, 0]]
-    assert Geometry.of(2).inside(3).tolist() == [[1, 1, 1], [1, 1, 1]]
+def test_runs_literal() -> None:
+    """Offsets of an axis, and the LR pixels that a transposed convolution makes them from."""
+    assert runs_of(2) == [Run(range(0, 2), range(-1, 2))]
+    assert runs_of(4) == [Run(range(0, 2), range(-1, 1)), Run(range(2, 4), range(0, 2))]
+    assert runs_of(8) == [
+        Run(range(0, 2), range(-1, 1)),
+        Run(range(2, 6), range(0, 1)),
+        Run(range(6, 8), range(0, 2)),
+    ]
+
+
+@pytest.mark.parametrize("scale_factor", [2, 4, 8])
+def test_parts_and_back(scale_factor: int) -> None:
+    h = torch.rand(2, 3, 3 * scale_factor, 5 * scale_factor)
+    parts = to_parts(h, scale_factor)
+    assert [part.shape[1] for part in parts] == [3 * p.num_offsets for p in parts_of(scale_factor)]
+    # The first part's second channel block: the pixels at row 0, column 1 of each LR pixel.
+    torch.testing.assert_close(parts[0][:, 3:6], h[:, :, ::scale_factor, 1::scale_factor])
+    torch.testing.assert_close(from_parts(parts, scale_factor), h)
+    packed = unpack(pack(parts), scale_factor)
+    assert all(torch.equal(a, b) for a, b in zip(packed, parts, strict=True))
+
+
+@pytest.mark.parametrize("scale_factor", [2, 4, 8])
+def test_projections_multiply_as_often_as_the_reference(scale_factor: int) -> None:
+    """No zeros are multiplied: the parts' kernels have the reference's numbers, each once."""
+    weight = torch.arange(1.0, 1 + 2 * 3 * 144).reshape(2, 3, 12, 12)[
+        :, :, : KERNEL_STRIDE_PADDING[scale_factor][0], : KERNEL_STRIDE_PADDING[scale_factor][0]
+    ]
+    for kernels in ("deconv_kernels", "conv_kernels"):
+        taken = [getattr(part, kernels)(weight)[0].flatten() for part in parts_of(scale_factor)]
+        assert torch.equal(torch.cat(taken).sort().values, weight.flatten().sort().values)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 9), (1, 1, 8, 8), (0, 3, 8, 8)])

@@ -1,125 +1,46 @@
 """An exact, much faster form of the back-projection networks: every HR map on the LR grid.
 
-Ours. An HR map of stride s is held as blocks of s x s px in the channels of an LR-sized grid
-("space to depth"). A projection's transposed convolution then is an ordinary convolution with
-small kernels and no stride, and so is its strided convolution: the same multiplications, but
-without HR-sized tensors, strides or transposed convolutions.
-
-Geometry, for one axis, with kernel size k, stride s and padding p of the projections and m =
-ceil(k / s) (kernels are filled up with zeros to m·s taps): HR position o lies in block
-(o + p) // s at offset (o + p) % s. Blocks go from p // s to (s·H - 1 + p) // s, so the grid has H
-blocks if s divides p (x2) and H + 1 otherwise (x4, x8); the outer blocks then reach p px beyond
-the image on the top and s - p px on the bottom. What lies outside must read as zero, as padding
-would: a multiplication with a mask of ones and zeros, separable in rows and columns, does it.
-Multiplicative because slice assignment is miscompiled by some compilers.
-
-Channels of a blocked map: offset row, offset column, feature channel (slowest to fastest).
+Ours. HR maps are held in parts (see `tasksr_ros.networks.parts`), so that every convolution of a
+projection has small kernels, no stride and LR-sized tensors. The multiplications are the
+reference's: no zeros are multiplied, nothing lies outside the image that a mask would have to
+remove, and slopes and sums can be fused into the convolutions.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasksr_ros.networks.blocks import (
-    KERNEL_STRIDE_PADDING,
-    ConvBlock,
-    DeconvBlock,
-    DownUnit,
-    UpUnit,
-    check_images,
-)
+from tasksr_ros.networks.blocks import ConvBlock, DeconvBlock, DownUnit, UpUnit, check_images
 from tasksr_ros.networks.dbpn import DBPN
 from tasksr_ros.networks.kbpn import KBPN
+from tasksr_ros.networks.parts import (
+    Padding,
+    Parts,
+    from_parts,
+    join,
+    pack,
+    parts_of,
+    to_parts,
+    unpack,
+)
 from tasksr_ros.networks.rbpn import RBPN
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """How HR maps of one scale factor lie in blocks (see the module's text)."""
-
-    stride: int
-    padding: int
-    taps: int
-    """Kernel size in blocks, m."""
-
-    @classmethod
-    def of(cls, scale_factor: int) -> Geometry:
-        """Geometry of the projections of this scale factor."""
-        kernel_size, stride, padding = KERNEL_STRIDE_PADDING[scale_factor]
-        return cls(stride, padding, -(-kernel_size // stride))
-
-    @property
-    def first_block(self) -> int:
-        """Index of the first block with a position inside the image."""
-        return self.padding // self.stride
-
-    @property
-    def before(self) -> int:
-        """Positions of the first block that lie before the image."""
-        return self.padding % self.stride
-
-    def num_blocks(self, size: int) -> int:
-        """Blocks along an axis of ``size`` LR px."""
-        return (self.stride * size - 1 + self.padding) // self.stride - self.first_block + 1
-
-    def inside(self, size: int) -> Tensor:
-        """(stride, num_blocks) float64: 1 where the position lies inside the image, else 0."""
-        blocks = torch.arange(self.num_blocks(size)) + self.first_block
-        position = blocks * self.stride + torch.arange(self.stride)[:, None] - self.padding
-        return ((position >= 0) & (position < self.stride * size)).double()
-
-
-def _fold(weight: Tensor, geometry: Geometry) -> Tensor:
-    """(A, B, k, k) kernels -> (A, B, m, s, m, s), filled up with zeros to m·s taps."""
-    s, m = geometry.stride, geometry.taps
-    fill = m * s - weight.shape[2]
-    return F.pad(weight, (0, fill, 0, fill)).view(*weight.shape[:2], m, s, m, s)
-
-
-def blocked_deconv_weight(weight: Tensor, geometry: Geometry) -> Tensor:
-    """(Cin, Cout, k, k) of a ConvTranspose2d -> (s·s·Cout, Cin, m, m) of a Conv2d."""
-    folded = _fold(weight, geometry).flip(2, 4)
-    return folded.permute(3, 5, 1, 0, 2, 4).flatten(0, 2)
-
-
-def blocked_conv_weight(weight: Tensor, geometry: Geometry) -> Tensor:
-    """(Cout, Cin, k, k) of a strided Conv2d -> (Cout, s·s·Cin, m, m) of a Conv2d."""
-    return _fold(weight, geometry).permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
-
-
-def blocked_output_weight(weight: Tensor, geometry: Geometry) -> Tensor:
-    """Kernels of a "same" HR convolution as ones from blocks to the pixels of one LR pixel.
-
-    (Cout, Cin, k, k), k odd -> (Cout·s·s, s·s·Cin, m, m); the output's channels are ordered for
-    ``pixel_shuffle``.
-    """
-    s, span = geometry.stride, geometry.taps * geometry.stride
-    before = geometry.padding - weight.shape[2] // 2
-    shifted = []
-    for row in range(s):
-        for column in range(s):
-            left, top = before + column, before + row
-            right, bottom = span - left - weight.shape[3], span - top - weight.shape[2]
-            full = F.pad(weight, (left, right, top, bottom))
-            shifted.append(blocked_conv_weight(full, geometry))
-    return torch.stack(shifted, 1).flatten(0, 1)
-
-
-def _conv(weight: Tensor, bias: Tensor | None, padding: int, groups: int = 1) -> nn.Conv2d:
-    """A Conv2d with these (out, in / groups, k, k) weights."""
-    out_channels, in_channels = weight.shape[0], weight.shape[1] * groups
+def _conv(
+    weight: Tensor, bias: Tensor | None, padding: Padding = (0, 0, 0, 0), groups: int = 1
+) -> nn.Module:
+    """A Conv2d with these (out, in / groups, k, k) weights and padding of each side."""
     conv = nn.Conv2d(
-        in_channels,
-        out_channels,
+        weight.shape[1] * groups,
+        weight.shape[0],
         (weight.shape[2], weight.shape[3]),
-        padding=padding,
         groups=groups,
         bias=bias is not None,
         dtype=weight.dtype,
@@ -129,7 +50,11 @@ def _conv(weight: Tensor, bias: Tensor | None, padding: int, groups: int = 1) ->
         conv.weight.copy_(weight)
         if conv.bias is not None and bias is not None:
             conv.bias.copy_(bias)
-    return conv
+    left, right, top, bottom = padding
+    if left == right and top == bottom:
+        conv.padding = (top, left)
+        return conv
+    return nn.Sequential(nn.ZeroPad2d(padding), conv)
 
 
 def _leaky(act: nn.Module | None) -> nn.Module:
@@ -140,66 +65,57 @@ def _leaky(act: nn.Module | None) -> nn.Module:
     return nn.LeakyReLU(act.weight.item())
 
 
-class _Up(nn.Module):
-    """A transposed convolution: LR map -> blocked HR map (outside not yet zero)."""
+def _sum(terms: Sequence[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
 
-    def __init__(self, block: DeconvBlock, geometry: Geometry) -> None:
+
+class _Up(nn.Module):
+    """A transposed convolution: LR map -> HR map in parts."""
+
+    def __init__(self, block: DeconvBlock, scale_factor: int) -> None:
         super().__init__()
-        weight = blocked_deconv_weight(block.deconv.weight, geometry)
-        bias = block.deconv.bias
-        bias = None if bias is None else bias.repeat(geometry.stride**2)
-        padding = geometry.taps - 1 - geometry.first_block
-        self.conv = _conv(weight, bias, padding)
+        convs = []
+        for part in parts_of(scale_factor):
+            kernels, padding = part.deconv_kernels(block.deconv.weight)
+            bias = block.deconv.bias
+            bias = None if bias is None else bias.repeat(part.num_offsets)
+            convs.append(_conv(kernels, bias, padding))
+        self.convs = nn.ModuleList(convs)
         self.act = _leaky(block.act)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.act(self.conv(x))
-        return y
+    def forward(self, x: Tensor) -> Parts:
+        return [self.act(conv(x)) for conv in self.convs]
 
 
 class _Down(nn.Module):
-    """A strided convolution: blocked HR map (zero outside) -> LR map."""
+    """A strided convolution: HR map in parts -> LR map."""
 
-    def __init__(self, block: ConvBlock, geometry: Geometry) -> None:
+    def __init__(self, block: ConvBlock, scale_factor: int) -> None:
         super().__init__()
-        weight = blocked_conv_weight(block.conv.weight, geometry)
-        self.conv = _conv(weight, block.conv.bias, geometry.first_block)
+        convs = []
+        for index, part in enumerate(parts_of(scale_factor)):
+            kernels, padding = part.conv_kernels(block.conv.weight)
+            convs.append(_conv(kernels, None if index else block.conv.bias, padding))
+        self.convs = nn.ModuleList(convs)
         self.act = _leaky(block.act)
 
-    def forward(self, h: Tensor) -> Tensor:
-        y: Tensor = self.act(self.conv(h))
+    def forward(self, h: Parts) -> Tensor:
+        x = _sum([conv(part) for conv, part in zip(self.convs, h, strict=True)])
+        y: Tensor = self.act(x)
         return y
 
 
-class _Mask(nn.Module):
-    """Zeroes what lies outside the image in a blocked map with ``channels`` features."""
+class _Reduce(nn.Module):
+    """The 1x1 convolution of a dense unit: one group per offset."""
 
-    def __init__(
-        self, region_hw: tuple[int, int], channels: int, geometry: Geometry, like: Tensor
-    ) -> None:
-        super().__init__()
-        s = geometry.stride
-        rows, columns = (geometry.inside(size).to(like) for size in region_hw)
-        rows = rows[:, None, None, :].expand(s, s, channels, -1).reshape(1, s * s * channels, -1, 1)
-        columns = columns[None, :, None, :].expand(s, s, channels, -1)
-        columns = columns.reshape(1, s * s * channels, 1, -1)
-        self.register_buffer("rows", rows, persistent=False)
-        self.register_buffer("columns", columns, persistent=False)
-        self.needed = bool((rows == 0).any() or (columns == 0).any())
-
-    def forward(self, h: Tensor) -> Tensor:
-        return h * self.get_buffer("rows") * self.get_buffer("columns") if self.needed else h
-
-
-class _BlockedReduce(nn.Module):
-    """The 1x1 convolution of a dense unit on a blocked map: one group per offset in the block."""
-
-    def __init__(self, block: ConvBlock, geometry: Geometry) -> None:
+    def __init__(self, block: ConvBlock, num_offsets: int) -> None:
         super().__init__()
         assert block.conv.bias is not None
-        offsets = geometry.stride**2
-        weight = block.conv.weight.repeat(offsets, 1, 1, 1)
-        self.conv = _conv(weight, block.conv.bias.repeat(offsets), 0, groups=offsets)
+        weight = block.conv.weight.repeat(num_offsets, 1, 1, 1)
+        self.conv = _conv(weight, block.conv.bias.repeat(num_offsets), groups=num_offsets)
         self.act = _leaky(block.act)
 
     def forward(self, h: Tensor) -> Tensor:
@@ -208,70 +124,89 @@ class _BlockedReduce(nn.Module):
 
 
 class LRUpUnit(nn.Module):
-    """`UpUnit` with its HR maps in blocks."""
+    """`UpUnit` with its HR maps in parts."""
 
-    def __init__(self, unit: UpUnit, geometry: Geometry, region_hw: tuple[int, int]) -> None:
+    def __init__(self, unit: UpUnit, scale_factor: int) -> None:
         super().__init__()
         self.conv = unit.conv
-        self.up_conv1 = _Up(unit.up_conv1, geometry)
-        self.up_conv2 = _Down(unit.up_conv2, geometry)
-        self.up_conv3 = _Up(unit.up_conv3, geometry)
-        deconv = unit.up_conv1.deconv
-        self.mask = _Mask(region_hw, deconv.out_channels, geometry, deconv.weight)
+        self.up_conv1 = _Up(unit.up_conv1, scale_factor)
+        self.up_conv2 = _Down(unit.up_conv2, scale_factor)
+        self.up_conv3 = _Up(unit.up_conv3, scale_factor)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, nr·num_inputs, H, W) -> blocked (N, s·s·nr, H', W'), zero outside the image."""
+    def forward(self, x: Tensor) -> Parts:
+        """(N, nr·num_inputs, H, W) -> parts of nr channels."""
         if self.conv is not None:
             x = self.conv(x)
-        h0 = self.mask(self.up_conv1(x))
+        h0 = self.up_conv1(x)
         h1 = self.up_conv3(self.up_conv2(h0) - x)
-        h: Tensor = self.mask(h1) + h0
-        return h
+        return [a + b for a, b in zip(h1, h0, strict=True)]
 
 
 class LRDownUnit(nn.Module):
-    """`DownUnit` with its HR maps in blocks."""
+    """`DownUnit` with its HR maps in parts."""
 
-    def __init__(self, unit: DownUnit, geometry: Geometry, region_hw: tuple[int, int]) -> None:
+    def __init__(self, unit: DownUnit, scale_factor: int) -> None:
         super().__init__()
-        self.conv = None if unit.conv is None else _BlockedReduce(unit.conv, geometry)
-        self.down_conv1 = _Down(unit.down_conv1, geometry)
-        self.down_conv2 = _Up(unit.down_conv2, geometry)
-        self.down_conv3 = _Down(unit.down_conv3, geometry)
-        deconv = unit.down_conv2.deconv
-        self.mask = _Mask(region_hw, deconv.out_channels, geometry, deconv.weight)
+        self.convs = None
+        if unit.conv is not None:
+            self.convs = nn.ModuleList(
+                _Reduce(unit.conv, part.num_offsets) for part in parts_of(scale_factor)
+            )
+        self.down_conv1 = _Down(unit.down_conv1, scale_factor)
+        self.down_conv2 = _Up(unit.down_conv2, scale_factor)
+        self.down_conv3 = _Down(unit.down_conv3, scale_factor)
 
-    def forward(self, h: Tensor) -> Tensor:
-        """Blocked (N, s·s·nr·num_inputs, H', W') -> (N, nr, H, W)."""
-        if self.conv is not None:
-            h = self.mask(self.conv(h))
+    def forward(self, h: Parts) -> Tensor:
+        """Parts of nr·num_inputs channels -> (N, nr, H, W)."""
+        if self.convs is not None:
+            h = [conv(part) for conv, part in zip(self.convs, h, strict=True)]
         l0 = self.down_conv1(h)
-        h0 = self.mask(self.down_conv2(l0))
-        x: Tensor = self.down_conv3(h0 - h) + l0
+        h0 = self.down_conv2(l0)
+        x: Tensor = self.down_conv3([a - b for a, b in zip(h0, h, strict=True)]) + l0
         return x
 
 
 class _Reconstruction(nn.Module):
-    """The output convolution, split by stage so that the HR maps are never concatenated."""
+    """The output convolution: what each part adds to the image, laid over each other.
 
-    def __init__(self, block: ConvBlock, geometry: Geometry, num_stages: int) -> None:
+    Args:
+        conv: a "same" convolution of HR maps that lie side by side.
+        scale_factor: 2, 4 or 8.
+        num_maps: how many maps; they are never concatenated.
+    """
+
+    def __init__(self, conv: nn.Module, scale_factor: int, num_maps: int) -> None:
         super().__init__()
-        assert block.conv.bias is not None
-        convs = []
-        for index, weight in enumerate(block.conv.weight.chunk(num_stages, 1)):
-            bias = block.conv.bias.repeat_interleave(geometry.stride**2) if index == 0 else None
-            blocked = blocked_output_weight(weight, geometry)
-            convs.append(_conv(blocked, bias, geometry.first_block))
-        self.convs = nn.ModuleList(convs)
-        self.shuffle = nn.PixelShuffle(geometry.stride)
+        assert isinstance(conv, nn.Conv2d)
+        self.bias = conv.bias
+        self.shuffle = nn.PixelShuffle(scale_factor)
+        self.shifts: list[list[tuple[int, int]]] = []
+        by_part = []
+        for part in parts_of(scale_factor):
+            images = [part.image_kernels(weight) for weight in conv.weight.chunk(num_maps, 1)]
+            by_part.append(nn.ModuleList(_conv(kernels, None) for kernels, _ in images))
+            self.shifts.append(images[0][1])
+        self.by_part = nn.ModuleList(by_part)
 
-    def forward(self, hr_maps: list[Tensor]) -> Tensor:
-        """Blocked maps, newest first -> (N, num_channels, H·s, W·s)."""
-        total: Tensor = self.convs[0](hr_maps[0])
-        for conv, hr_map in zip(list(self.convs)[1:], hr_maps[1:], strict=True):
-            total = total + conv(hr_map)
-        sr: Tensor = self.shuffle(total)
-        return sr
+    def forward(self, maps: Sequence[Parts]) -> Tensor:
+        """HR maps in parts -> (N, num_channels, H·s, W·s)."""
+        images = []
+        for convs, shifts, parts in zip(
+            self.by_part, self.shifts, zip(*maps, strict=True), strict=True
+        ):
+            assert isinstance(convs, nn.ModuleList)
+            pushed = _sum([conv(part) for conv, part in zip(convs, parts, strict=True)])
+            for image, shift in zip(pushed.chunk(len(shifts), 1), shifts, strict=True):
+                images.append(_shifted(self.shuffle(image), *shift))
+        total = _sum(images)
+        return total if self.bias is None else total + self.bias[:, None, None]
+
+
+def _shifted(image: Tensor, down: int, right: int) -> Tensor:
+    """The image moved by that many px, zeros where nothing comes from."""
+    height, width = image.shape[2:]
+    kept = image[:, :, max(0, -down) : height - down, max(0, -right) : width - right]
+    return F.pad(kept, (max(0, right), max(0, -right), max(0, down), max(0, -down)))
 
 
 class LRSpaceDBPN(nn.Module):
@@ -279,24 +214,23 @@ class LRSpaceDBPN(nn.Module):
 
     def __init__(self, dbpn: DBPN, region_hw: tuple[int, int]) -> None:
         super().__init__()
-        geometry = Geometry.of(dbpn.scale_factor)
+        scale_factor, num_stages = dbpn.scale_factor, dbpn.num_stages
         self.region_hw = region_hw
-        self.scale_factor = dbpn.scale_factor
+        self.scale_factor = scale_factor
         self.num_channels = dbpn.num_channels
-        self.geometry = geometry
         self.dense = dbpn.dense
         self.feat0, self.feat1 = dbpn.feat0, dbpn.feat1
         ups, downs = [], []
-        for stage in range(1, dbpn.num_stages + 1):
+        for stage in range(1, num_stages + 1):
             up = dbpn.get_submodule(f"up{stage}")
             assert isinstance(up, UpUnit)
-            ups.append(LRUpUnit(up, geometry, region_hw))
-            if stage < dbpn.num_stages:
+            ups.append(LRUpUnit(up, scale_factor))
+            if stage < num_stages:
                 down = dbpn.get_submodule(f"down{stage}")
                 assert isinstance(down, DownUnit)
-                downs.append(LRDownUnit(down, geometry, region_hw))
+                downs.append(LRDownUnit(down, scale_factor))
         self.ups, self.downs = nn.ModuleList(ups), nn.ModuleList(downs)
-        self.reconstruction = _Reconstruction(dbpn.output_conv, geometry, dbpn.num_stages)
+        self.reconstruction = _Reconstruction(dbpn.output_conv.conv, scale_factor, num_stages)
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, num_channels, H, W) with (H, W) = region_hw -> (N, num_channels, H·s, W·s).
@@ -306,7 +240,7 @@ class LRSpaceDBPN(nn.Module):
         """
         _check_region(lr, self.num_channels, self.region_hw)
         x = self.feat1(self.feat0(lr))
-        hr_maps: list[Tensor] = []
+        hr_maps: list[Parts] = []
         lr_maps: list[Tensor] = []
         for stage, up in enumerate(self.ups):
             hr_maps.insert(0, up(x))
@@ -316,9 +250,15 @@ class LRSpaceDBPN(nn.Module):
         sr: Tensor = self.reconstruction(hr_maps)
         return sr
 
-    def _down_input(self, hr_maps: list[Tensor]) -> Tensor:
-        """The newest map, or all maps' features side by side at every offset in the block."""
-        return _join_blocked(hr_maps, self.geometry) if self.dense else hr_maps[0]
+    def _down_input(self, hr_maps: list[Parts]) -> Parts:
+        """The newest map, or all maps' features side by side at every offset."""
+        if not self.dense:
+            return hr_maps[0]
+        by_part = zip(*hr_maps, strict=True)
+        return [
+            join(list(maps), part.num_offsets)
+            for maps, part in zip(by_part, parts_of(self.scale_factor), strict=True)
+        ]
 
 
 def _check_region(lr: Tensor, num_channels: int, region_hw: tuple[int, int]) -> None:
@@ -330,69 +270,29 @@ def _check_region(lr: Tensor, num_channels: int, region_hw: tuple[int, int]) -> 
         )
 
 
-def _join_blocked(maps: list[Tensor], geometry: Geometry) -> Tensor:
-    """Blocked maps -> one, with all maps' features side by side at every offset in the block."""
-    if len(maps) == 1:
-        return maps[0]
-    n, _, height, width = maps[0].shape
-    by_offset = [h.reshape(n, geometry.stride**2, -1, height, width) for h in maps]
-    return torch.cat(by_offset, 2).flatten(1, 2)
+class _Call(nn.Module):
+    """A function as a step of a Sequential."""
 
-
-class _BlockedImage(nn.Module):
-    """An output convolution on one blocked map: blocked HR map (zero outside) -> HR image."""
-
-    def __init__(self, block: nn.Module, geometry: Geometry) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
-        conv = block.get_submodule("conv")
-        assert isinstance(conv, nn.Conv2d)
-        bias = None if conv.bias is None else conv.bias.repeat_interleave(geometry.stride**2)
-        self.conv = _conv(blocked_output_weight(conv.weight, geometry), bias, geometry.first_block)
-        self.shuffle = nn.PixelShuffle(geometry.stride)
+        self.function = function
 
-    def forward(self, h: Tensor) -> Tensor:
-        y: Tensor = self.shuffle(self.conv(h))
-        return y
+    def forward(self, x: Any) -> Any:
+        return self.function(x)
 
 
-class _Block(nn.Module):
-    """HR map -> blocked HR map, zero outside the image."""
+def _pack_units(module: nn.Module, scale_factor: int) -> None:
+    """Put the LR-space form in the place of every projection unit that ``module`` holds.
 
-    def __init__(self, geometry: Geometry, region_hw: tuple[int, int]) -> None:
-        super().__init__()
-        self.geometry, self.region_hw = geometry, region_hw
-
-    def forward(self, h: Tensor) -> Tensor:
-        s, before = self.geometry.stride, self.geometry.before
-        rows, columns = map(self.geometry.num_blocks, self.region_hw)
-        below, right = rows * s - before - h.shape[2], columns * s - before - h.shape[3]
-        h = F.pad(h, (before, right, before, below))
-        h = h.reshape(h.shape[0], h.shape[1], rows, s, columns, s)
-        return h.permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
-
-
-class _Unblock(nn.Module):
-    """Blocked HR map, whatever lies outside the image -> HR map."""
-
-    def __init__(self, geometry: Geometry, region_hw: tuple[int, int]) -> None:
-        super().__init__()
-        self.geometry, self.region_hw = geometry, region_hw
-
-    def forward(self, h: Tensor) -> Tensor:
-        s, before = self.geometry.stride, self.geometry.before
-        height, width = (s * size for size in self.region_hw)
-        h = h.reshape(h.shape[0], s, s, -1, h.shape[2], h.shape[3])
-        h = h.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3)
-        return h[:, :, before : before + height, before : before + width]
-
-
-def _block_units(module: nn.Module, geometry: Geometry, region_hw: tuple[int, int]) -> None:
-    """Put the LR-space form in the place of every projection unit that ``module`` holds."""
+    Their HR maps are `parts.pack`ed: one tensor each, which the rest of the network can add.
+    """
+    unpacked = _Call(partial(unpack, scale_factor=scale_factor))
     for name, child in list(module.named_children()):
         if isinstance(child, UpUnit):
-            setattr(module, name, LRUpUnit(child, geometry, region_hw))
+            unit = nn.Sequential(LRUpUnit(child, scale_factor), _Call(pack))
+            setattr(module, name, unit)
         elif isinstance(child, DownUnit):
-            setattr(module, name, LRDownUnit(child, geometry, region_hw))
+            setattr(module, name, nn.Sequential(unpacked, LRDownUnit(child, scale_factor)))
 
 
 class LRSpaceRBPN(nn.Module):
@@ -403,20 +303,21 @@ class LRSpaceRBPN(nn.Module):
 
     def __init__(self, rbpn: RBPN, region_hw: tuple[int, int]) -> None:
         super().__init__()
-        geometry = Geometry.of(rbpn.scale_factor)
+        s = rbpn.scale_factor
         self.region_hw = region_hw
-        self.scale_factor = rbpn.scale_factor
+        self.scale_factor = s
         self.rbpn = rbpn
         inner, up, down = rbpn.DBPN, rbpn.res_feat1[-1], rbpn.res_feat3[-1]
         assert isinstance(inner.output, ConvBlock)
         assert isinstance(up, DeconvBlock)
         assert isinstance(down, ConvBlock)
-        unblock = _Unblock(geometry, region_hw)
-        _block_units(inner, geometry, region_hw)
-        inner.join = partial(_join_blocked, geometry=geometry)
-        inner.output = nn.Sequential(_BlockedReduce(inner.output, geometry), unblock)
-        rbpn.res_feat1[-1] = nn.Sequential(_Up(up, geometry), unblock)
-        rbpn.res_feat3[-1] = nn.Sequential(_Block(geometry, region_hw), _Down(down, geometry))
+        hr_map, parts = (_Call(partial(f, scale_factor=s)) for f in (from_parts, to_parts))
+        _pack_units(inner, s)
+        inner.join = partial(join, num_offsets=s**2)
+        unpacked = _Call(partial(unpack, scale_factor=s))
+        inner.output = nn.Sequential(_Reduce(inner.output, s**2), unpacked, hr_map)
+        rbpn.res_feat1[-1] = nn.Sequential(_Up(up, s), hr_map)
+        rbpn.res_feat3[-1] = nn.Sequential(parts, _Down(down, s))
 
     def forward(self, target: Tensor, neighbours: Tensor, flows: Tensor) -> Tensor:
         """As `RBPN`, for (H, W) = region_hw.
@@ -429,6 +330,19 @@ class LRSpaceRBPN(nn.Module):
         return sr
 
 
+class _PackedReconstruction(nn.Module):
+    """A convolution without bias of one packed HR map -> HR image."""
+
+    def __init__(self, block: nn.Module, scale_factor: int) -> None:
+        super().__init__()
+        self.scale_factor = scale_factor
+        self.image = _Reconstruction(block.get_submodule("conv"), scale_factor, 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        y: Tensor = self.image([unpack(h, self.scale_factor)])
+        return y
+
+
 class LRSpaceKBPN(nn.Module):
     """A KBPN for regions of one size whose projections lie on the LR grid; see `to_lr_space`.
 
@@ -437,19 +351,18 @@ class LRSpaceKBPN(nn.Module):
 
     def __init__(self, kbpn: KBPN, region_hw: tuple[int, int]) -> None:
         super().__init__()
-        geometry = Geometry.of(kbpn.scale_factor)
+        s = kbpn.scale_factor
         self.region_hw = region_hw
-        self.scale_factor = kbpn.scale_factor
+        self.scale_factor = s
         self.kbpn = kbpn
         for stage in kbpn.stages():
             up = stage.kb.up_conv1
             assert isinstance(up, DeconvBlock)
-            mask = _Mask(region_hw, up.deconv.out_channels, geometry, up.deconv.weight)
-            _block_units(stage, geometry, region_hw)
-            stage.kb.up_conv1 = nn.Sequential(_Up(up, geometry), mask)
-            stage.kb.sr_reconst = _BlockedImage(stage.kb.sr_reconst, geometry)
-        kbpn.output_conv = _BlockedImage(kbpn.output_conv, geometry)
-        kbpn.join = partial(_join_blocked, geometry=geometry)
+            _pack_units(stage, s)
+            stage.kb.up_conv1 = nn.Sequential(_Up(up, s), _Call(pack))
+            stage.kb.sr_reconst = _PackedReconstruction(stage.kb.sr_reconst, s)
+        kbpn.output_conv = _PackedReconstruction(kbpn.output_conv, s)
+        kbpn.join = partial(join, num_offsets=s**2)
 
     def forward(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         """As `KBPN` with its own kernels, for (H, W) = region_hw.
@@ -473,8 +386,7 @@ def to_lr_space(network: nn.Module, region_hw: tuple[int, int]) -> LRSpaceNetwor
     the weights.
 
     What it gains depends on the channels of the projections: most where they are few or no multiple
-    of a SIMD register (DBPN-SS). RBPN and KBPN spend most of their time elsewhere, and theirs are
-    multiples of 16: at x4 on one CPU thread, torch eager gains 0 to 20 %, OpenVINO nothing.
+    of a SIMD register (DBPN-SS). RBPN and KBPN spend most of their time elsewhere.
 
     Raises:
         TypeError: if the network is no DBPN, RBPN or KBPN.
