@@ -95,7 +95,7 @@ class DBPN(nn.Module):
         Raises:
             ValueError: for a batch of another shape or type.
         """
-        check_images(lr, self.num_channels)
+        check_images(lr, self.num_channels, self.feat0.conv.weight)
         x = self.feat1(self.feat0(lr))
         hr_maps: list[Tensor] = []
         lr_maps: list[Tensor] = []
@@ -123,7 +123,7 @@ def load_reference_state_dict(network: nn.Module, state_dict: Mapping[str, Tenso
     Raises:
         ValueError: names the first missing, unexpected and differently shaped keys.
     """
-    given = {key.removeprefix("module."): value for key, value in state_dict.items()}
+    given = without_module(state_dict)
     own = network.state_dict()
     problems = [
         ("missing", [k for k in own if k not in given]),
@@ -131,9 +131,9 @@ def load_reference_state_dict(network: nn.Module, state_dict: Mapping[str, Tenso
         (
             "of another shape",
             [
-                f"{k} (expected {tuple(own[k].shape)}, got {tuple(given[k].shape)})"
+                f"{k} (expected {tuple(own[k].shape)}, got {_shape(given[k])})"
                 for k in own
-                if k in given and own[k].shape != given[k].shape
+                if k in given and tuple(own[k].shape) != _shape(given[k])
             ],
         ),
     ]
@@ -144,3 +144,21 @@ def load_reference_state_dict(network: nn.Module, state_dict: Mapping[str, Tenso
             + "; ".join(found)
         )
     network.load_state_dict(given)
+
+
+def without_module(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the prefixes of data parallelism.
+
+    Raises:
+        ValueError: if it is no mapping of names.
+    """
+    if not isinstance(state_dict, Mapping) or not all(isinstance(k, str) for k in state_dict):
+        raise ValueError(
+            f"expected a state dict (names and tensors), got {type(state_dict).__name__}"
+        )
+    return {key.removeprefix("module."): value for key, value in state_dict.items()}
+
+
+def _shape(value: Tensor) -> tuple[int, ...] | str:
+    """Of what a file holds under a weight's name."""
+    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__

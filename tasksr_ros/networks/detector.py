@@ -108,7 +108,7 @@ class Detector(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Pyramid features of strides 4, 8 and 16: (N, C, h, w) each; input as `forward`'s."""
-        check_images(images, 3)
+        check_images(images, 3, self.get_parameter("stem.0.weight"))
         if images.shape[2] % SIZE_MULTIPLE or images.shape[3] % SIZE_MULTIPLE:
             raise ValueError(
                 f"height and width must be multiples of {SIZE_MULTIPLE}, "

@@ -30,10 +30,11 @@ from tasksr_ros.networks.blocks import (
     DeconvBlock,
     DownUnit,
     UpUnit,
+    check_finite,
     check_images,
     check_scale_factor,
 )
-from tasksr_ros.networks.dbpn import load_reference_state_dict
+from tasksr_ros.networks.dbpn import load_reference_state_dict, without_module
 
 VARIANTS: dict[str, dict[str, int]] = {
     "kbpn": {},
@@ -395,7 +396,7 @@ class KBPN(nn.Module):
         Raises:
             ValueError: for batches of other shapes or types.
         """
-        check_images(lr, _NUM_CHANNELS)
+        check_images(lr, _NUM_CHANNELS, self.feat.get_parameter("0.weight"))
         x = self.feat(lr)
         used = self.predictor(x) if kernel is None else self._given(kernel, lr)
         hr_maps: list[Tensor] = []
@@ -435,7 +436,7 @@ class KBPN(nn.Module):
         Raises:
             ValueError: if the keys or shapes are another network's; the first are named.
         """
-        given = {key.removeprefix("module."): value for key, value in state_dict.items()}
+        given = without_module(state_dict)
         prefix = "sr_model."
         if any(key.startswith(prefix) for key in given):
             given = {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)}
@@ -449,6 +450,7 @@ class KBPN(nn.Module):
                 f"expected kernel of shape {expected} and {lr.dtype}, "
                 f"got {kernel.dtype} of shape {tuple(kernel.shape)}"
             )
+        check_finite("kernel", kernel)
         return kernel.flatten(1)
 
 

@@ -238,7 +238,8 @@ class LRSpaceDBPN(nn.Module):
         Raises:
             ValueError: for a batch of another shape, region size or type.
         """
-        _check_region(lr, self.num_channels, self.region_hw)
+        check_images(lr, self.num_channels, self.feat0.conv.weight)
+        _check_region(lr, self.region_hw)
         x = self.feat1(self.feat0(lr))
         hr_maps: list[Parts] = []
         lr_maps: list[Tensor] = []
@@ -261,8 +262,7 @@ class LRSpaceDBPN(nn.Module):
         ]
 
 
-def _check_region(lr: Tensor, num_channels: int, region_hw: tuple[int, int]) -> None:
-    check_images(lr, num_channels)
+def _check_region(lr: Tensor, region_hw: tuple[int, int]) -> None:
     if tuple(lr.shape[2:]) != region_hw:
         raise ValueError(
             f"this network was made for regions of {region_hw} px (height, width), "
@@ -325,7 +325,7 @@ class LRSpaceRBPN(nn.Module):
         Raises:
             ValueError: for batches of other shapes, another region size or type.
         """
-        _check_region(target, self.rbpn.num_channels, self.region_hw)
+        _check_region(target, self.region_hw)
         sr: Tensor = self.rbpn(target, neighbours, flows)
         return sr
 
@@ -370,7 +370,7 @@ class LRSpaceKBPN(nn.Module):
         Raises:
             ValueError: for a batch of another shape, region size or type.
         """
-        _check_region(lr, 3, self.region_hw)
+        _check_region(lr, self.region_hw)
         sr, kernel = self.kbpn(lr)
         return sr, kernel
 

@@ -19,6 +19,7 @@ from tasksr_ros.networks.blocks import (
     DeconvBlock,
     DownUnit,
     UpUnit,
+    check_finite,
     check_images,
     check_scale_factor,
 )
@@ -165,7 +166,8 @@ class RBPN(nn.Module):
         Raises:
             ValueError: for batches of other shapes or types.
         """
-        check_frames(target, neighbours, flows, self.num_channels, self.num_frames)
+        weight = self.feat0.conv.weight
+        check_frames(target, neighbours, flows, self.num_channels, self.num_frames, weight)
         state = self.feat0(target)
         hr_maps = []
         for neighbour, flow in zip(neighbours.unbind(1), flows.unbind(1), strict=True):
@@ -192,10 +194,18 @@ def _residual_path(channels: int, n_resblock: int, last: nn.Module) -> nn.Sequen
 
 
 def check_frames(
-    target: Tensor, neighbours: Tensor, flows: Tensor, num_channels: int, num_frames: int
+    target: Tensor,
+    neighbours: Tensor,
+    flows: Tensor,
+    num_channels: int,
+    num_frames: int,
+    like: Tensor | None = None,
 ) -> None:
-    """Raise ValueError unless the batches fit together and hold ``num_frames`` frames."""
-    check_images(target, num_channels)
+    """Raise ValueError unless the batches fit together and hold ``num_frames`` frames.
+
+    ``like`` as in `blocks.check_images`.
+    """
+    check_images(target, num_channels, like)
     n, _, height, width = target.shape
     for name, batch, channels in (("neighbours", neighbours, num_channels), ("flows", flows, 2)):
         expected = (n, num_frames - 1, channels, height, width)
@@ -205,3 +215,4 @@ def check_frames(
                 f"(target and {num_frames - 1} neighbours), "
                 f"got {batch.dtype} of shape {tuple(batch.shape)}"
             )
+        check_finite(name, batch)
