@@ -27,7 +27,7 @@ from tasksr_ros.camera import CameraModel
 from tasksr_ros.decoding import stamp_ns
 from tasksr_ros.detections import Detections
 from tasksr_ros.errors import RecordingError
-from tasksr_ros.frames import Frame
+from tasksr_ros.frames import Frame, with_whole_pixels
 
 NAMESPACE = "tasksr_demo"
 """Of the demo's topics, so that they cannot be taken for a vehicle's."""
@@ -98,7 +98,8 @@ class Player:
     def play(self, frame: Frame) -> Answer:
         """Publish a frame and wait for its detections; a lost one is published again."""
         header = _header(frame.stamp_ns, frame.frame_id)
-        image = messages.to_image(frame.image, frame.encoding, header)
+        sent = with_whole_pixels(frame)
+        image = messages.to_image(sent.image, sent.encoding, header)
         start = time.perf_counter()
         for _ in range(ATTEMPTS):
             self._publish_info(header)

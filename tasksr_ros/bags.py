@@ -65,7 +65,7 @@ class BagRecording(Recording):
 
     def _frame(self, message: Any) -> Frame:
         try:
-            return decode_message(message)
+            return decode_message(message).decoded()
         except ImageError as error:
             stamp = stamp_ns(message.header)
             raise ImageError(f"{self.path}: {self.topic} at {stamp} ns: {error}") from error

@@ -93,6 +93,23 @@ class DetectionConfig:
 
 
 @dataclass(frozen=True)
+class InputConfig:
+    """Which images are decoded."""
+
+    max_pixels: int = _option(
+        40_000_000,
+        "most px of a compressed image; a file that claims more is refused",
+        low=1,
+        high=2**28,
+    )
+    whole_jpeg: bool = _option(
+        False,
+        "decode JPEG files to their last row, not only to the regions' last: slower, but finds "
+        "damage that shifts the rows of a region",
+    )
+
+
+@dataclass(frozen=True)
 class EngineConfig:
     """How the networks run."""
 
@@ -138,6 +155,7 @@ class PipelineConfig:
 class NodeConfig(PipelineConfig):
     """Everything that the ROS 2 node needs."""
 
+    input: InputConfig = field(default_factory=InputConfig)
     bundle: str = _option("tdsr-ss-x4", "name of a shipped bundle or path of a bundle folder")
     cameras: tuple[str, ...] = _option(
         ("",),

@@ -3,83 +3,137 @@
 from __future__ import annotations
 
 import array
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
+from tasksr_ros.config import InputConfig
 from tasksr_ros.errors import ImageError
-from tasksr_ros.frames import CHANNELS, Frame
+from tasksr_ros.frames import ENCODINGS, Frame, check_encoding, check_size
+from tasksr_ros.image_files import ImageFile, read_header
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview | array.array[int] | NDArray[np.uint8]"
 
+_ROWS_LEFT_OUT = "extraneous bytes before marker 0xd9"
+"""libjpeg-turbo's warning of what follows the last row that it was asked for."""
+
 
 def decode_image(
-    height: int, width: int, encoding: str, step: int, data: Buffer
-) -> NDArray[np.uint8]:
+    height: int, width: int, encoding: str, step: int, data: Buffer, big_endian: bool = False
+) -> NDArray[Any]:
     """View the pixels of a sensor_msgs/Image; nothing is copied.
 
     Args:
         height: rows.
         width: columns.
-        encoding: one of ``frames.CHANNELS``.
-        step: bytes per row, padding included.
+        encoding: one of ``frames.ENCODINGS``.
+        step: bytes per row, padding included; nv12 and nv21 have height / 2 rows of chroma more.
         data: the message's bytes; bytes, memoryview, array or ndarray.
+        big_endian: of samples of 16 bits, the higher byte comes first.
 
     Returns:
-        (height, width, C) uint8 in the message's own encoding; rows may be padded.
+        As ``Frame.image``, in the message's own encoding; rows may be padded.
 
     Raises:
         ImageError: where the encoding is unknown or the header contradicts the data.
     """
-    if encoding not in CHANNELS:
-        raise ImageError(f"encoding must be one of {', '.join(CHANNELS)}, got {encoding!r}")
-    channels = CHANNELS[encoding]
-    if height <= 0 or width <= 0:
-        raise ImageError(f"image must not be empty, got {width}x{height} px")
-    if step < width * channels:
+    check_encoding(encoding)
+    check_size(width, height, encoding)
+    known = ENCODINGS[encoding]
+    row = width * known.bytes_per_pixel
+    if step < row:
         raise ImageError(
-            f"step of a {width} px wide {encoding} image must be at least {width * channels} "
-            f"bytes, got {step}"
+            f"step of a {width} px wide {encoding} image must be at least {row} bytes, got {step}"
         )
-    buffer = np.frombuffer(data, np.uint8) if len(data) else np.zeros(0, np.uint8)
-    if step * height > len(buffer):
+    rows = known.rows(height)
+    if step * rows != len(data):
         raise ImageError(
-            f"data must hold step x height = {step} x {height} = {step * height} bytes, "
-            f"got {len(buffer)}"
+            f"data of a {encoding} image of {width}x{height} px must hold step x rows = "
+            f"{step} x {rows} = {step * rows} bytes, got {len(data)}"
         )
-    pixels: NDArray[np.uint8] = np.ndarray(
-        (height, width, channels), np.uint8, buffer, 0, (step, channels, 1)
+    dtype = np.dtype(f"{'>' if big_endian else '<'}u{known.bits // 8}")
+    strides = (step, known.bytes_per_pixel, dtype.itemsize)
+    pixels: NDArray[Any] = np.ndarray(
+        (rows, width, known.channels), dtype, np.frombuffer(data, np.uint8), 0, strides
     )
     return pixels
 
 
-def decode_compressed(format: str, data: Buffer) -> NDArray[np.uint8]:
-    """Decode the file in a sensor_msgs/CompressedImage to (H, W, 3) uint8 BGR.
+class CompressedFrame(Frame):
+    """A frame whose file is decoded when its pixels are asked for, as far down as they are.
 
     Args:
+        data: the file.
         format: the message's format field, for example "jpeg" or "bgr8; png compressed bgr8".
-        data: a JPEG or PNG file.
+        config: limits, and how much of a JPEG is decoded.
+        stamp_ns: acquisition time in nanoseconds.
+        frame_id: the camera's coordinate frame.
 
     Raises:
-        ImageError: where the file is unreadable or the format is not a picture's.
+        ImageError: where the file's header shows that it may not be decoded; `image` and
+            `decoded` raise it where the file is damaged.
     """
-    if "compressedDepth" in format:
-        raise ImageError(f"a colour image is expected, got format {format!r}")
-    if not len(data):
-        raise ImageError(f"compressed image must not be empty, got 0 bytes of {format!r}")
-    buffer = np.frombuffer(data, np.uint8)
-    try:
-        # the camera's pixels as they are: a rotation flag would swap width and height
-        image = cv2.imdecode(buffer, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        image = None
+
+    def __init__(
+        self,
+        data: Buffer,
+        format: str = "",
+        config: InputConfig | None = None,
+        stamp_ns: int = 0,
+        frame_id: str = "",
+    ) -> None:
+        config = config or InputConfig()
+        if "compressedDepth" in format:
+            raise ImageError(f"a colour image is expected, got format {format[:64]!r}")
+        content = bytes(data)
+        file = read_header(content, config.max_pixels)
+        encoding = _encoding(file, format)
+        check_size(file.width, file.height, encoding)
+        # Frame is frozen: its attributes are set here once, but for the image.
+        vars(self).update(stamp_ns=stamp_ns, frame_id=frame_id, encoding=encoding)
+        vars(self).update(_data=content, _file=file, _whole=config.whole_jpeg)
+
+    _data: bytes
+    _file: ImageFile
+    _whole: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in image px, as the file claims; `decoded` keeps it to that."""
+        return self._file.width, self._file.height
+
+    @cached_property
+    def image(self) -> NDArray[Any]:
+        """The whole image, decoded when first asked for."""
+        return self.decoded().image
+
+    def decoded(self, bottom: int | None = None) -> Frame:
+        """The frame with its pixels, at least those of the rows above ``bottom``; None: all.
+
+        Raises:
+            ImageError: where the file is damaged, or is not what its header claims.
+        """
+        bottom = self._file.height if bottom is None or self._whole else bottom
+        if self._file.codec == "jpeg":
+            pixels = _decode_jpeg(self._data, self._file, bottom)
+        else:
+            pixels = _decode_other(self._data, self._file, ENCODINGS[self.encoding].bits)
+        return Frame(pixels, self.stamp_ns, self.frame_id, self.encoding)
+
+
+def decode_picture(data: bytes) -> NDArray[np.uint8]:
+    """Decode a file of any kind that OpenCV reads to (H, W, 3) uint8 BGR; for the user's own.
+
+    Raises:
+        ImageError: where OpenCV cannot read it.
+    """
+    image = _imdecode(data, cv2.IMREAD_COLOR)
     if image is None:
-        raise ImageError(
-            f"compressed image must be a JPEG or PNG file, got {len(buffer)} unreadable bytes "
-            f"of format {format!r}"
-        )
+        raise ImageError(f"image file must be readable, got {len(data)} bytes that are not")
     return np.asarray(image, np.uint8)
 
 
@@ -88,23 +142,100 @@ def stamp_ns(header: Any) -> int:
     return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
-def decode_message(message: Any) -> Frame:
-    """A sensor_msgs Image or CompressedImage as a frame; a raw image's pixels stay where they are.
+def decode_message(message: Any, config: InputConfig | None = None) -> Frame:
+    """A sensor_msgs Image or CompressedImage as a frame.
+
+    A raw image's pixels stay where they are; a compressed one's file is decoded when its pixels
+    are asked for.
 
     Args:
         message: of rclpy or of rosbags, whose messages have the same fields.
+        config: limits, and how much of a JPEG is decoded.
 
     Raises:
         ImageError: where the image is unreadable or contradicts its own header.
     """
     stamp, frame_id = stamp_ns(message.header), str(message.header.frame_id)
     if hasattr(message, "format"):
-        return Frame(decode_compressed(message.format, message.data), stamp, frame_id, "bgr8")
+        return CompressedFrame(message.data, str(message.format), config, stamp, frame_id)
     pixels = decode_image(
         message.height,
         message.width,
-        message.encoding,
+        str(message.encoding),
         message.step,
         message.data,
+        bool(message.is_bigendian),
     )
-    return Frame(pixels, stamp, frame_id, message.encoding)
+    return Frame(pixels, stamp, frame_id, str(message.encoding))
+
+
+def _encoding(file: ImageFile, format: str) -> str:
+    """The encoding of the decoded pixels, by the rules of compressed_image_transport.
+
+    Its format field reads "ENCODING; CODEC compressed TARGET". A PNG without a target holds a
+    mosaic as it came from the sensor; a target of RGB says that red and blue are interchanged.
+    """
+    source, _, target = format.partition(";")
+    source, target = source.strip(), target.partition("compressed")[2].strip()
+    if not file.colour:
+        if source.startswith("bayer_") and target in ("", source):
+            check_encoding(source)
+            return _mosaic(file, source)
+        return "mono8"
+    straight, crossed = ("rgb8", "bgr8") if file.codec == "jpeg" else ("bgr8", "rgb8")
+    return crossed if target.startswith("rgb") else straight
+
+
+def _mosaic(file: ImageFile, source: str) -> str:
+    """The encoding of a mosaic, whose file must have as many bits."""
+    if file.codec != "png" or ENCODINGS[source].bits != file.bits:
+        raise ImageError(
+            f"a {source} mosaic must come in a PNG of {ENCODINGS[source].bits} bits, got a "
+            f"{file.codec} file of {file.bits} bits"
+        )
+    return source
+
+
+def _decode_jpeg(data: bytes, file: ImageFile, bottom: int) -> NDArray[np.uint8]:
+    """(rows, W, 3) RGB or (rows, W, 1) grey; all rows, or those above ``bottom``.
+
+    libjpeg-turbo decodes as many rows as the header says. One row of blocks more than wanted is
+    left to it: the colours of the last wanted row depend on the next.
+    """
+    rows = (bottom // file.block_rows + 2) * file.block_rows if file.block_rows else file.height
+    rows = min(rows, file.height)
+    if rows < file.height:
+        at = file.height_at
+        data = b"".join((data[:at], rows.to_bytes(2, "big"), data[at + 2 :]))
+    else:
+        bottom = file.height
+    pixels = np.empty((rows, file.width, 3 if file.colour else 1), np.uint8)
+    try:
+        simplejpeg.decode_jpeg(data, "RGB" if file.colour else "GRAY", buffer=pixels)
+    except ValueError as error:
+        if rows == file.height or _ROWS_LEFT_OUT not in str(error):
+            raise ImageError(f"JPEG is damaged: {error}") from None
+    return pixels[:bottom]
+
+
+def _decode_other(data: bytes, file: ImageFile, bits: int) -> NDArray[Any]:
+    """(H, W, 3) BGR or (H, W, 1) grey of a PNG or WebP file, in as many bits as asked for."""
+    channels, flags = (3, cv2.IMREAD_COLOR) if file.colour else (1, cv2.IMREAD_GRAYSCALE)
+    image = _imdecode(data, flags | cv2.IMREAD_ANYDEPTH)
+    if image is None or image.size != file.width * file.height * channels:
+        raise ImageError(
+            f"{file.codec} file of {file.width}x{file.height} px is damaged: got {len(data)} "
+            f"bytes that cannot be decoded"
+        )
+    if bits < file.bits:
+        image = cv2.convertScaleAbs(image, alpha=255 / 65535)
+    return np.asarray(image).reshape(file.height, file.width, channels)
+
+
+def _imdecode(data: bytes, flags: int) -> NDArray[Any] | None:
+    """The image, None where OpenCV cannot read it."""
+    try:
+        # The camera's pixels as they are: a rotation flag would swap width and height.
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from tasksr_ros.bags import CAMERA_INFO, COMPRESSED, IMAGE, camera_info_topics
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import ConfigError, RecordingError
-from tasksr_ros.frames import Frame
+from tasksr_ros.frames import Frame, to_bgr, with_whole_pixels
 from tasksr_ros.recordings import Encoded, Recording, length, open_recording
 
 _PLUGINS = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
@@ -117,6 +117,7 @@ def _header(item: Encoded | Frame) -> Message:
 
 
 def _image_message(frame: Frame) -> Message:
+    frame = with_whole_pixels(frame)
     width, height = frame.size
     data = np.ascontiguousarray(frame.image).reshape(-1)
     return _TYPES.types[IMAGE](
@@ -139,10 +140,7 @@ def _compressed_message(item: Encoded | Frame, jpeg_quality: int) -> Message:
 
 
 def _jpeg(frame: Frame, quality: int) -> NDArray[np.uint8]:
-    to_bgr = {"rgb8": cv2.COLOR_RGB2BGR, "rgba8": cv2.COLOR_RGBA2BGR, "bgra8": cv2.COLOR_BGRA2BGR}
-    image = frame.image
-    if frame.encoding in to_bgr:
-        image = np.asarray(cv2.cvtColor(image, to_bgr[frame.encoding]), np.uint8)
+    image = frame.image if frame.encoding == "mono8" else to_bgr(frame)
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(data, np.uint8).reshape(-1)
 

@@ -52,7 +52,7 @@ class Result:
     Attributes:
         detections: boxes in image px.
         tiles: what of the image was looked at.
-        latency_ms: milliseconds by stage: regions, engine, merge, and track where it is on.
+        latency_ms: milliseconds by stage: decode, regions, engine, merge, and track where it is on.
     """
 
     detections: Detections
@@ -134,13 +134,16 @@ class Pipeline:
 
         Raises:
             ConfigError: if the configured region does not fit the image.
+            ImageError: if a compressed frame is damaged.
             EngineError: if the engine fails.
         """
         latency_ms: dict[str, float] = {}
-        with _timed(latency_ms, "regions"):
+        with _timed(latency_ms, "decode"):
             frame_tiles = self.tiles(frame.size)
+            pixels = frame.decoded(bottom=max(tile.rect.y1 for tile in frame_tiles))
+        with _timed(latency_ms, "regions"):
             size = self.engine.region_size
-            regions = np.stack([tile.pixels(frame, size) for tile in frame_tiles])
+            regions = np.stack([tile.pixels(pixels, size) for tile in frame_tiles])
         with _timed(latency_ms, "engine"):
             boxes, scores = self.engine(regions)
         with _timed(latency_ms, "merge"):

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import RegionConfig
 from tasksr_ros.errors import ConfigError
-from tasksr_ros.frames import Frame, crop_rgb, to_rgb
+from tasksr_ros.frames import Frame, crop_rgb, reduced_rgb
 
 _STEEPEST = math.radians(85)
 """Of the rays that are followed to the image plane; beyond 90 degrees they never meet it."""
@@ -76,10 +75,7 @@ class Tile:
         if self.size == (rect.width, rect.height):
             rgb = crop_rgb(frame, rect.x0, rect.y0, rect.x1, rect.y1)
         else:
-            crop = frame.image[rect.y0 : rect.y1, rect.x0 : rect.x1]
-            reduced = cv2.resize(crop, self.size, interpolation=cv2.INTER_AREA)
-            pixels = np.asarray(reduced, np.uint8).reshape(self.size[1], self.size[0], -1)
-            rgb = to_rgb(pixels, frame.encoding)
+            rgb = reduced_rgb(frame, (rect.x0, rect.y0, rect.x1, rect.y1), self.size)
         right, bottom = region_size[0] - self.size[0], region_size[1] - self.size[1]
         if right or bottom:
             rgb = np.pad(rgb, ((0, bottom), (0, right), (0, 0)), mode="edge")

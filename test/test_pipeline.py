@@ -160,7 +160,7 @@ def test_tracking_keeps_max_detections_the_strongest() -> None:
 
 def test_run_tells_stages_and_tiles() -> None:
     result = pipeline(mode="full").run(Frame(np.zeros((32, 120, 3), np.uint8)))
-    assert list(result.latency_ms) == ["regions", "engine", "merge"]
+    assert list(result.latency_ms) == ["decode", "regions", "engine", "merge"]
     assert all(ms >= 0 for ms in result.latency_ms.values())
     assert [tile.rect.x0 for tile in result.tiles] == [0, 56]
 
