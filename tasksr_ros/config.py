@@ -93,7 +93,7 @@ class DetectionConfig:
 
 
 @dataclass(frozen=True)
-class InputConfig:
+class DecodingConfig:
     """Which images are decoded."""
 
     max_pixels: int = _option(
@@ -155,7 +155,7 @@ class PipelineConfig:
 class NodeConfig(PipelineConfig):
     """Everything that the ROS 2 node needs."""
 
-    input: InputConfig = field(default_factory=InputConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
     bundle: str = _option("tdsr-ss-x4", "name of a shipped bundle or path of a bundle folder")
     cameras: tuple[str, ...] = _option(
         ("",),

@@ -11,15 +11,17 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from tasksr_ros.config import InputConfig
+from tasksr_ros.config import DecodingConfig
 from tasksr_ros.errors import ImageError
-from tasksr_ros.frames import ENCODINGS, Frame, check_encoding, check_size
+from tasksr_ros.frames import ENCODINGS, Frame, check_encoding, check_size, to_bgr
 from tasksr_ros.image_files import ImageFile, read_header
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview | array.array[int] | NDArray[np.uint8]"
 
 _ROWS_LEFT_OUT = "extraneous bytes before marker 0xd9"
 """libjpeg-turbo's warning of what follows the last row that it was asked for."""
+
+_OWN_FILES = DecodingConfig(max_pixels=2**28)
 
 
 def decode_image(
@@ -82,11 +84,11 @@ class CompressedFrame(Frame):
         self,
         data: Buffer,
         format: str = "",
-        config: InputConfig | None = None,
+        config: DecodingConfig | None = None,
         stamp_ns: int = 0,
         frame_id: str = "",
     ) -> None:
-        config = config or InputConfig()
+        config = config or DecodingConfig()
         if "compressedDepth" in format:
             raise ImageError(f"a colour image is expected, got format {format[:64]!r}")
         content = bytes(data)
@@ -125,15 +127,25 @@ class CompressedFrame(Frame):
         return Frame(pixels, self.stamp_ns, self.frame_id, self.encoding)
 
 
-def decode_picture(data: bytes) -> NDArray[np.uint8]:
-    """Decode a file of any kind that OpenCV reads to (H, W, 3) uint8 BGR; for the user's own.
+def decode_compressed(format: str, data: Buffer) -> NDArray[np.uint8]:
+    """Decode an image file of the user's own to (H, W, 3) uint8 BGR.
+
+    Args:
+        format: jpeg, png and webp are read as from a camera, but for the limit of their size;
+            others as OpenCV reads them.
+        data: the file.
 
     Raises:
-        ImageError: where OpenCV cannot read it.
+        ImageError: where the file is damaged or cannot be read.
     """
-    image = _imdecode(data, cv2.IMREAD_COLOR)
+    if format in ("jpeg", "png", "webp"):
+        return to_bgr(CompressedFrame(data, format, _OWN_FILES).decoded())
+    image = _imdecode(bytes(data), cv2.IMREAD_COLOR)
     if image is None:
-        raise ImageError(f"image file must be readable, got {len(data)} bytes that are not")
+        raise ImageError(
+            f"image file must be of a kind that OpenCV reads, got {len(data)} unreadable bytes of "
+            f"format {format!r}"
+        )
     return np.asarray(image, np.uint8)
 
 
@@ -142,7 +154,7 @@ def stamp_ns(header: Any) -> int:
     return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
-def decode_message(message: Any, config: InputConfig | None = None) -> Frame:
+def decode_message(message: Any, config: DecodingConfig | None = None) -> Frame:
     """A sensor_msgs Image or CompressedImage as a frame.
 
     A raw image's pixels stay where they are; a compressed one's file is decoded when its pixels
@@ -182,8 +194,7 @@ def _encoding(file: ImageFile, format: str) -> str:
             check_encoding(source)
             return _mosaic(file, source)
         return "mono8"
-    straight, crossed = ("rgb8", "bgr8") if file.codec == "jpeg" else ("bgr8", "rgb8")
-    return crossed if target.startswith("rgb") else straight
+    return "rgb8" if target.startswith("rgb") else "bgr8"
 
 
 def _mosaic(file: ImageFile, source: str) -> str:
@@ -197,7 +208,7 @@ def _mosaic(file: ImageFile, source: str) -> str:
 
 
 def _decode_jpeg(data: bytes, file: ImageFile, bottom: int) -> NDArray[np.uint8]:
-    """(rows, W, 3) RGB or (rows, W, 1) grey; all rows, or those above ``bottom``.
+    """(rows, W, 3) BGR or (rows, W, 1) grey; all rows, or those above ``bottom``.
 
     libjpeg-turbo decodes as many rows as the header says. One row of blocks more than wanted is
     left to it: the colours of the last wanted row depend on the next.
@@ -211,7 +222,7 @@ def _decode_jpeg(data: bytes, file: ImageFile, bottom: int) -> NDArray[np.uint8]
         bottom = file.height
     pixels = np.empty((rows, file.width, 3 if file.colour else 1), np.uint8)
     try:
-        simplejpeg.decode_jpeg(data, "RGB" if file.colour else "GRAY", buffer=pixels)
+        simplejpeg.decode_jpeg(data, "BGR" if file.colour else "GRAY", buffer=pixels)
     except ValueError as error:
         if rows == file.height or _ROWS_LEFT_OUT not in str(error):
             raise ImageError(f"JPEG is damaged: {error}") from None

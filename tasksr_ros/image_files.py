@@ -78,8 +78,8 @@ def read_header(data: bytes, max_pixels: int) -> ImageFile:
         raise ImageError(f"image must not be empty, got {file.width}x{file.height} px")
     if file.width * file.height > max_pixels:
         raise ImageError(
-            f"image must have at most {max_pixels} px (max_pixels), got a {file.codec} file that "
-            f"claims {file.width}x{file.height} px"
+            f"image must have at most {max_pixels} px (decoding.max_pixels), got a {file.codec} "
+            f"file that claims {file.width}x{file.height} px"
         )
     _check_can_hold(file, len(data))
     return file

@@ -16,8 +16,7 @@ import numpy as np
 
 from tasksr_ros.calibration import read_calibration
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.config import InputConfig
-from tasksr_ros.decoding import CompressedFrame, decode_picture
+from tasksr_ros.decoding import decode_compressed
 from tasksr_ros.errors import ConfigError, ImageError, RecordingError
 from tasksr_ros.frames import Frame
 
@@ -25,8 +24,6 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tif
 FALLBACK_FPS = 10.0
 """Frames per second of what does not say its own."""
 _FRAME_ID = "camera"
-_AS_CAMERAS_SEND = ("jpeg", "png", "webp")
-_OWN_FILES = InputConfig(max_pixels=2**28)
 _IMAGE_FOLDERS = ("", "data", "images", "image_02/data")
 
 
@@ -218,13 +215,11 @@ class FolderRecording(Recording):
 
     def _decode(self, item: tuple[Path, Encoded]) -> Frame:
         file, encoded = item
-        data, stamp, frame_id = encoded.data, encoded.stamp_ns, encoded.frame_id
         try:
-            if encoded.format in _AS_CAMERAS_SEND:
-                return CompressedFrame(data, "", _OWN_FILES, stamp, frame_id).decoded()
-            return Frame(decode_picture(data), stamp, frame_id, "bgr8")
+            pixels = decode_compressed(encoded.format, encoded.data)
         except ImageError as error:
             raise ImageError(f"{file}: {error}") from error
+        return Frame(pixels, encoded.stamp_ns, encoded.frame_id, "bgr8")
 
 
 def _image_files(path: Path) -> list[Path]:

@@ -165,7 +165,10 @@ def bag_of(path: Path, **changes: object) -> Path:
     [
         ({"encoding": ""}, "must hold images, got /topic (std_msgs/msg/String)"),
         ({"encoding": "yuv999"}, "/topic at 7000000000 ns: encoding must be one of"),
-        ({"height": 99}, "/topic at 7000000000 ns: data must hold step x height = 195 x 99"),
+        (
+            {"height": 99},
+            "/topic at 7000000000 ns: data of a bgr8 image of 65x99 px must hold step",
+        ),
     ],
 )
 def test_a_bag_that_does_not_serve_is_one_line(

@@ -10,7 +10,7 @@ import yaml
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.drive.coco import write_coco
 from tasksr_ros.errors import ConfigError, ImageError, RecordingError
-from tasksr_ros.frames import Frame
+from tasksr_ros.frames import Frame, to_bgr
 from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
 from tasksr_ros.make_bag import make_bag
 from tasksr_ros.recordings import Encoded, Recording, open_recording
@@ -85,7 +85,7 @@ def test_all_encodings_raw_and_compressed(tmp_path: Path, encoding: str) -> None
     assert (raw.encoding, raw.stamp_ns, raw.frame_id) == (encoding, 3_000_000_001, "front")
     assert np.array_equal(raw.image, wide)
     small = next(iter(open_recording(make_bag(source, tmp_path / "jpeg", compressed=True))))
-    blue, green, red = small.image[20, 20].tolist()
+    blue, green, red = to_bgr(small)[20, 20].tolist()
     expected = {"mono8": (40, 40, 40)}.get(
         encoding, (200, 120, 40) if encoding.startswith("rgb") else (40, 120, 200)
     )
