@@ -59,6 +59,23 @@ def test_people_who_cross_keep_their_ids() -> None:
     assert left_to_right[1:] == [[0, 1]] * 30
 
 
+def test_who_turns_around_keeps_the_id() -> None:
+    track = tracker()
+    places = [500 + 6.0 * k for k in range(30)] + [674 - 6.0 * k for k in range(30)]
+    seen = [
+        ids(track.update(people((x, 600, 60, 0.9)), k * SECOND // 10)) for k, x in enumerate(places)
+    ]
+    assert seen == [[NO_TRACK]] + [[0]] * 59
+
+
+def test_a_track_is_confirmed_in_the_very_next_frame_or_not_at_all() -> None:
+    track = tracker()
+    here, nobody = people((500, 600, 30, 0.9)), Detections.empty()
+    frames = [here, nobody, here, nobody, here, here]
+    seen = [ids(track.update(frame, k * SECOND // 10)) for k, frame in enumerate(frames)]
+    assert seen == [[NO_TRACK], [], [NO_TRACK], [], [NO_TRACK], [0]]
+
+
 def test_a_gap_keeps_the_id_up_to_max_gap() -> None:
     for gap, expected in ((0.9, [0]), (1.1, [NO_TRACK])):
         track = tracker(max_gap=1.0)
@@ -86,8 +103,8 @@ def test_a_weak_detection_far_away_or_of_the_same_person_is_dropped() -> None:
     track = tracker()
     for k in range(3):
         track.update(people((500, 600, 60, 0.9), (530, 600, 60, 0.9)), k * SECOND // 10)
-    far = people((500, 600, 60, 0.9), (530, 600, 60, 0.9), (900, 600, 60, 0.4))
-    assert ids(track.update(far, 3 * SECOND // 10)) == [0, 1]
+    far = people((500, 600, 60, 0.9), (900, 600, 60, 0.4))
+    assert ids(track.update(far, 3 * SECOND // 10)) == [0]
     # The second person is gone, and a weak copy of the first's box lies near to the track.
     copied = people((508, 600, 60, 0.9), (512, 600, 60, 0.4))
     assert len(track.update(copied, 4 * SECOND // 10)) == 1
