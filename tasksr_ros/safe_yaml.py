@@ -62,7 +62,7 @@ def parse(data: bytes) -> object:
     if len(data) > MAX_BYTES:
         raise UnsafeYamlError(f"larger than {MAX_BYTES} bytes")
     try:
-        return yaml.load(data.decode("utf-8"), _PlainLoader)  # a SafeLoader
+        return yaml.load(data.decode("utf-8"), _PlainLoader)  # noqa: S506 - a SafeLoader
     # PyYAML's constructors let many errors of Python's through: int("9" * 5000), month 13.
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise UnsafeYamlError(" ".join(str(error).split())[:300]) from None
