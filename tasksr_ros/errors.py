@@ -23,3 +23,7 @@ class ImageError(TaskSRError):
 
 class RecordingError(TaskSRError):
     """A bag, video or folder cannot be read or holds no images."""
+
+
+class EvaluationError(TaskSRError):
+    """A ground truth or predictions file cannot be evaluated."""

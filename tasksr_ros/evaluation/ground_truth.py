@@ -1,0 +1,310 @@
+"""The ground truth of an evaluation: COCO JSON as arrays.
+
+Beside what COCO knows, images may have ``sequence``, ``camera``, ``frame`` and ``stamp_ns``;
+annotations ``ignore`` (``iscrowd`` means the same), ``height`` (px, of the whole person; else the
+box's), ``vis_ratio`` (share that is seen; else 1), ``distance_m``, ``track_id``, and KITTI's
+``occlusion`` (0, 1, 2) and ``truncation`` (0..1), else 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasksr_ros.errors import EvaluationError
+from tasksr_ros.evaluation.matching import Bools, Floats, Ints
+
+ImageId = int | str
+
+_COLUMNS = (
+    "image",
+    "xywh",
+    "height",
+    "area",
+    "visibility",
+    "occlusion",
+    "truncation",
+    "distance",
+    "ignore",
+    "neighbour",
+)
+PEDESTRIAN = frozenset({"pedestrian", "person"})
+NEIGHBOURS = frozenset({"rider", "cyclist", "person_sitting", "person sitting"})
+"""Categories that look alike: protocols that know them neither count nor blame them."""
+
+
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """Images and people in them. Images are in rising order of their ids where these are numbers.
+
+    Attributes:
+        path: of the file.
+        sha256: of the file.
+        image_ids: (N,) ids.
+        images: (N,) their COCO entries.
+        image: (G,) index of each box's image, rising.
+        xywh: (G, 4) px.
+        height: (G,) px.
+        area: (G,) px², COCO's ``area``.
+        visibility: (G,) 0..1.
+        occlusion: (G,) KITTI's level.
+        truncation: (G,) KITTI's share.
+        distance: (G,) m, nan where unknown.
+        ignore: (G,) whether there is a pedestrian in the box is left open.
+        neighbour: (G,) of a category of ``NEIGHBOURS``.
+        track: (G,) ids or None.
+        has_visibility: whether any annotation states it.
+        pedestrian_ids: category ids that stand for pedestrians; None: all do.
+        problems: kind -> number of annotations left out or doubtful.
+    """
+
+    path: Path
+    sha256: str
+    image_ids: list[ImageId]
+    images: list[Mapping[str, Any]]
+    image: Ints
+    xywh: Floats
+    height: Floats
+    area: Floats
+    visibility: Floats
+    occlusion: Floats
+    truncation: Floats
+    distance: Floats
+    ignore: Bools
+    neighbour: Bools
+    track: list[ImageId | None]
+    has_visibility: bool
+    pedestrian_ids: frozenset[int] | None
+    problems: dict[str, int]
+
+    @property
+    def num_images(self) -> int:
+        """Images, those without people included."""
+        return len(self.image_ids)
+
+    def sequences(self) -> list[str | None]:
+        """(N,) sequence of each image."""
+        return [None if i.get("sequence") is None else str(i["sequence"]) for i in self.images]
+
+    def restrict(self, image_ids: Sequence[ImageId]) -> GroundTruth:
+        """Only these images, in this object's order; ids that it lacks are left out."""
+        wanted = set(image_ids)
+        keep = np.array([i in wanted for i in self.image_ids], bool)
+        if keep.all():
+            return self
+        new_index = np.cumsum(keep) - 1
+        return replace(
+            self._boxes(keep[self.image]),
+            image_ids=[self.image_ids[i] for i in np.flatnonzero(keep)],
+            images=[self.images[i] for i in np.flatnonzero(keep)],
+            image=new_index[self.image[keep[self.image]]],
+        )
+
+    def without_neighbours(self) -> GroundTruth:
+        """Only pedestrians."""
+        return self._boxes(~self.neighbour) if self.neighbour.any() else self
+
+    def _boxes(self, keep: Bools) -> GroundTruth:
+        parts: dict[str, Any] = {name: getattr(self, name)[keep] for name in _COLUMNS}
+        return replace(self, track=[self.track[i] for i in np.flatnonzero(keep)], **parts)
+
+
+def read_ground_truth(path: Path) -> GroundTruth:
+    """Read a COCO JSON file.
+
+    Boxes with a negative or non-finite number are left out and counted in ``problems``, as are
+    those of other categories; boxes without area are kept as ignored ones and counted.
+
+    Raises:
+        EvaluationError: for a file that is not COCO JSON, lists an image twice or no image, or
+            has an annotation of an image that it does not list.
+    """
+    data, sha256 = load_json(path)
+    images, annotations = _lists(path, data)
+    ids = [_image_id(path, k, entry) for k, entry in enumerate(images)]
+    twice = [i for i, n in Counter(ids).items() if n > 1]
+    if twice:
+        raise EvaluationError(f"{path}: image id {twice[0]!r} stands there more than once")
+    if not ids:
+        raise EvaluationError(f"{path}: expected images, the list is empty")
+    if not any(isinstance(i, str) for i in ids):
+        order = sorted(range(len(ids)), key=lambda k: ids[k])
+        ids, images = [ids[k] for k in order], [images[k] for k in order]
+    pedestrian, neighbour = _categories(path, data, annotations)
+    return _build(path, sha256, ids, images, annotations, pedestrian, neighbour)
+
+
+def load_json(path: Path) -> tuple[Any, str]:
+    """Content and SHA-256 of a JSON file.
+
+    Raises:
+        EvaluationError: when it is missing or is no JSON.
+    """
+    try:
+        raw = path.read_bytes()
+        return json.loads(raw), hashlib.sha256(raw).hexdigest()
+    except FileNotFoundError:
+        raise EvaluationError(f"{path}: expected a JSON file, there is none") from None
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{path}: expected JSON, got: {error}") from None
+
+
+def numbers(value: object, count: int) -> tuple[float, ...] | None:
+    """A list of ``count`` numbers (nan and infinities included), else None."""
+    if not isinstance(value, list) or len(value) != count:
+        return None
+    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value):
+        return None
+    return tuple(float(v) for v in value)
+
+
+def checked_id(value: object) -> ImageId | None:
+    """An image id: a whole number or a text; else None."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        return value
+    return None
+
+
+def _lists(path: Path, data: Any) -> tuple[list[Any], list[Any]]:
+    if not isinstance(data, dict):
+        raise EvaluationError(
+            f"{path}: expected COCO JSON with images and annotations, got a {type(data).__name__}"
+        )
+    for key in ("images", "annotations"):
+        if not isinstance(data.get(key), list):
+            raise EvaluationError(
+                f"{path}: expected COCO JSON with a list of {key}, "
+                f"got the keys {', '.join(sorted(map(str, data))) or '(none)'}"
+            )
+        for k, entry in enumerate(data[key]):
+            if not isinstance(entry, dict):
+                raise EvaluationError(f"{path}: {key}[{k}] must be an object, got {entry!r:.60}")
+    return data["images"], data["annotations"]
+
+
+def _image_id(path: Path, index: int, entry: dict[str, Any]) -> ImageId:
+    image_id = checked_id(entry.get("id"))
+    if image_id is None:
+        raise EvaluationError(
+            f"{path}: images[{index}].id must be a whole number or a text, got {entry.get('id')!r}"
+        )
+    return image_id
+
+
+def _categories(
+    path: Path, data: dict[str, Any], annotations: list[dict[str, Any]]
+) -> tuple[frozenset[int] | None, frozenset[int]]:
+    """Ids of pedestrians (None: any) and of their neighbours."""
+    entries = [c for c in data.get("categories") or [] if isinstance(c, dict) and "id" in c]
+    names = {c["id"]: str(c.get("name", "")).lower() for c in entries}
+    pedestrian = frozenset(i for i, name in names.items() if name in PEDESTRIAN)
+    neighbours = frozenset(i for i, name in names.items() if name in NEIGHBOURS)
+    if pedestrian:
+        return pedestrian, neighbours
+    used = {a.get("category_id") for a in annotations} | set(names)
+    if len(used) <= 1:
+        return None, frozenset()
+    raise EvaluationError(
+        f"{path}: expected a category named pedestrian or person, "
+        f"got {', '.join(names.values()) or 'none'}"
+    )
+
+
+def _build(
+    path: Path,
+    sha256: str,
+    ids: list[ImageId],
+    images: list[Any],
+    annotations: list[dict[str, Any]],
+    pedestrian: frozenset[int] | None,
+    neighbours: frozenset[int],
+) -> GroundTruth:
+    index = {image_id: k for k, image_id in enumerate(ids)}
+    problems: Counter[str] = Counter()
+    rows: list[tuple[float, ...]] = []
+    tracks: list[ImageId | None] = []
+    for k, entry in enumerate(annotations):
+        where = index.get(checked_id(entry.get("image_id")))  # type: ignore[arg-type]
+        if where is None:
+            raise EvaluationError(
+                f"{path}: annotations[{k}] is of image {entry.get('image_id')!r}, "
+                "which is not listed"
+            )
+        box = numbers(entry.get("bbox"), 4)
+        if box is None:
+            raise EvaluationError(
+                f"{path}: annotations[{k}].bbox must be [x, y, width, height], "
+                f"got {entry.get('bbox')!r:.60}"
+            )
+        category = entry.get("category_id")
+        neighbour = category in neighbours
+        if not neighbour and pedestrian is not None and category not in pedestrian:
+            problems["other_category"] += 1
+        elif not all(map(math.isfinite, box)):
+            problems["box_not_finite"] += 1
+        elif min(box[2:]) < 0:
+            problems["box_negative"] += 1
+        else:
+            empty = min(box[2:]) == 0
+            problems["box_without_area"] += empty
+            rows.append((where, *box, *_attributes(path, k, entry, box), empty, neighbour))
+            tracks.append(checked_id(entry.get("track_id")))
+    table = np.array(rows, float).reshape(-1, 14)
+    order = np.argsort(table[:, 0], kind="stable")
+    table = table[order]
+    return GroundTruth(
+        path,
+        sha256,
+        ids,
+        images,
+        image=table[:, 0].astype(np.int64),
+        xywh=table[:, 1:5],
+        height=table[:, 5],
+        area=table[:, 6],
+        visibility=table[:, 7],
+        occlusion=table[:, 8],
+        truncation=table[:, 9],
+        distance=table[:, 10],
+        ignore=(table[:, 11] > 0) | (table[:, 12] > 0),
+        neighbour=table[:, 13] > 0,
+        track=[tracks[k] for k in order],
+        has_visibility=any(a.get("vis_ratio") is not None for a in annotations),
+        pedestrian_ids=pedestrian,
+        problems={kind: number for kind, number in problems.items() if number},
+    )
+
+
+def _attributes(
+    path: Path, index: int, entry: dict[str, Any], box: tuple[float, ...]
+) -> tuple[float, ...]:
+    defaults = {
+        "height": box[3],
+        "area": box[2] * box[3],
+        "vis_ratio": 1.0,
+        "occlusion": 0.0,
+        "truncation": 0.0,
+        "distance_m": math.nan,
+        "ignore": 0.0,
+    }
+    values = []
+    for name, default in defaults.items():
+        value = entry.get(name)
+        if value is None:
+            value = default
+        elif not isinstance(value, (int, float)):
+            raise EvaluationError(
+                f"{path}: annotations[{index}].{name} must be a number, got {value!r:.60}"
+            )
+        values.append(float(value))
+    values[-1] = float(bool(values[-1]) or bool(entry.get("iscrowd")))
+    return tuple(values)

@@ -1,0 +1,232 @@
+"""A predictions file: COCO results JSON as arrays, and what the run wrote about itself.
+
+``P.json`` is a list of ``{"image_id", "category_id", "bbox", "score"}`` with optional
+``distance_m``. Beside it may lie ``P.run.json``, an object with any of ``name``, ``info``,
+``image_ids`` (images that were processed: the evaluation is over these) and ``latency_ms``
+(stage -> ms of each frame). One object that holds the list as ``detections`` beside these keys
+does as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasksr_ros.errors import EvaluationError
+from tasksr_ros.evaluation.ground_truth import (
+    GroundTruth,
+    ImageId,
+    checked_id,
+    load_json,
+    numbers,
+)
+from tasksr_ros.evaluation.matching import Floats, Ints
+
+RUN_SUFFIX = ".run.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Detections in the images of one `GroundTruth`.
+
+    Attributes:
+        name: of the run, for tables.
+        path: of the file.
+        sha256: of the file.
+        image: (D,) index of the image, rising; within an image in the file's order.
+        xywh: (D, 4) image px.
+        score: (D,) finite.
+        distance: (D,) m, nan where not stated.
+        image_ids: images that were processed; None: all of the ground truth.
+        info: what the run wrote about itself.
+        latency_ms: stage -> ms of each frame.
+        problems: kind -> number of predictions left out or doubtful.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    image: Ints
+    xywh: Floats
+    score: Floats
+    distance: Floats
+    image_ids: list[ImageId] | None
+    info: Mapping[str, Any]
+    latency_ms: Mapping[str, Sequence[float]]
+    problems: dict[str, int]
+
+    def restrict(self, old: GroundTruth, new: GroundTruth) -> Predictions:
+        """The detections in the images of ``new``, which is `GroundTruth.restrict` of ``old``."""
+        if new is old:
+            return self
+        place = {image_id: k for k, image_id in enumerate(new.image_ids)}
+        index = np.array([place.get(i, -1) for i in old.image_ids], np.int64)[self.image]
+        keep = index >= 0
+        return replace(
+            self,
+            image=index[keep],
+            xywh=self.xywh[keep],
+            score=self.score[keep],
+            distance=self.distance[keep],
+        )
+
+
+def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
+    """Read a predictions file for the images of a ground truth.
+
+    Left out and counted in ``problems``: predictions in images that the ground truth or the list
+    of processed images lacks, of other categories, with a score or box that is not finite or a
+    box of negative size. Kept and counted: boxes without area, repeated predictions.
+
+    Raises:
+        EvaluationError: for a file that is not such JSON, or if none of its images are known.
+    """
+    data, sha256 = load_json(path)
+    run = _run(path, data)
+    entries = data.get("detections") if isinstance(data, dict) else data
+    if not isinstance(entries, list):
+        raise EvaluationError(
+            f"{path}: expected a list of predictions (COCO results), got {_shape(data)}"
+        )
+    processed, unknown = _processed(path, run, truth)
+    rows, problems = _rows(path, entries, truth, processed)
+    if unknown:
+        problems["processed_image_not_in_ground_truth"] = unknown
+    lost = problems["image_not_in_ground_truth"]
+    if entries and lost == len(entries):
+        raise EvaluationError(
+            f"{path}: none of the {lost} predictions is of an image of {truth.path}; "
+            f"expected ids such as {truth.image_ids[0]!r}, got {entries[0].get('image_id')!r}"
+        )
+    table = np.array(rows, float).reshape(-1, 7)
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    problems["repeated_prediction"] = len(table) - len(np.unique(table[:, :6], axis=0))
+    return Predictions(
+        name=str(run.get("name") or path.stem),
+        path=path,
+        sha256=sha256,
+        image=table[:, 0].astype(np.int64),
+        xywh=table[:, 1:5],
+        score=table[:, 5],
+        distance=table[:, 6],
+        image_ids=processed,
+        info=run.get("info") or {},
+        latency_ms=_latency(path, run.get("latency_ms")),
+        problems={kind: number for kind, number in problems.items() if number},
+    )
+
+
+def _run(path: Path, data: Any) -> Mapping[str, Any]:
+    """What the run wrote about itself, {} where it wrote nothing."""
+    if isinstance(data, dict):
+        return data
+    beside = path.with_name(path.stem + RUN_SUFFIX)
+    if not beside.is_file():
+        return {}
+    run, _ = load_json(beside)
+    if not isinstance(run, dict):
+        raise EvaluationError(f"{beside}: expected an object, got {_shape(run)}")
+    return run
+
+
+def _shape(data: Any) -> str:
+    if isinstance(data, dict):
+        return f"an object with the keys {', '.join(sorted(map(str, data))) or '(none)'}"
+    return f"a {type(data).__name__}"
+
+
+def _processed(
+    path: Path, run: Mapping[str, Any], truth: GroundTruth
+) -> tuple[list[ImageId] | None, int]:
+    """Processed images that the ground truth has, and the number of those that it lacks."""
+    given = run.get("image_ids")
+    if given is None:
+        return None, 0
+    ids = [checked_id(i) for i in given] if isinstance(given, list) else [None]
+    if any(i is None for i in ids):
+        raise EvaluationError(f"{path}: image_ids must be a list of ids, got {given!r:.60}")
+    known = set(truth.image_ids)
+    listed = [i for i in dict.fromkeys(ids) if i is not None]
+    kept = [i for i in listed if i in known]
+    if not kept:
+        raise EvaluationError(
+            f"{path}: none of the {len(listed)} processed images is in {truth.path}"
+        )
+    return kept, len(listed) - len(kept)
+
+
+def _rows(
+    path: Path, entries: list[Any], truth: GroundTruth, processed: list[ImageId] | None
+) -> tuple[list[tuple[float, ...]], Counter[str]]:
+    index = {image_id: k for k, image_id in enumerate(truth.image_ids)}
+    allowed = None if processed is None else set(processed)
+    problems: Counter[str] = Counter()
+    rows = []
+    for k, entry in enumerate(entries):
+        image_id, box, score = _parsed(path, k, entry)
+        category = entry.get("category_id")
+        distance = entry.get("distance_m")
+        if image_id not in index:
+            problems["image_not_in_ground_truth"] += 1
+        elif allowed is not None and image_id not in allowed:
+            problems["image_not_processed"] += 1
+        elif None not in (category, truth.pedestrian_ids) and (
+            category not in truth.pedestrian_ids  # type: ignore[operator]
+        ):
+            problems["other_category"] += 1
+        elif not math.isfinite(score):
+            problems["score_not_finite"] += 1
+        elif not all(map(math.isfinite, box)):
+            problems["box_not_finite"] += 1
+        elif box[2] < 0 or box[3] < 0:
+            problems["box_negative"] += 1
+        else:
+            problems["box_without_area"] += box[2] == 0 or box[3] == 0
+            known = isinstance(distance, (int, float)) and not isinstance(distance, bool)
+            rows.append((index[image_id], *box, score, distance if known else math.nan))
+    return rows, problems
+
+
+def _parsed(path: Path, k: int, entry: Any) -> tuple[ImageId, tuple[float, ...], float]:
+    if not isinstance(entry, dict):
+        raise EvaluationError(f"{path}: prediction {k} must be an object, got {entry!r:.60}")
+    for key in ("image_id", "bbox", "score"):
+        if key not in entry:
+            raise EvaluationError(
+                f"{path}: prediction {k} must have image_id, bbox and score, {key} is missing"
+            )
+    image_id = checked_id(entry["image_id"])
+    if image_id is None:
+        raise EvaluationError(
+            f"{path}: prediction {k}: image_id must be a whole number or a text, "
+            f"got {entry['image_id']!r:.60}"
+        )
+    box = numbers(entry["bbox"], 4)
+    if box is None:
+        raise EvaluationError(
+            f"{path}: prediction {k}: bbox must be [x, y, width, height], got {entry['bbox']!r:.60}"
+        )
+    score = entry["score"]
+    if score is None:
+        score = math.nan
+    if not isinstance(score, (int, float)) or isinstance(score, bool):
+        raise EvaluationError(f"{path}: prediction {k}: score must be a number, got {score!r:.60}")
+    return image_id, box, float(score)
+
+
+def _latency(path: Path, value: Any) -> dict[str, list[float]]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(v, list) for v in value.values()):
+        raise EvaluationError(f"{path}: latency_ms must be lists of ms by stage, got {value!r:.60}")
+    try:
+        times = {str(stage): [float(t) for t in list_] for stage, list_ in value.items()}
+    except (TypeError, ValueError) as error:
+        raise EvaluationError(f"{path}: latency_ms must be numbers: {error}") from None
+    return {stage: list_ for stage, list_ in times.items() if list_}
