@@ -171,6 +171,30 @@ class NodeConfig(PipelineConfig):
     autostart: bool = _option(True, "configure and activate on start")
 
 
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What `tasksr evaluate` measures."""
+
+    protocol: Literal["caltech", "citypersons", "ecp", "kitti", "far"] = _option(
+        "far",
+        "whose rules say who counts; far: this project's, everyone, at IoU .3",
+        choices=("caltech", "citypersons", "ecp", "kitti", "far"),
+    )
+    iou: float = _option(0.0, "least IoU of a match; 0: the protocol's own", low=0, high=1)
+    fppi: float = _option(
+        0.1, "false positives per image at which recall and range are given", low=0, high=1000
+    )
+    recall: float = _option(0.5, "share of people found up to the range", low=0.001, high=1)
+    confidence: float = _option(0.95, "of the intervals", low=0.5, high=0.999)
+    samples: int = _option(
+        1000, "image sets drawn for the intervals; 0: no intervals", low=0, high=100000
+    )
+    seed: int = _option(0, "of the drawing", low=0, high=2**31)
+    frame_rate: float = _option(
+        0.0, "images per second, where they have no stamp_ns; 0: unknown", low=0, high=10000
+    )
+
+
 def walk(config_type: type, prefix: str = "") -> Iterator[tuple[str, type, Value, Option]]:
     """Yield (full name, type, default, option) of every leaf field, in the order written."""
     types = get_type_hints(config_type)

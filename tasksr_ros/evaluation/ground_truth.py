@@ -90,9 +90,14 @@ class GroundTruth:
         """Images, those without people included."""
         return len(self.image_ids)
 
+    def sequence_of(self, image: int) -> str | None:
+        """Sequence of the image of this index."""
+        sequence = self.images[image].get("sequence")
+        return None if sequence is None else str(sequence)
+
     def sequences(self) -> list[str | None]:
         """(N,) sequence of each image."""
-        return [None if i.get("sequence") is None else str(i["sequence"]) for i in self.images]
+        return [self.sequence_of(k) for k in range(self.num_images)]
 
     def restrict(self, image_ids: Sequence[ImageId]) -> GroundTruth:
         """Only these images, in this object's order; ids that it lacks are left out."""

@@ -191,4 +191,5 @@ def _recall(index: Ints, number: int, found: NDArray[np.bool_], weight: Draws) -
     """(number,) recall of each bin, nan where no one is."""
     people = np.bincount(index + 1, weight, number + 1)[1:]
     hits = np.bincount(index[found] + 1, weight[found], number + 1)[1:]
-    return np.divide(hits, people, out=np.full(number, np.nan), where=people > 0)
+    share: Floats = np.divide(hits, people, out=np.full(number, np.nan), where=people > 0)
+    return share
