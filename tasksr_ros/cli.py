@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_origin
 
 from tasksr_ros import __version__
-from tasksr_ros.config import NodeConfig, PipelineConfig, Value, build, walk
+from tasksr_ros.config import EvaluationConfig, NodeConfig, PipelineConfig, Value, build, walk
 from tasksr_ros.errors import ConfigError, TaskSRError
 
 
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_make_drive(commands)
     _add_models(commands)
     _add_benchmark(commands)
+    _add_evaluate(commands)
     return parser
 
 
@@ -105,6 +107,24 @@ def _add_benchmark(commands: Any) -> None:
     parser.add_argument("--json", type=Path, help="file to write the figures to")
 
 
+def _add_evaluate(commands: Any) -> None:
+    parser = _command(
+        commands, "evaluate", _evaluate, "measure predictions files, and compare them"
+    )
+    parser.add_argument("--ground-truth", type=Path, required=True, help="COCO JSON")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="COCO results JSON; further files are compared with the first",
+    )
+    parser.add_argument("--json", type=Path, help="file to write all figures to")
+    parser.add_argument("--html", type=Path, help="file to write the report to")
+    parser.add_argument("--images", type=Path, help="folder of the images (the ground truth's)")
+    _add_config(parser, EvaluationConfig)
+
+
 def _add_config(parser: Any, config_type: type) -> None:
     """One option for each field of a config; none given leaves the default."""
     group = parser.add_argument_group("configuration")
@@ -128,12 +148,15 @@ def _yes_or_no(text: str) -> bool:
 
 
 def _config(options: argparse.Namespace) -> PipelineConfig:
-    given: dict[str, Value] = {
+    return build(PipelineConfig, _given(options))
+
+
+def _given(options: argparse.Namespace) -> dict[str, Value]:
+    return {
         name.removeprefix("config:"): value
         for name, value in vars(options).items()
         if name.startswith("config:") and value is not None
     }
-    return build(PipelineConfig, given)
 
 
 def _detect(options: argparse.Namespace) -> None:
@@ -203,6 +226,25 @@ def _benchmark(options: argparse.Namespace) -> None:
     print(table(rows))
     if options.json:
         options.json.write_text(json.dumps(as_json(rows), indent=1), encoding="utf-8")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from tasksr_ros.evaluation.evaluate import evaluate, write_json
+    from tasksr_ros.evaluation.summary_text import text
+    from tasksr_ros.recordings import make_folder
+
+    config = build(EvaluationConfig, _given(options))
+    for path in filter(None, (options.json, options.html)):
+        make_folder(path.parent)
+    command = shlex.join(["tasksr", *sys.argv[1:]])
+    summary = evaluate(options.ground_truth, options.predictions, config, command)
+    print(text(summary))
+    if options.json:
+        write_json(summary, options.json)
+    if options.html:
+        from tasksr_ros.evaluation.report import write_report
+
+        write_report(summary, options.html, options.images or options.ground_truth.parent)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ from tasksr_ros.evaluation.matching import (
     assign,
     overlaps,
 )
+from tasksr_ros.evaluation.metrics import Matches
 from tasksr_ros.evaluation.predictions import Predictions
 from tasksr_ros.evaluation.samplers import PrecisionSampler
 
@@ -75,6 +77,7 @@ def average_precision(truth: GroundTruth, found: Predictions) -> AveragePrecisio
 
 def _library(truth: GroundTruth, found: Predictions) -> Floats:
     """(11, 101, 2) precision at LOOSE_IOU and IOUS, recalls, all and small; -1 without people."""
+    logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)  # it announces every step
     evaluation = COCOeval_faster(_ground_truth(truth), _results(truth, found), "bbox")
     evaluation.params.iouThrs = np.array([LOOSE_IOU, *IOUS])
     evaluation.params.areaRng = [[0, 1e10], [0, SMALL_AREA]]
@@ -211,3 +214,12 @@ def _assign(
     pairs: Overlaps, candidate: Bools, value: Floats, found: Predictions, reusable: Bools
 ) -> Ints:
     return assign(pairs, candidate, value, found.score, found.image, reusable)
+
+
+def precision_of(matches: Matches) -> float:
+    """COCO's form of AP (101 recalls) of other matches; nan where no one counts."""
+    once = np.ones(matches.num_images, np.int32)
+    image = np.zeros(len(matches.image), np.int64)
+    people = np.zeros(matches.num_images, np.int64)
+    people[0] = len(matches.found_at)
+    return float(PrecisionSampler(image, matches.outcome[None], people)(once)[0])
