@@ -2,7 +2,8 @@
 
 ``P.json`` is a list of ``{"image_id", "category_id", "bbox", "score"}`` with optional
 ``distance_m``. Beside it may lie ``P.run.json``, an object with any of ``name``, ``info``,
-``image_ids`` (images that were processed: the evaluation is over these) and ``latency_ms``
+``image_ids`` (images that were processed: the evaluation is over these),
+``without_ground_truth`` (those of them that the ground truth is known to lack) and ``latency_ms``
 (stage -> ms of each frame). One object that holds the list as ``detections`` beside these keys
 does as well.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from tasksr_ros.evaluation.ground_truth import (
 from tasksr_ros.evaluation.matching import Floats, Ints
 
 RUN_SUFFIX = ".run.json"
+KEPT_OF_RUN = ("mode", "region", "frames_per_second", "counts", "warnings")
+"""Keys of a run that join its ``info``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +97,10 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
         raise EvaluationError(
             f"{path}: expected a list of predictions (COCO results), got {_shape(data)}"
         )
-    processed, unknown = _processed(path, run, truth)
-    rows, problems = _rows(path, entries, truth, processed)
-    if unknown:
-        problems["processed_image_not_in_ground_truth"] = unknown
+    unlabelled = _ids(path, run, "without_ground_truth") or set()
+    processed, unknown = _processed(path, run, truth, unlabelled)
+    rows, problems = _rows(path, entries, truth, processed, unlabelled)
+    problems["processed_image_not_in_ground_truth"] = unknown
     lost = problems["image_not_in_ground_truth"]
     if entries and lost == len(entries):
         raise EvaluationError(
@@ -116,7 +119,7 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
         score=table[:, 5],
         distance=table[:, 6],
         image_ids=processed,
-        info=run.get("info") or {},
+        info={**(run.get("info") or {}), **{k: run[k] for k in KEPT_OF_RUN if k in run}},
         latency_ms=_latency(path, run.get("latency_ms")),
         problems={kind: number for kind, number in problems.items() if number},
     )
@@ -142,27 +145,36 @@ def _shape(data: Any) -> str:
 
 
 def _processed(
-    path: Path, run: Mapping[str, Any], truth: GroundTruth
+    path: Path, run: Mapping[str, Any], truth: GroundTruth, unlabelled: Set[ImageId]
 ) -> tuple[list[ImageId] | None, int]:
-    """Processed images that the ground truth has, and the number of those that it lacks."""
-    given = run.get("image_ids")
-    if given is None:
+    """Processed images that the ground truth has, and the number of those that it should have."""
+    listed = _ids(path, run, "image_ids")
+    if listed is None:
         return None, 0
-    ids = [checked_id(i) for i in given] if isinstance(given, list) else [None]
-    if any(i is None for i in ids):
-        raise EvaluationError(f"{path}: image_ids must be a list of ids, got {given!r:.60}")
-    known = set(truth.image_ids)
-    listed = [i for i in dict.fromkeys(ids) if i is not None]
-    kept = [i for i in listed if i in known]
+    kept = [i for i in truth.image_ids if i in listed]
     if not kept:
         raise EvaluationError(
             f"{path}: none of the {len(listed)} processed images is in {truth.path}"
         )
-    return kept, len(listed) - len(kept)
+    return kept, len(listed - unlabelled) - len(listed.intersection(kept) - unlabelled)
+
+
+def _ids(path: Path, run: Mapping[str, Any], key: str) -> set[ImageId] | None:
+    given = run.get(key)
+    if given is None:
+        return None
+    ids = [checked_id(i) for i in given] if isinstance(given, list) else [None]
+    if None in ids:
+        raise EvaluationError(f"{path}: {key} must be a list of image ids, got {given!r:.60}")
+    return {i for i in ids if i is not None}
 
 
 def _rows(
-    path: Path, entries: list[Any], truth: GroundTruth, processed: list[ImageId] | None
+    path: Path,
+    entries: list[Any],
+    truth: GroundTruth,
+    processed: list[ImageId] | None,
+    unlabelled: Set[ImageId],
 ) -> tuple[list[tuple[float, ...]], Counter[str]]:
     index = {image_id: k for k, image_id in enumerate(truth.image_ids)}
     allowed = None if processed is None else set(processed)
@@ -172,6 +184,8 @@ def _rows(
         image_id, box, score = _parsed(path, k, entry)
         category = entry.get("category_id")
         distance = entry.get("distance_m")
+        if image_id in unlabelled and image_id not in index:
+            continue
         if image_id not in index:
             problems["image_not_in_ground_truth"] += 1
         elif allowed is not None and image_id not in allowed:
