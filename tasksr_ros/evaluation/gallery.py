@@ -20,7 +20,8 @@ def gallery(case: Case, matches: Matches, threshold: float) -> Gallery:
     """False positives, highest score first, and misses at the threshold, tallest first."""
     truth, found = case.truth, case.predictions
     false = np.flatnonzero(matches.outcome == FALSE_POSITIVE)[:MAX_EXAMPLES]
-    missed = np.flatnonzero(~(matches.found_at >= threshold))
+    hit = np.isfinite(matches.found_at) & (matches.found_at >= threshold)
+    missed = np.flatnonzero(~hit)
     missed = missed[np.argsort(-matches.height[missed], kind="stable")][:MAX_EXAMPLES]
     near = np.full(len(truth.image), -np.inf)
     np.maximum.at(near, case.pairs.ground_truth, found.score[case.pairs.detection])

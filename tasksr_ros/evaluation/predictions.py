@@ -107,6 +107,11 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
             f"{path}: none of the {lost} predictions is of an image of {truth.path}; "
             f"expected ids such as {truth.image_ids[0]!r}, got {entries[0].get('image_id')!r}"
         )
+    if entries and problems["other_category"] == len(entries):
+        raise EvaluationError(
+            f"{path}: none of the {len(entries)} predictions is of a pedestrian; expected "
+            f"category_id {_listed(truth.pedestrian_ids)}, got {entries[0].get('category_id')!r}"
+        )
     table = np.array(rows, float).reshape(-1, 7)
     table = table[np.argsort(table[:, 0], kind="stable")]
     problems["repeated_prediction"] = len(table) - len(np.unique(table[:, :6], axis=0))
@@ -136,6 +141,10 @@ def _run(path: Path, data: Any) -> Mapping[str, Any]:
     if not isinstance(run, dict):
         raise EvaluationError(f"{beside}: expected an object, got {_shape(run)}")
     return run
+
+
+def _listed(ids: Set[int] | None) -> str:
+    return " or ".join(map(str, sorted(ids or ())))
 
 
 def _shape(data: Any) -> str:
