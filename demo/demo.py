@@ -154,7 +154,8 @@ def _run(recording: Recording, bundle: str, out: Path) -> None:
 @contextmanager
 def _node(bundle: str, region: RegionConfig) -> Iterator[subprocess.Popen[bytes]]:
     """The node's process, ended at the end."""
-    parameters = {"bundle": bundle, "region.mode": region.mode, "reliable": "true"}
+    parameters = {"bundle": bundle, "region.mode": region.mode}
+    parameters["input.reliability"] = "reliable"
     command = [sys.executable, "-m", "tasksr_ros.node", "--ros-args", "-r", f"__ns:=/{NAMESPACE}"]
     for name, value in parameters.items():
         command += ["-p", f"{name}:={value}"]

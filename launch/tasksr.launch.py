@@ -22,7 +22,7 @@ from tasksr_ros.transport import transport_environment
 PARAMETERS = {
     "bundle": "bundle",
     "engine": "engine.name",
-    "compressed": "compressed",
+    "transport": "input.transport",
     "autostart": "autostart",
     "cameras": "cameras",
 }
@@ -38,14 +38,23 @@ def given_parameters(context: LaunchContext) -> dict[str, Any]:
         if not text:
             continue
         if types[name] is bool:
-            if text.lower() not in ("true", "false"):
-                raise ValueError(f"{argument} must be true or false, got {text!r}")
-            parameters[name] = text.lower() == "true"
+            parameters[name] = boolean(argument, text)
         elif name == "cameras":
             parameters[name] = [camera.strip() for camera in text.split(",")]
         else:
             parameters[name] = text
+    compressed = LaunchConfiguration("compressed").perform(context)
+    if compressed and "input.transport" not in parameters:
+        wanted = boolean("compressed", compressed)
+        parameters["input.transport"] = "compressed" if wanted else "raw"
     return parameters
+
+
+def boolean(argument: str, text: str) -> bool:
+    """A launch argument that is true or false."""
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{argument} must be true or false, got {text!r}")
+    return text.lower() == "true"
 
 
 def remappings(context: LaunchContext) -> list[tuple[str, str]]:
@@ -62,7 +71,7 @@ def remappings(context: LaunchContext) -> list[tuple[str, str]]:
             raise ValueError(
                 f"{argument} must name a topic for each of {len(cameras)} cameras, got {text!r}"
             )
-        if argument == "image" and given.get("compressed"):  # the node appends it
+        if argument == "image" and given.get("input.transport", "raw") != "raw":  # it appends it
             topics = [topic.removesuffix("/compressed") for topic in topics]
         found += [
             (f"{camera}/{argument}" if camera else argument, topic)
@@ -104,6 +113,9 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument(
             "camera_info", default_value="", description="CameraInfo topic, likewise"
+        ),
+        DeclareLaunchArgument(
+            "compressed", default_value="", description="true: short for transport:=compressed"
         ),
         DeclareLaunchArgument("namespace", default_value="", description="the node's namespace"),
         DeclareLaunchArgument("log_level", default_value="info", description="least level logged"),

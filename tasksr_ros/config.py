@@ -152,8 +152,132 @@ class PipelineConfig:
 
 
 @dataclass(frozen=True)
+class InputConfig:
+    """Where a camera's images come from."""
+
+    topic: str = _option("", "image topic without transport; empty: image, or <camera>/image")
+    info_topic: str = _option("", "CameraInfo topic; empty: camera_info, or <camera>/camera_info")
+    transport: Literal["raw", "compressed", "auto"] = _option(
+        "raw",
+        "raw: sensor_msgs/Image on the topic; compressed: CompressedImage on <topic>/compressed; "
+        "auto: whichever is published, raw before compressed",
+        choices=("raw", "compressed", "auto"),
+    )
+    rate_limit: float = _option(
+        0.0, "most frames per second to look at, Hz; 0: all", low=0, high=1000
+    )
+    reliability: Literal["best_effort", "reliable"] = _option(
+        "best_effort",
+        "delivery asked for; reliable publishers serve both, best-effort ones only best_effort",
+        choices=("best_effort", "reliable"),
+    )
+    durability: Literal["volatile", "transient_local"] = _option(
+        "volatile",
+        "transient_local: also ask for the image published before the node started",
+        choices=("volatile", "transient_local"),
+    )
+    depth: int = _option(
+        1,
+        "images that the middleware keeps until they are taken; more than 1 adds age",
+        low=1,
+        high=100,
+    )
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """How detections and latency are published."""
+
+    reliability: Literal["best_effort", "reliable"] = _option(
+        "reliable", "delivery offered for detections", choices=("best_effort", "reliable")
+    )
+    depth: int = _option(10, "detections kept for slow subscribers", low=1, high=1000)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Which frames are worked on."""
+
+    max_age: float = _option(
+        2.0, "oldest age since it came at which work on a frame may begin, s", low=0.001, high=3600
+    )
+    batch: int = _option(
+        0,
+        "most cameras' frames in one engine call; 0: all that wait where the engine runs regions "
+        "together, else 1",
+        low=0,
+        high=64,
+    )
+
+
+@dataclass(frozen=True)
+class StampConfig:
+    """What becomes of frames with doubtful stamps. An accepted stamp is copied as it is."""
+
+    zero: Literal["accept", "drop"] = _option(
+        "accept", "frames with a stamp of zero", choices=("accept", "drop")
+    )
+    future: Literal["accept", "drop"] = _option(
+        "accept", "frames with stamps later than ROS time", choices=("accept", "drop")
+    )
+    future_tolerance: float = _option(
+        0.5, "how much later than ROS time a stamp may be, s", low=0, high=3600
+    )
+    repeated: Literal["accept", "drop"] = _option(
+        "accept", "frames with the stamp of the frame before", choices=("accept", "drop")
+    )
+    jump_back: float = _option(
+        1.0,
+        "a stamp this much older than the newest begins a new course of time (a bag played again); "
+        "less: the frame is out of order and dropped, s",
+        low=0,
+        high=3600,
+    )
+
+
+@dataclass(frozen=True)
+class DebugConfig:
+    """The picture of what was found."""
+
+    image: bool = _option(True, "publish debug_image while someone listens")
+    rate_limit: float = _option(0.0, "most debug images per second, Hz; 0: all", low=0, high=1000)
+
+
+@dataclass(frozen=True)
+class DiagnosticsConfig:
+    """When the node warns. Ages and rates are of steady time, whatever the stamps."""
+
+    period: float = _option(1.0, "time between two reports, s", low=0.05, high=60)
+    silent_warn: float = _option(
+        1.0, "WARN when no image came for this long, s", low=0.01, high=3600
+    )
+    silent_error: float = _option(
+        5.0, "ERROR when no image came for this long, s", low=0.01, high=3600
+    )
+    age_warn: float = _option(
+        1.0, "WARN when the p95 of a frame's age at publication reaches this, s", low=0, high=3600
+    )
+    age_error: float = _option(
+        5.0, "ERROR when the p95 of a frame's age at publication reaches this, s", low=0, high=3600
+    )
+    rejected_warn: float = _option(
+        0.0, "WARN when more than this share of a report's frames is rejected", low=0, high=1
+    )
+    rejected_error: float = _option(
+        0.5, "ERROR when more than this share of a report's frames is rejected", low=0, high=1
+    )
+    engine_timeout: float = _option(
+        10.0, "ERROR and no new frames when a frame is in work for this long, s", low=0.1, high=3600
+    )
+
+
+@dataclass(frozen=True)
 class NodeConfig(PipelineConfig):
-    """Everything that the ROS 2 node needs."""
+    """Everything that the ROS 2 node needs.
+
+    A camera may have its own values of some groups (see parameters.py), under its name:
+    ``front.region.top``.
+    """
 
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
     bundle: str = _option("tdsr-ss-x4", "name of a shipped bundle or path of a bundle folder")
@@ -162,12 +286,12 @@ class NodeConfig(PipelineConfig):
         "cameras by name; each adds its name before its topics (front: front/image, "
         "front/detections); one empty name: a single camera on image and detections",
     )
-    compressed: bool = _option(
-        False, "subscribe to <image>/compressed (sensor_msgs/CompressedImage)"
-    )
-    reliable: bool = _option(
-        False, "subscribe to images with reliable instead of best-effort delivery"
-    )
+    input: InputConfig = field(default_factory=InputConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    stamps: StampConfig = field(default_factory=StampConfig)
+    debug: DebugConfig = field(default_factory=DebugConfig)
+    diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     autostart: bool = _option(True, "configure and activate on start")
 
 
@@ -219,6 +343,7 @@ def build(config_type: type[ConfigT], values: Mapping[str, object]) -> ConfigT:
         _check_region(config.region)
     if isinstance(config, NodeConfig):
         _check_cameras(config.cameras)
+        _check_thresholds(config.diagnostics)
     return config
 
 
@@ -304,5 +429,19 @@ def _check_cameras(cameras: tuple[str, ...]) -> None:
                 f"cameras must be names as ROS topics have them (letters, digits, _, not "
                 f"beginning with a digit), got {name!r}"
             )
+    reserved = {f.name for f in fields(NodeConfig)}
+    for name in cameras:
+        if name in reserved:
+            raise ConfigError(f"cameras must not have the name of a parameter, got {name!r}")
     if len(set(cameras)) < len(cameras):
         raise ConfigError(f"cameras must be distinct names, got {', '.join(cameras)}")
+
+
+def _check_thresholds(diagnostics: DiagnosticsConfig) -> None:
+    for name in ("silent", "age", "rejected"):
+        warn, error = getattr(diagnostics, f"{name}_warn"), getattr(diagnostics, f"{name}_error")
+        if warn > error:
+            raise ConfigError(
+                f"diagnostics.{name}_warn must be at most diagnostics.{name}_error, "
+                f"got {warn:g} and {error:g}"
+            )

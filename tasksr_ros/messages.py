@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -30,6 +31,13 @@ def to_camera_model(message: CameraInfo) -> CameraModel:
         ConfigError: if the camera is not calibrated (all zero) or its size is zero.
     """
     return camera_from_info(message.width, message.height, message.k, message.p)
+
+
+def to_header(header: Any) -> Header:
+    """A copy of another library's header."""
+    copy = Header(frame_id=str(header.frame_id))
+    copy.stamp.sec, copy.stamp.nanosec = int(header.stamp.sec), int(header.stamp.nanosec)
+    return copy
 
 
 def to_detection_array(detections: Detections, header: Header) -> Detection2DArray:

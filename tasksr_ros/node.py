@@ -1,74 +1,45 @@
 """The ROS 2 lifecycle node.
 
-One executor thread receives messages and leaves the latest of each camera in its slot; one
-inference thread takes them, runs the pipeline and publishes. A frame never waits behind a stale
-one.
+One executor thread takes messages and leaves the latest of each camera to the worker; the
+worker's thread runs the pipeline and publishes (see ``live/``). A frame never waits behind a stale
+one. This file has the transitions and parameters; ``activity.py`` what runs while it is active.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
-    ParameterDescriptor,
-    SetParametersResult,
-)
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.subscription import Subscription
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from rclpy.timer import Timer
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from tasksr_ros import messages
-from tasksr_ros.annotate import draw
-from tasksr_ros.bundle import Bundle, load_bundle
-from tasksr_ros.config import (
-    EngineConfig,
-    NodeConfig,
-    Option,
-    Value,
-    build,
-    check_value,
-    walk,
-)
-from tasksr_ros.decoding import decode_message
-from tasksr_ros.diagnostics import CameraCounters, to_diagnostics
-from tasksr_ros.engines import Engine, build_engine
-from tasksr_ros.errors import ConfigError, TaskSRError
-from tasksr_ros.frames import Frame, to_bgr
-from tasksr_ros.pipeline import Pipeline, Result
-from tasksr_ros.slots import LatestSlots
+from tasksr_ros.activity import LOG_PERIOD_S, Activity
+from tasksr_ros.bundle import load_bundle
+from tasksr_ros.config import DiagnosticsConfig
+from tasksr_ros.diagnostics import Reporter
+from tasksr_ros.engines import build_engine
+from tasksr_ros.errors import ConfigError, EngineError, TaskSRError
+from tasksr_ros.live.health import EngineState
+from tasksr_ros.live.model import EngineFactory, Model, ModelBuild, load_model
+from tasksr_ros.live.worker import Worker
+from tasksr_ros.node_parameters import NodeParameters
+from tasksr_ros.parameters import Settings
+from tasksr_ros.topics import CameraOutputs
 
-ImageMessage: TypeAlias = Image | CompressedImage
-EngineFactory: TypeAlias = Callable[[Bundle, EngineConfig], Engine]
-
-DIAGNOSTICS_PERIOD_S = 1.0
-LOG_PERIOD_S = 5.0
-_ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
-_LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-_RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-_LATCHED = QoSProfile(
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
+BUILD_PERIOD_S = 0.05
+"""How often the node looks whether a bundle that is built beside is ready."""
 
 
 class _RosLogHandler(logging.Handler):
@@ -85,23 +56,6 @@ class _RosLogHandler(logging.Handler):
             self._logger.info(record.getMessage())
 
 
-@dataclass
-class _Camera:
-    """One camera of a configured node."""
-
-    name: str
-    pipeline: Pipeline
-    detections: Publisher
-    label_info: Publisher
-    debug_image: Publisher
-    latency: Publisher
-    counters: CameraCounters = field(default_factory=CameraCounters)
-
-    @property
-    def publishers(self) -> tuple[Publisher, ...]:
-        return self.detections, self.label_info, self.debug_image, self.latency
-
-
 class TaskSRNode(LifecycleNode):
     """Publishes pedestrian detections for the images of one or several cameras.
 
@@ -114,58 +68,32 @@ class TaskSRNode(LifecycleNode):
         self, *, engine_factory: EngineFactory = build_engine, **node_arguments: Any
     ) -> None:
         super().__init__(
-            "tasksr", automatically_declare_parameters_from_overrides=True, **node_arguments
+            "tasksr",
+            automatically_declare_parameters_from_overrides=True,
+            allow_undeclared_parameters=True,  # a camera's own, checked by _on_set_parameters
+            **node_arguments,
         )
         self._engine_factory = engine_factory
-        self._bundle: Bundle | None = None
-        self._cameras: dict[str, _Camera] = {}
-        self._engine_name = ""
-        self._active: _Activity | None = None
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", _RELIABLE)
-        self._parameter_error = self._declare_parameters()
+        self._settings: Settings | None = None
+        self._model: Model | None = None
+        self._outputs: dict[str, CameraOutputs] = {}
+        self._activity: Activity | None = None
+        self._hanging: Worker | None = None
+        self._build: ModelBuild | None = None
+        self._swap_error = ""
+        self._finalized = False
+        self._hang_told = False
+        self._declared = NodeParameters(self)
+        self._reporter = Reporter(self)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._report_timer = self._every(DiagnosticsConfig().period, self._report)
+        self._build_timer: Timer | None = None
         self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.add_post_set_parameters_callback(self._after_set_parameters)
+        self._answer_impossible_transitions()
 
-    # Parameters
-
-    def _declare_parameters(self) -> ConfigError | None:
-        """Declare every field of `NodeConfig`; returns the first thing wrong with those given."""
-        values: dict[str, Value] = {}
-        errors: list[ConfigError] = []
-        for name, parameter in self.get_parameters_by_prefix("").items():
-            if name.startswith(_ROS_PARAMETERS):
-                continue
-            try:
-                values[name] = check_value(NodeConfig, name, parameter.value)
-            except ConfigError as error:
-                errors.append(error)
-        for name, type_, default, option in walk(NodeConfig):
-            if self.has_parameter(name):
-                self.undeclare_parameter(name)
-            value = _plain(values.get(name, default))
-            self.declare_parameter(name, value, _descriptor(type_, option), ignore_override=True)
-        return errors[0] if errors else None
-
-    def _config(self) -> NodeConfig:
-        if self._parameter_error is not None:
-            raise self._parameter_error
-        values = {name: self.get_parameter(name).value for name, *_ in walk(NodeConfig)}
-        return build(NodeConfig, values)
-
-    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        """Accept valid values while unconfigured; configure checks that they fit each other."""
-        ours = {name for name, *_ in walk(NodeConfig)}
-        changed = [p for p in parameters if p.name in ours]
-        if changed and self._bundle is not None:
-            reason = "parameters take effect in configure: cleanup the node first"
-            return SetParametersResult(successful=False, reason=reason)
-        try:
-            for parameter in changed:
-                check_value(NodeConfig, parameter.name, parameter.value)
-        except ConfigError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        if changed:
-            self._parameter_error = None  # whoever sets parameters has read what was wrong
-        return SetParametersResult(successful=True)
+    def _every(self, period_s: float, callback: Callable[[], None]) -> Timer:
+        return self.create_timer(period_s, callback, clock=self._steady)
 
     # Lifecycle: rclpy swallows exceptions of transitions, so each is logged here.
 
@@ -183,10 +111,15 @@ class TaskSRNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give back the engine and the publishers."""
-        return self._transition(self._clean_up)
+        return self._transition(self.stop)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End whatever runs."""
+        self._finalized = True
+        return self._transition(self.stop)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin anew, unconfigured."""
         return self._transition(self.stop)
 
     def _transition(self, step: Callable[[], None]) -> TransitionCallbackReturn:
@@ -200,220 +133,206 @@ class TaskSRNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
+    def _answer_impossible_transitions(self) -> None:
+        """Answer them with success=False: rclpy lets them end the process."""
+        service = self._service_change_state
+        change = service.callback
+
+        def answer(
+            request: ChangeState.Request, response: ChangeState.Response
+        ) -> ChangeState.Response:
+            try:
+                return change(request, response)
+            except RuntimeError as error:  # RCLError
+                self.get_logger().error(f"no such transition now: {' '.join(str(error).split())}")
+                response.success = False
+                return response
+
+        service.callback = answer
+
     def _configure(self) -> None:
-        config = self._config()
-        bundle = load_bundle(config.bundle)
-        engine = self._engine_factory(bundle, config.engine)
-        self._warm_up(engine)
-        self._engine_name = engine.name
-        self._cameras = {
-            name: self._camera(name, Pipeline(engine, config, bundle.score_threshold))
-            for name in config.cameras
-        }
-        self._bundle = bundle
+        settings = self._declared.settings()
+        common = settings.common
+        model = load_model(common.bundle, common.engine, self._engine_factory)
+        for config in settings.cameras.values():
+            model.pipeline(config)  # a region that does not fit the engine is told here
+        try:
+            for name in settings.cameras:
+                self._outputs[name] = CameraOutputs(self, name, common.output)
+        except Exception:
+            self.stop()
+            raise
+        self._settings, self._model, self._hanging, self._swap_error = settings, model, None, ""
+        self.destroy_timer(self._report_timer)
+        self._report_timer = self._every(common.diagnostics.period, self._report)
+        engine = model.engine
         self.get_logger().info(
-            f"configured: bundle {bundle.name}, engine {engine.name}, regions of "
+            f"configured: bundle {model.bundle.name}, engine {engine.name}, regions of "
             f"{engine.region_size[0]}x{engine.region_size[1]} px, x{engine.scale_factor}"
         )
 
-    @staticmethod
-    def _warm_up(engine: Engine) -> None:
-        width, height = engine.region_size
-        engine(np.zeros((1, height, width, 3), np.uint8))
-
-    def _camera(self, name: str, pipeline: Pipeline) -> _Camera:
-        prefix = f"{name}/" if name else ""
-        return _Camera(
-            name,
-            pipeline,
-            self.create_publisher(Detection2DArray, f"{prefix}detections", _RELIABLE),
-            self.create_publisher(LabelInfo, f"{prefix}label_info", _LATCHED),
-            self.create_publisher(Image, f"{prefix}debug_image", QoSProfile(depth=1)),
-            self.create_publisher(DiagnosticArray, f"{prefix}latency", _RELIABLE),
-        )
-
     def _activate(self) -> None:
-        assert self._bundle is not None
-        self._active = _Activity(self, self._config(), self._cameras, self._engine_name)
-        for camera in self._cameras.values():
-            header = Header(stamp=self.get_clock().now().to_msg())
-            threshold = camera.pipeline.score_threshold
-            camera.label_info.publish(
-                messages.to_label_info(self._bundle.classes, threshold, header)
-            )
+        assert self._settings is not None
+        assert self._model is not None
+        if self._hanging is not None and self._hanging.alive:
+            raise EngineError("the engine still hangs: cleanup and configure the node anew")
+        self._hanging = None
+        self._limit_debug_images()
+        self._publish_labels()
+        self._activity = Activity(self, self._settings, self._model, self._outputs)
 
     def _deactivate(self) -> None:
-        if self._active is not None:
-            self._active.close()
-            self._active = None
-
-    def _clean_up(self) -> None:
-        for camera in self._cameras.values():
-            for publisher in camera.publishers:
-                self.destroy_publisher(publisher)
-        self._cameras, self._bundle = {}, None
+        activity, self._activity = self._activity, None
+        if activity is not None and not activity.close():
+            self._hanging = activity.worker
+            self.get_logger().error("the engine hangs: its thread is left alone")
 
     def stop(self) -> None:
         """End the inference thread and give everything back, in any state."""
         self._deactivate()
-        self._clean_up()
+        outputs, self._outputs = self._outputs, {}
+        self._model, self._settings = None, None
+        self._forget_build()
+        for output in outputs.values():
+            output.close()
 
-    def publish_diagnostics(
-        self, counters: dict[str, CameraCounters], before: dict[str, CameraCounters]
-    ) -> None:
-        """Publish the cameras' counters; ``before`` are those of the report before."""
-        stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(
-            to_diagnostics(counters, before, self.get_name(), self._engine_name, stamp)
-        )
+    # Parameters
 
-
-class _Activity:
-    """What an active node has: subscriptions, slots, the inference thread, a timer."""
-
-    def __init__(
-        self, node: TaskSRNode, config: NodeConfig, cameras: dict[str, _Camera], engine: str
-    ) -> None:
-        self._node = node
-        self._cameras = cameras
-        self._counting = threading.Lock()
-        self._slots: LatestSlots[ImageMessage] = LatestSlots(list(cameras))
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
-        self._thread.start()
-        self._subscriptions = [
-            subscription
-            for camera in cameras.values()
-            for subscription in self._subscribe(camera, config)
-        ]
-        self._before = self._snapshot()
-        steady = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
-        self._timer = node.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=steady)
-
-    def _subscribe(self, camera: _Camera, config: NodeConfig) -> list[Subscription]:
-        node = self._node
-        prefix = f"{camera.name}/" if camera.name else ""
-        # image is resolved first, so that remapping image also moves image/compressed.
-        topic = node.resolve_topic_name(f"{prefix}image")
-        message_type: type[ImageMessage] = Image
-        if config.compressed:
-            topic, message_type = f"{topic}/compressed", CompressedImage
-        qos = QoSProfile(depth=1) if config.reliable else _LATEST_ONLY
-        return [
-            node.create_subscription(message_type, topic, self._receiver(camera), qos),
-            node.create_subscription(
-                CameraInfo,
-                f"{prefix}camera_info",
-                lambda message: self._on_camera_info(camera, message),
-                _LATEST_ONLY,
-            ),
-        ]
-
-    def _receiver(self, camera: _Camera) -> Callable[[ImageMessage], None]:
-        def receive(message: ImageMessage) -> None:
-            camera.counters.received += 1
-            if self._slots.put(camera.name, message) is not None:
-                camera.counters.replaced += 1
-
-        return receive
-
-    def _on_camera_info(self, camera: _Camera, message: CameraInfo) -> None:
+    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        """Refuse what is wrong; while the node is configured, all values are checked together."""
+        changes = self._declared.ours(parameters)
         try:
-            camera.pipeline.camera = messages.to_camera_model(message)
+            if self._model is None:
+                self._declared.check_each(changes)
+            else:
+                self._check_live(self._model, changes)
         except TaskSRError as error:
-            self._warn(f"{camera.name or 'camera'}: {error}")
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
 
-    def _work(self) -> None:
-        """The inference thread."""
-        while (taken := self._slots.take()) is not None:
-            name, message = taken
-            camera = self._cameras[name]
-            try:
-                self._process(camera, message)
-            except Exception as error:  # whatever one frame does, the node goes on
-                if not self._node.context.ok():
-                    return  # the process is being shut down: nothing can be published any more
-                with self._counting:
-                    camera.counters.rejected[type(error).__name__] += 1
-                    camera.counters.last_rejection = str(error)
-                self._warn(f"{name or 'camera'}: frame rejected: {error}")
+    def _check_live(self, model: Model, changes: dict[str, Any]) -> None:
+        settings = self._declared.with_changes(changes)
+        for config in settings.cameras.values():
+            model.pipeline(config)
+        if changes.get("bundle", model.source) != model.source:
+            if self._build is not None:
+                raise ConfigError(f"bundle {self._build.source} is being built: try again later")
+            load_bundle(settings.common.bundle)
 
-    def _process(self, camera: _Camera, message: ImageMessage) -> None:
-        start = time.perf_counter()
-        frame = decode_message(message)
-        decoded = time.perf_counter()
-        result = camera.pipeline.run(frame)
-        detections = messages.to_detection_array(result.detections, message.header)
-        now_ns = self._node.get_clock().now().nanoseconds
-        latency_ms = {
-            "decode": (decoded - start) * 1e3,
-            **result.latency_ms,
-            "total": (time.perf_counter() - start) * 1e3,
-            "age": (now_ns - frame.stamp_ns) / 1e6,
-        }
-        camera.detections.publish(detections)
-        with self._counting:
-            camera.counters.processed += 1
-            camera.counters.latency_ms = latency_ms
-        name = self._node.get_name()
-        camera.latency.publish(messages.to_latency(latency_ms, name, message.header))
-        if camera.debug_image.get_subscription_count():
-            self._publish_debug_image(camera, frame, result, message.header)
+    def _after_set_parameters(self, parameters: list[Parameter]) -> None:
+        changes = self._declared.ours(parameters)
+        if self._model is None or self._settings is None:
+            if changes:
+                self._declared.mended()
+            return
+        settings = self._declared.settings()
+        if settings.common.bundle not in (self._model.source, self._building):
+            self._start_build(settings)
+        if settings != self._settings:
+            self._settings = settings
+            self._limit_debug_images()
+            if self._activity is not None:
+                self._activity.change(settings, self._model)
 
-    def _publish_debug_image(
-        self, camera: _Camera, frame: Frame, result: Result, header: Header
-    ) -> None:
-        """A picture that cannot be drawn is no rejection: the detections are out."""
+    # The change of the bundle while the node is configured
+
+    @property
+    def _building(self) -> str:
+        return self._build.source if self._build is not None else ""
+
+    def _start_build(self, settings: Settings) -> None:
+        common = settings.common
+        self._build = ModelBuild(common.bundle, common.engine, self._engine_factory)
+        self._build_timer = self._every(BUILD_PERIOD_S, self._take_build)
+        self.get_logger().info(f"building bundle {common.bundle} beside")
+
+    def _take_build(self) -> None:
+        """Go on with the new bundle if it is ready; stay with the old one if it is not fit."""
+        build = self._build
+        if build is None or not build.done or self._model is None or self._settings is None:
+            return
+        self._forget_build()
         try:
-            camera.debug_image.publish(_debug_image(frame, result, header))
+            model = build.result()
+            if self._activity is not None:
+                self._activity.change(self._settings, model, self._publish_labels_of(model))
         except Exception as error:
-            self._warn(f"{camera.name or 'camera'}: no debug image: {error}")
+            self._swap_error = f"bundle {build.source} cannot be used: {error}"
+            self.get_logger().error(f"{self._swap_error}; still {self._model.bundle.name}")
+            self.set_parameters([Parameter("bundle", value=self._model.source)])
+            return
+        self._model, self._swap_error = model, ""
+        self.get_logger().info(f"bundle {model.bundle.name} is in use")
 
-    def _warn(self, text: str) -> None:
-        self._node.get_logger().warning(text, throttle_duration_sec=LOG_PERIOD_S)
+    def _forget_build(self) -> None:
+        self._build = None
+        if self._build_timer is not None:
+            self.destroy_timer(self._build_timer)
+            self._build_timer = None
 
-    def _snapshot(self) -> dict[str, CameraCounters]:
-        """Copies, since the inference thread goes on counting."""
-        with self._counting:
-            return {name: copy.deepcopy(camera.counters) for name, camera in self._cameras.items()}
+    # What is published beside detections
+
+    def _publish_labels(self) -> None:
+        assert self._model is not None
+        self._publish_labels_of(self._model)()
+
+    def _publish_labels_of(self, model: Model) -> Callable[[], None]:
+        assert self._settings is not None
+        settings, outputs = self._settings, dict(self._outputs)
+
+        def publish() -> None:
+            header = Header(stamp=self.get_clock().now().to_msg())
+            for name, output in outputs.items():
+                threshold = model.pipeline(settings.cameras[name]).score_threshold
+                output.publish_labels(
+                    messages.to_label_info(model.bundle.classes, threshold, header)
+                )
+
+        return publish
+
+    def _limit_debug_images(self) -> None:
+        assert self._settings is not None
+        debug = self._settings.common.debug
+        for output in self._outputs.values():
+            output.limit_debug_images(debug.image, debug.rate_limit)
 
     def _report(self) -> None:
-        now = self._snapshot()
-        self._node.publish_diagnostics(now, self._before)
-        self._before = now
+        activity = self._activity
+        state = self._engine_state()
+        config = (
+            DiagnosticsConfig() if self._settings is None else self._settings.common.diagnostics
+        )
+        if state.hangs and not self._hang_told:
+            self.get_logger().error(f"the engine gives no answer for {state.busy_s:.1f} s")
+        self._hang_told = state.hangs
+        reports = {} if activity is None else activity.reports()
+        qos_errors = {name: activity.qos_error(name) for name in reports} if activity else {}
+        self._reporter.report(state, reports, qos_errors, config)
 
-    def close(self) -> None:
-        """Unsubscribe, let the frame in work end, join the thread."""
-        self._node.destroy_timer(self._timer)
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-        for name in self._slots.close():
-            self._cameras[name].counters.replaced += 1
-        self._thread.join()
+    def _engine_state(self) -> EngineState:
+        model, activity = self._model, self._activity
+        worker = activity.worker if activity is not None else self._hanging
+        return EngineState(
+            lifecycle=self._lifecycle,
+            bundle=model.bundle.name if model is not None else "",
+            engine=model.engine.name if model is not None else "",
+            busy_s=worker.busy_s if worker is not None else 0.0,
+            hangs=worker is not None and worker.hangs,
+            thread_ended=activity is not None and not activity.worker.alive,
+            out_of_memory=model is not None and model.engine.out_of_memory,
+            batch_limit=model.engine.batch_limit if model is not None else None,
+            swap_error=self._swap_error,
+            building=self._building,
+            parameter_error=str(self._declared.error or ""),
+        )
 
-
-def _debug_image(frame: Frame, result: Result, header: Header) -> Image:
-    regions = [tile.rect for tile in result.tiles]
-    image = draw(to_bgr(frame), result.detections, regions)
-    return messages.to_image(image, "bgr8", header)
-
-
-def _plain(value: Value) -> Any:
-    """Tuples as ROS parameters take them."""
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _descriptor(type_: Any, option: Option) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=option.description)
-    if option.choices:
-        descriptor.additional_constraints = "one of " + ", ".join(option.choices)
-    if option.low is not None and option.high is not None:
-        if type_ is int:
-            range_ = IntegerRange(from_value=int(option.low), to_value=int(option.high), step=1)
-            descriptor.integer_range = [range_]
-        else:
-            low, high = float(option.low), float(option.high)
-            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
-    return descriptor
+    @property
+    def _lifecycle(self) -> str:
+        if self._finalized:
+            return "finalized"
+        if self._model is None:
+            return "unconfigured"
+        return "inactive" if self._activity is None else "active"
 
 
 def run(node: TaskSRNode) -> int:
@@ -428,7 +347,13 @@ def run(node: TaskSRNode) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
-        executor.spin()
+        while node.context.ok():
+            try:
+                executor.spin()
+            except RuntimeError as error:  # RMWError: one broken message must not end the node
+                text = " ".join(str(error).split())
+                node.get_logger().warning(text, throttle_duration_sec=LOG_PERIOD_S)
+                time.sleep(0.01)  # nor a lasting error take a whole core
     return 0
 
 

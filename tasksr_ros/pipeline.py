@@ -60,6 +60,23 @@ class Result:
     latency_ms: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """One frame on its way to the engine.
+
+    Attributes:
+        frame: with its pixels.
+        tiles: what of the image is looked at.
+        regions: (tiles, height, width, 3) uint8 RGB.
+        latency_ms: milliseconds by stage; `Pipeline.finish` adds to it.
+    """
+
+    frame: Frame
+    tiles: tuple[Tile, ...]
+    regions: NDArray[np.uint8]
+    latency_ms: dict[str, float]
+
+
 class Pipeline:
     """Detects distant pedestrians in the frames of one camera.
 
@@ -137,6 +154,18 @@ class Pipeline:
             ImageError: if a compressed frame is damaged.
             EngineError: if the engine fails.
         """
+        prepared = self.prepare(frame)
+        with _timed(prepared.latency_ms, "engine"):
+            boxes, scores = self.engine(prepared.regions)
+        return self.finish(prepared, boxes, scores)
+
+    def prepare(self, frame: Frame) -> Prepared:
+        """What the engine is to look at.
+
+        Raises:
+            ConfigError: if the configured region does not fit the image.
+            ImageError: if a compressed frame is damaged.
+        """
         latency_ms: dict[str, float] = {}
         with _timed(latency_ms, "decode"):
             frame_tiles = self.tiles(frame.size)
@@ -144,27 +173,40 @@ class Pipeline:
         with _timed(latency_ms, "regions"):
             size = self.engine.region_size
             regions = np.stack([tile.pixels(pixels, size) for tile in frame_tiles])
-        with _timed(latency_ms, "engine"):
-            boxes, scores = self.engine(regions)
-        with _timed(latency_ms, "merge"):
+        return Prepared(frame, tuple(frame_tiles), regions, latency_ms)
+
+    def finish(
+        self, prepared: Prepared, boxes: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> Result:
+        """Detections in image px of what the engine found in the regions of `prepare`."""
+        with _timed(prepared.latency_ms, "merge"):
             found = [
-                self._detections(tile, tile_boxes, tile_scores, frame.size)
-                for tile, tile_boxes, tile_scores in zip(frame_tiles, boxes, scores, strict=True)
+                self._detections(tile, tile_boxes, tile_scores, prepared.frame.size)
+                for tile, tile_boxes, tile_scores in zip(prepared.tiles, boxes, scores, strict=True)
             ]
             detections = self._merged(
                 concatenate([detections for detections, _ in found]),
                 np.concatenate([cut for _, cut in found]),
             )
         if self.tracker is not None:
-            with _timed(latency_ms, "track"):
-                tracked = self.tracker.update(detections, frame.stamp_ns, self.camera)
+            with _timed(prepared.latency_ms, "track"):
+                stamp_ns = prepared.frame.stamp_ns
+                tracked = self.tracker.update(detections, stamp_ns, self.camera)
                 detections = tracked.select(slice(self.config.detection.max_detections))
-        return Result(detections, tuple(frame_tiles), latency_ms)
+        return Result(detections, prepared.tiles, prepared.latency_ms)
 
     def reset(self) -> None:
         """Forget the frames before, as after a jump in time."""
         if self.tracker is not None:
             self.tracker.reset()
+
+    def follow(self, other: Pipeline) -> None:
+        """Take the place of another pipeline of the same camera: go on with its tracks."""
+        self.camera = other.camera
+        mine, theirs = self.tracker, other.tracker
+        if mine is not None and theirs is not None and theirs.config == mine.config:
+            theirs.mounting, theirs.score_threshold = mine.mounting, mine.score_threshold
+            self.tracker = theirs
 
     def tiles(self, image_size: tuple[int, int]) -> list[Tile]:
         """The tiles that cover the distant region of an image of (width, height) px.

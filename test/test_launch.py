@@ -77,7 +77,7 @@ def test_the_node_is_what_the_arguments_say(
     (node,) = launch_file.nodes(made)
     assert isinstance(node, LifecycleNode)
     assert (node.node_package, node.node_executable) == ("tasksr_ros", "tasksr_node")
-    parameters = {"/car/tasksr": {"ros__parameters": {"compressed": True}}}
+    parameters = {"/car/tasksr": {"ros__parameters": {"input.transport": "compressed"}}}
     first, given = parameter_files(node, made)
     assert first == own
     assert yaml.safe_load(given.read_text()) == parameters
@@ -126,7 +126,7 @@ def test_given_arguments_become_parameters_of_their_type(launch_file: ModuleType
     parameters = launch_file.given_parameters(made)
     assert parameters == {
         "engine.name": "torch",
-        "compressed": True,
+        "input.transport": "compressed",
         "autostart": False,
         "cameras": ["front", "left"],
     }
@@ -139,6 +139,7 @@ def test_given_arguments_become_parameters_of_their_type(launch_file: ModuleType
         ({"image": "/cam/image_raw"}, [("image", "/cam/image_raw")]),
         ({"image": "/cam/compressed"}, [("image", "/cam/compressed")]),
         ({"image": "/cam/compressed", "compressed": "TRUE"}, [("image", "/cam")]),
+        ({"image": "/cam/compressed", "transport": "auto"}, [("image", "/cam")]),
         (
             {"cameras": "front,left", "image": "/a/image, /b/image", "camera_info": "/a/i,/b/i"},
             [

@@ -141,7 +141,7 @@ def red_node(
     """The real node with the engine that finds red pixels."""
     ours = {
         "bundle": str(bundle),
-        "reliable": True,
+        "input__reliability": "reliable",
         "region__mode": "full",
         "region__tile_overlap": 8,
         **parameters,
@@ -187,7 +187,7 @@ def test_headers_boxes_and_empty_arrays(
     assert first.results[0].hypothesis.score == pytest.approx(0.9)
     assert [latency.header for latency in latencies] == stamps
     assert list(values(latencies[0].status[0])) == [
-        *("decode", "regions", "engine", "merge", "total", "age")
+        *("decode", "regions", "engine", "merge", "total", "delay", "age")
     ]
 
 
@@ -232,7 +232,7 @@ def test_age_stays_under_a_period_and_the_work(
 ) -> None:
     """60 ms of work per frame at 30 Hz: half of the frames are dropped, none waits."""
     period_s, frames = 1 / 30, 150
-    with red_node(ros_env, tiny_bundle, work_ms=60.0):
+    with red_node(ros_env, tiny_bundle, work_ms=60.0 / 4):
         arrays = client.listen(Detection2DArray, "detections")
         latencies = client.listen(DiagnosticArray, "latency")
         client.publish(red_image(header(client)))
@@ -284,7 +284,7 @@ def test_bad_images_are_counted_and_the_node_goes_on(
 
             client.wait(rejected, f"{name} to be counted")
         assert arrays == []
-        assert values(reports[-1].status[0])["rejected ImageError"] == "4"
+        assert values(reports[-1].status[0])["dropped: rejected ImageError"] == "4"
         good = red_image(header(client), (5, 5))
         client.publish(good)
         client.wait(lambda: arrays, "detections of a good image")
@@ -293,13 +293,13 @@ def test_bad_images_are_counted_and_the_node_goes_on(
         count = len(reports)
         client.wait(lambda: len(reports) >= count + 2, "another report")
     told = values(reports[-1].status[0])
-    assert (told["received"], told["processed"], told["replaced"]) == ("5", "1", "0")
+    assert (told["received"], told["processed"], told["dropped"]) == ("5", "1", "4")
 
 
 def test_compressed_images(client: Client, ros_env: dict[str, str], tiny_bundle: Path) -> None:
     import cv2
 
-    with red_node(ros_env, tiny_bundle, compressed=True):
+    with red_node(ros_env, tiny_bundle, input__transport="compressed"):
         arrays = client.listen(Detection2DArray, "detections")
         reports = client.listen(DiagnosticArray, "/diagnostics")
         broken = CompressedImage(header=header(client), format="jpeg", data=b"\xff\xd8nothing")
@@ -348,7 +348,9 @@ def test_several_cameras(client: Client, ros_env: dict[str, str], tiny_bundle: P
         client.wait(lambda: reports, "diagnostics")
     assert (front[0].header.frame_id, left[0].header.frame_id) == ("front", "left")
     assert left[0].detections[0].bbox.center.position.x == 2.5
-    assert [s.name for s in reports[-1].status] == ["tasksr: front", "tasksr: left"]
+    assert [s.name for s in reports[-1].status] == [
+        *("tasksr: front", "tasksr: left", "tasksr: engine")
+    ]
 
 
 def test_lifecycle(client: Client, ros_env: dict[str, str], tiny_bundle: Path) -> None:
@@ -408,8 +410,8 @@ def test_a_bag_over_topics_gives_what_the_pipeline_gives(
     with running(
         ros_env,
         bundle="tdsr-ss-x4",
-        reliable=True,
-        compressed=compressed,
+        input__reliability="reliable",
+        input__transport="compressed" if compressed else "raw",
         detection__score_threshold=0.1,
         **parameters,
     ):

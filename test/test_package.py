@@ -31,7 +31,14 @@ ROSDEP_KEYS = {
 }
 WITHOUT_ROSDEP_KEY = {"openvino", "safetensors", "simplejpeg"}
 ROS = {"rclpy", "launch", "launch_ros", "rosidl_runtime_py", "ament_index_python"}
-ROS_FILES = {"node.py", "messages.py", "diagnostics.py"}
+ROS_FILES = {
+    "node.py",
+    "node_parameters.py",
+    "activity.py",
+    "topics.py",
+    "messages.py",
+    "diagnostics.py",
+}
 
 
 def package_xml(root: Path) -> ElementTree.Element:

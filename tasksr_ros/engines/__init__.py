@@ -29,11 +29,14 @@ class Engine(Protocol):
         name: of the engine.
         region_size: (width, height) of a region in region px.
         scale_factor: SR px per region px.
+        runs_batches: whether regions of one call run together, so that a batch costs less than
+            its regions one by one.
     """
 
     name: str
     region_size: tuple[int, int]
     scale_factor: int
+    runs_batches: bool
 
     def __call__(
         self, regions: NDArray[np.uint8]

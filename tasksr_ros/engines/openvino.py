@@ -34,6 +34,7 @@ class OpenVinoEngine:
     """See `engines.Engine`. Runs in float32; a batch is run region by region on all threads."""
 
     name = "openvino"
+    runs_batches = False
 
     def __init__(self, bundle: Bundle, config: EngineConfig) -> None:
         self.region_size = bundle.region_size

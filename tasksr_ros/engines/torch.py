@@ -26,6 +26,7 @@ class TorchEngine:
         self.region_size = bundle.region_size
         self.scale_factor = bundle.scale_factor
         self._device = _device(config.device)
+        self.runs_batches = self._device.type == "cuda"
         if config.threads:
             torch.set_num_threads(config.threads)
         tdsr = bundle.load()

@@ -1,11 +1,16 @@
 """The real node with an engine that finds pure red pixels, after a given time of work.
 
 What it finds is known, so that tests over topics need no trained networks. Called with the
-milliseconds of work per frame, then the node's own arguments.
+milliseconds of work per region, then options of faults, then the node's own arguments:
+
+    red_node.py 5 --fail-every 10 --hang-s 3 --ros-args …
+
+A pure blue pixel lets the engine hang for ``--hang-s``.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 
@@ -20,16 +25,26 @@ class RedEngine:
     """Boxes every pure red pixel with score 0.9."""
 
     name = "red"
+    runs_batches = False
 
-    def __init__(self, bundle: Bundle, work_s: float) -> None:
+    def __init__(
+        self, bundle: Bundle, work_s: float = 0.0, fail_every: int = 0, hang_s: float = 0.0
+    ) -> None:
         self.region_size = bundle.region_size
         self.scale_factor = bundle.scale_factor
         self._work_s = work_s
+        self._fail_every = fail_every
+        self._hang_s = hang_s
+        self._calls = -1  # the warm-up is none
 
     def __call__(
         self, regions: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        time.sleep(self._work_s)
+        self._calls += 1
+        if self._fail_every and self._calls and self._calls % self._fail_every == 0:
+            raise RuntimeError(f"call {self._calls} fails")
+        blue = (regions == (0, 0, 255)).all(-1).any()
+        time.sleep(self._hang_s if blue else self._work_s * len(regions))
         red = (regions == (255, 0, 0)).all(-1)
         count = max(1, int(red.sum((1, 2)).max()))
         boxes = np.zeros((len(regions), count, 4), np.float32)
@@ -41,6 +56,21 @@ class RedEngine:
         return boxes, scores
 
 
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("work_ms", type=float)
+    parser.add_argument("--fail-every", type=int, default=0)
+    parser.add_argument("--hang-s", type=float, default=0.0)
+    return parser.parse_known_args()[0]
+
+
 if __name__ == "__main__":
-    work_s = float(sys.argv[1]) / 1e3
-    sys.exit(main(sys.argv[1:], engine_factory=lambda bundle, _: RedEngine(bundle, work_s)))
+    given = options()
+    sys.exit(
+        main(
+            sys.argv[1:],
+            lambda bundle, _: RedEngine(
+                bundle, given.work_ms / 1e3, given.fail_every, given.hang_s
+            ),
+        )
+    )

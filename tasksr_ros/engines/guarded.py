@@ -1,0 +1,107 @@
+"""An engine that goes on when the device runs out of memory, with smaller batches."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasksr_ros.engines import Engine
+from tasksr_ros.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+
+class GuardedEngine:
+    """See `engines.Engine`. Splits batches once the device could not hold a whole one.
+
+    When a call lacks memory, the device's cache is emptied and the regions are run once more in
+    batches of half as many. What fits then is what all later calls use. What does not fit either
+    fails, and ``out_of_memory`` holds until a call succeeds.
+
+    Attributes:
+        batch_limit: most regions run together; None: as many as a call has.
+        out_of_memory: whether the last call failed for want of memory.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.name = engine.name
+        self.region_size = engine.region_size
+        self.scale_factor = engine.scale_factor
+        self.runs_batches = engine.runs_batches
+        self.batch_limit: int | None = None
+        self.out_of_memory = False
+
+    def __call__(
+        self, regions: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See `engines.Engine`."""
+        try:
+            found = self._run(regions, self.batch_limit or len(regions))
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            found = self._run_halves(regions, error)
+        self.out_of_memory = False
+        return found
+
+    def _run_halves(
+        self, regions: NDArray[np.uint8], error: Exception
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        batch = max(1, min(self.batch_limit or len(regions), len(regions)) // 2)
+        logger.warning("out of memory: trying again with batches of %d: %s", batch, error)
+        _empty_cache()
+        try:
+            found = self._run(regions, batch)
+        except Exception as again:
+            if not lacks_memory(again):
+                raise
+            self.out_of_memory = True
+            _empty_cache()
+            raise EngineError(
+                f"out of memory with a batch of {batch}, too: {str(again).splitlines()[0]}"
+            ) from again
+        if batch < len(regions):
+            self.batch_limit = batch
+        return found
+
+    def _run(
+        self, regions: NDArray[np.uint8], batch: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if batch >= len(regions):
+            return self._engine(regions)
+        parts = [self._engine(regions[i : i + batch]) for i in range(0, len(regions), batch)]
+        boxes, scores = zip(*parts, strict=True)
+        anchors = max(part.shape[1] for part in scores)
+        return (
+            np.concatenate([_padded(part, anchors) for part in boxes]),
+            np.concatenate([_padded(part, anchors) for part in scores]),
+        )
+
+
+def _padded(part: NDArray[np.float32], anchors: int) -> NDArray[np.float32]:
+    """(N, A, …) with A filled up with zeros: boxes of score 0."""
+    missing = [(0, 0)] * part.ndim
+    missing[1] = (0, anchors - part.shape[1])
+    return np.pad(part, missing) if missing[1][1] else part
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is the device's or the host's want of memory."""
+    while error is not None:
+        if isinstance(error, MemoryError):
+            return True
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(error, torch.OutOfMemoryError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _empty_cache() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,144 @@
+"""What became of every frame of a camera: received = processed + dropped by cause + pending."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+REPLACED = "replaced"
+"""A newer frame of the camera came before this one was begun."""
+EXPIRED = "expired"
+"""It waited longer than ``schedule.max_age``."""
+RATE_LIMIT = "rate limit"
+"""It came sooner after the last than ``input.rate_limit`` allows."""
+ENGINE_HANGS = "engine hangs"
+"""It came, or was in work, while the engine did not answer."""
+TIME_JUMP = "time jump"
+"""It waited when time jumped backwards."""
+STOPPED = "stopped"
+"""It waited or was in work when the node was deactivated."""
+
+WINDOW = 600
+"""Frames that percentiles are taken over."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One camera's account at one moment.
+
+    Attributes:
+        received: messages taken from the topic.
+        processed: frames whose detections were published.
+        dropped: frames that were not, by cause.
+        notes: what was remarkable about frames without their being dropped, for example stamps
+            of zero, and how often.
+        last_rejection: why a frame was last rejected.
+        silent_s: since the last message (since the start, if none came), s.
+        latency_ms: (frames,) milliseconds by stage, of the last ``WINDOW`` processed frames.
+        time_jumps: how often time jumped backwards.
+    """
+
+    received: int = 0
+    processed: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
+    last_rejection: str = ""
+    silent_s: float = 0.0
+    latency_ms: Mapping[str, np.ndarray] = field(default_factory=dict)
+    time_jumps: int = 0
+
+    @property
+    def pending(self) -> int:
+        """Frames that wait or are in work."""
+        return self.received - self.processed - sum(self.dropped.values())
+
+    @property
+    def rejected(self) -> int:
+        """Frames dropped because something was wrong with them or with the engine."""
+        return sum(count for cause, count in self.dropped.items() if is_rejection(cause))
+
+    def percentiles(self, stage: str) -> tuple[float, float, float]:
+        """p50, p95 and p99 of a stage, ms; NaN where no frame was processed."""
+        values = self.latency_ms.get(stage)
+        if values is None or not len(values):
+            return (float("nan"),) * 3
+        p50, p95, p99 = np.percentile(values, (50, 95, 99))
+        return float(p50), float(p95), float(p99)
+
+
+def rejection(error: BaseException) -> str:
+    """The cause under which a frame is dropped for an error."""
+    return f"rejected {type(error).__name__}"
+
+
+def is_rejection(cause: str) -> bool:
+    """Whether a cause is one that `rejection` gives."""
+    return cause.startswith("rejected ")
+
+
+class Account:
+    """Counts one camera's frames; any thread may.
+
+    Args:
+        now_s: steady time, s.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self._lock = threading.Lock()
+        self._received = 0
+        self._processed = 0
+        self._dropped: Counter[str] = Counter()
+        self._notes: Counter[str] = Counter()
+        self._last_rejection = ""
+        self._last_message_s = now_s
+        self._latency: deque[dict[str, float]] = deque(maxlen=WINDOW)
+        self._time_jumps = 0
+
+    def receive(self, now_s: float) -> None:
+        """A message came."""
+        with self._lock:
+            self._received += 1
+            self._last_message_s = now_s
+
+    def process(self, latency_ms: dict[str, float]) -> None:
+        """A frame's detections are published."""
+        with self._lock:
+            self._processed += 1
+            self._latency.append(latency_ms)
+
+    def drop(self, cause: str, reason: str = "") -> None:
+        """A frame is not processed; ``reason`` says in one line what was wrong with it."""
+        with self._lock:
+            self._dropped[cause] += 1
+            if reason:
+                self._last_rejection = reason
+
+    def note(self, what: str) -> None:
+        """A frame goes on although something about it is remarkable."""
+        with self._lock:
+            self._notes[what] += 1
+
+    def restart_statistics(self) -> None:
+        """Time jumped backwards: forget latencies; the counts go on."""
+        with self._lock:
+            self._latency.clear()
+            self._time_jumps += 1
+
+    def report(self, now_s: float) -> Report:
+        """The account at this moment."""
+        with self._lock:
+            stages = self._latency[-1] if self._latency else {}
+            return Report(
+                self._received,
+                self._processed,
+                dict(self._dropped),
+                dict(self._notes),
+                self._last_rejection,
+                now_s - self._last_message_s,
+                {s: np.array([frame[s] for frame in self._latency]) for s in stages},
+                self._time_jumps,
+            )
