@@ -344,16 +344,22 @@ def run(node: TaskSRNode) -> int:
         for trigger in (node.trigger_configure, node.trigger_activate):
             if trigger() != TransitionCallbackReturn.SUCCESS:
                 return 1 if node.context.ok() else 0
-    executor = SingleThreadedExecutor()
+    return spin(node)
+
+
+def spin(node: TaskSRNode) -> int:
+    """Serve the node until its context ends; returns an exit status."""
+    executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
         while node.context.ok():
             try:
                 executor.spin()
             except RuntimeError as error:  # RMWError: one broken message must not end the node
-                text = " ".join(str(error).split())
-                node.get_logger().warning(text, throttle_duration_sec=LOG_PERIOD_S)
-                time.sleep(0.01)  # nor a lasting error take a whole core
+                if node.context.ok():
+                    text = " ".join(str(error).split())
+                    node.get_logger().warning(text, throttle_duration_sec=LOG_PERIOD_S)
+                    time.sleep(0.01)  # nor a lasting error take a whole core
     return 0
 
 

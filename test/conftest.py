@@ -7,9 +7,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import pytest
+
+if TYPE_CHECKING:
+    from ros_client import Client
 
 ROOT = Path(__file__).resolve().parents[1]
 DOMAINS = range(1, 102)  # of these, the UDP ports lie below those the system hands out
@@ -72,6 +75,16 @@ def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]
         monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "ros_log"))
         yield domain
+
+
+@pytest.fixture
+def client(ros_domain: int) -> Iterator[Client]:
+    """Publishes and listens in the test's own ROS 2 domain."""
+    from ros_client import Client
+
+    opened = Client(ros_domain)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

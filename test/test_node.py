@@ -3,13 +3,11 @@ one is the node."""
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,22 @@ pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros_client import (
+    LATCHED,
+    RELIABLE,
+    WAIT_S,
+    Client,
+    header,
+    red_image,
+    red_node,
+    running,
+    start,
+    values,
+)
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -44,125 +51,6 @@ from tasksr_ros.pipeline import Pipeline
 from tasksr_ros.recordings import open_recording
 
 pytestmark = pytest.mark.wire
-
-WAIT_S = 60.0  # discovery takes 0.2 to 3 s, a start of the node on a busy machine longer
-RELIABLE = QoSProfile(depth=50)
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-RED_NODE = str(Path(__file__).parent / "nodes" / "red_node.py")
-
-
-class Client:
-    """Publishes images and keeps what the node publishes, in the order of arrival."""
-
-    def __init__(self, domain: int) -> None:
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context, domain_id=domain)
-        self.node = rclpy.create_node("client", context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self.node)
-        self._publishers: dict[str, Any] = {}
-
-    def listen(self, kind: type, topic: str, qos: QoSProfile = RELIABLE) -> list[Any]:
-        """The messages of a topic, growing as they come."""
-        received: list[Any] = []
-        self.node.create_subscription(kind, topic, received.append, qos)
-        return received
-
-    def publish(self, message: Any, topic: str = "image") -> None:
-        if topic not in self._publishers:
-            publisher = self.node.create_publisher(type(message), topic, RELIABLE)
-            self._publishers[topic] = publisher
-            self.wait(publisher.get_subscription_count, f"a subscriber of {topic}")
-        self._publishers[topic].publish(message)
-
-    def wait(self, done: Callable[[], Any], what: str, seconds: float = WAIT_S) -> None:
-        deadline = time.monotonic() + seconds
-        while not done():
-            assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-            self._executor.spin_once(timeout_sec=0.02)
-
-    def spin(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            self._executor.spin_once(timeout_sec=0.01)
-
-    def transition(self, transition_id: int) -> bool:
-        client = self.node.create_client(ChangeState, "tasksr/change_state")
-        self.wait(client.service_is_ready, "the lifecycle service")
-        request = ChangeState.Request(transition=Transition(id=transition_id))
-        future = client.call_async(request)
-        self.wait(future.done, "the transition")
-        return bool(future.result().success)
-
-    def close(self) -> None:
-        self._executor.shutdown()
-        self.node.destroy_node()
-        rclpy.try_shutdown(context=self._context)
-
-
-@pytest.fixture
-def client(ros_domain: int) -> Iterator[Client]:
-    opened = Client(ros_domain)
-    yield opened
-    opened.close()
-
-
-@contextmanager
-def running(
-    env: dict[str, str], *command: str, **parameters: object
-) -> Iterator[subprocess.Popen[str]]:
-    """A node process; must end with status 0 when it is asked to."""
-    with start(env, *command, **parameters) as process:
-        yield process
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
-
-
-@contextmanager
-def start(
-    env: dict[str, str], *command: str, **parameters: object
-) -> Iterator[subprocess.Popen[str]]:
-    arguments = [sys.executable, *(command or ("-m", "tasksr_ros.node")), "--ros-args"]
-    for name, value in parameters.items():
-        arguments += ["-p", f"{name.replace('__', '.')}:={json.dumps(value)}"]
-    process = subprocess.Popen(arguments, env=env, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-@contextmanager
-def red_node(
-    env: dict[str, str], bundle: Path, work_ms: float = 0.0, **parameters: object
-) -> Iterator[subprocess.Popen[str]]:
-    """The real node with the engine that finds red pixels."""
-    ours = {
-        "bundle": str(bundle),
-        "input__reliability": "reliable",
-        "region__mode": "full",
-        "region__tile_overlap": 8,
-        **parameters,
-    }
-    with running(env, RED_NODE, str(work_ms), **ours) as process:
-        yield process
-
-
-def header(client: Client, frame_id: str = "front_camera") -> Header:
-    return Header(stamp=client.node.get_clock().now().to_msg(), frame_id=frame_id)
-
-
-def red_image(stamp: Header, *pixels: tuple[int, int], size: tuple[int, int] = (100, 50)) -> Image:
-    image = np.zeros((size[1], size[0], 3), np.uint8)
-    for x, y in pixels:
-        image[y, x, 2] = 255
-    return messages.to_image(image, "bgr8", stamp)
-
-
-def values(status: Any) -> dict[str, str]:
-    return {item.key: item.value for item in status.values}
 
 
 def test_headers_boxes_and_empty_arrays(
