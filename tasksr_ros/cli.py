@@ -13,7 +13,8 @@ from typing import Any, get_origin
 
 from tasksr_ros import __version__
 from tasksr_ros.config import EvaluationConfig, NodeConfig, PipelineConfig, Value, build, walk
-from tasksr_ros.errors import ConfigError, TaskSRError
+from tasksr_ros.errors import BundleError, ConfigError, TaskSRError
+from tasksr_ros.evaluation.summary import Summary
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,6 +123,9 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--json", type=Path, help="file to write all figures to")
     parser.add_argument("--html", type=Path, help="file to write the report to")
     parser.add_argument("--images", type=Path, help="folder of the images (the ground truth's)")
+    parser.add_argument(
+        "--bundle", help="model whose super-resolved crops the report shows (the last run's)"
+    )
     _add_config(parser, EvaluationConfig)
 
 
@@ -242,9 +246,22 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.json:
         write_json(summary, options.json)
     if options.html:
-        from tasksr_ros.evaluation.report import write_report
+        _write_report(summary, options)
 
-        write_report(summary, options.html, options.images or options.ground_truth.parent)
+
+def _write_report(summary: Summary, options: argparse.Namespace) -> None:
+    from tasksr_ros.evaluation.report import super_resolver, write_report
+
+    bundle = options.bundle or summary["runs"][-1]["info"].get("bundle")
+    super_resolve = None
+    try:
+        super_resolve = super_resolver(bundle) if bundle else None
+    except BundleError as error:
+        if options.bundle:
+            raise
+        logging.getLogger(__name__).info("no super-resolved crops in the report: %s", error)
+    images = options.images or options.ground_truth.parent
+    write_report(summary, options.html, images, super_resolve)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tasksr_ros.errors import EvaluationError
 from tasksr_ros.evaluation.coco_ap import NAMES, ApSampler, average_precision, precision_of
 from tasksr_ros.evaluation.ground_truth import read_ground_truth
 from tasksr_ros.evaluation.kitti import kitti_ap, thresholds
@@ -112,6 +114,15 @@ def test_ap_of_nobody_and_of_nothing(tmp_path: Path) -> None:
     nothing = read(tmp_path, 1, [{"image_id": 0, "bbox": [0, 0, 10, 20]}], [], "far")
     values = average_precision(nothing.truth, nothing.predictions).values
     assert values == {"ap": 0, "ap50": 0, "ap30": 0, "ap_small": 0}
+
+
+def test_without_the_library_one_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    case = read(tmp_path, 1, [{"image_id": 0, "bbox": [0, 0, 10, 20]}], [], "far")
+    with pytest.raises(EvaluationError, match="pip install faster-coco-eval"):
+        average_precision(case.truth, case.predictions)
 
 
 def test_at_most_100_detections_of_an_image_count(tmp_path: Path) -> None:

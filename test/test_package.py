@@ -29,7 +29,7 @@ ROSDEP_KEYS = {
     "torch": "python3-pytorch-pip",
     "tqdm": "python3-tqdm",
 }
-WITHOUT_ROSDEP_KEY = {"openvino", "safetensors", "simplejpeg"}
+WITHOUT_ROSDEP_KEY = {"faster-coco-eval", "openvino", "safetensors", "simplejpeg"}
 ROS = {"rclpy", "launch", "launch_ros", "rosidl_runtime_py", "ament_index_python"}
 ROS_FILES = {
     "node.py",

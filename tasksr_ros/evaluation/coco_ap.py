@@ -10,14 +10,16 @@ library keeps its own to itself; the tests hold the two against each other.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
+from tasksr_ros.errors import EvaluationError
 from tasksr_ros.evaluation.ground_truth import GroundTruth
 from tasksr_ros.evaluation.matching import (
     FALSE_POSITIVE,
@@ -78,7 +80,19 @@ def average_precision(truth: GroundTruth, found: Predictions) -> AveragePrecisio
 def _library(truth: GroundTruth, found: Predictions) -> Floats:
     """(11, 101, 2) precision at LOOSE_IOU and IOUS, recalls, all and small; -1 without people."""
     logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)  # it announces every step
-    evaluation = COCOeval_faster(_ground_truth(truth), _results(truth, found), "bbox")
+    crowd = truth.ignore.astype(int)
+    people = _coco(
+        truth.num_images, truth.image, truth.xywh, truth.area, iscrowd=crowd, ignore=crowd
+    )
+    detections = _coco(
+        truth.num_images,
+        found.image,
+        found.xywh,
+        found.xywh[:, 2] * found.xywh[:, 3],
+        score=found.score,
+        iscrowd=np.zeros(len(found.score), int),
+    )
+    evaluation = _package().COCOeval_faster(people, detections, "bbox")
     evaluation.params.iouThrs = np.array([LOOSE_IOU, *IOUS])
     evaluation.params.areaRng = [[0, 1e10], [0, SMALL_AREA]]
     evaluation.params.areaRngLbl = ["all", "small"]
@@ -89,50 +103,18 @@ def _library(truth: GroundTruth, found: Predictions) -> Floats:
     return np.asarray(evaluation.eval["precision"], float)[:, :, 0, :, -1]
 
 
-def _ground_truth(truth: GroundTruth) -> COCO:
+def _coco(
+    num_images: int, image: Ints, xywh: Floats, area: Floats, **columns: NDArray[np.generic]
+) -> Any:
+    """Boxes as the library's COCO object; ``columns`` (K,) are further keys of each."""
+    given = {"bbox": xywh, "area": area, **columns}
+    rows = zip((image + 1).tolist(), *(column.tolist() for column in given.values()), strict=True)
     annotations = [
-        {
-            "id": k + 1,
-            "image_id": int(truth.image[k]) + 1,
-            "category_id": 1,
-            "bbox": truth.xywh[k].tolist(),
-            "area": float(truth.area[k]),
-            "iscrowd": int(truth.ignore[k]),
-            "ignore": int(truth.ignore[k]),
-        }
-        for k in range(len(truth.image))
+        {"id": k, "image_id": i, "category_id": 1, **dict(zip(given, values, strict=True))}
+        for k, (i, *values) in enumerate(rows, 1)
     ]
-    return _coco(truth.num_images, annotations)
-
-
-def _results(truth: GroundTruth, found: Predictions) -> COCO:
-    area = found.xywh[:, 2] * found.xywh[:, 3]
-    detections = [
-        {
-            "id": k + 1,
-            "image_id": image + 1,
-            "category_id": 1,
-            "bbox": box,
-            "area": size,
-            "score": score,
-            "iscrowd": 0,
-        }
-        for k, (image, box, size, score) in enumerate(
-            zip(
-                found.image.tolist(),
-                found.xywh.tolist(),
-                area.tolist(),
-                found.score.tolist(),
-                strict=True,
-            )
-        )
-    ]
-    return _coco(truth.num_images, detections)
-
-
-def _coco(num_images: int, annotations: list[dict[str, object]]) -> COCO:
     with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
+        coco = _package().COCO()
         coco.dataset = {
             "images": [{"id": k + 1} for k in range(num_images)],
             "annotations": annotations,
@@ -140,6 +122,16 @@ def _coco(num_images: int, annotations: list[dict[str, object]]) -> COCO:
         }
         coco.createIndex()
     return coco
+
+
+def _package() -> Any:
+    """The library, asked for when it is needed: it has no rosdep key."""
+    try:
+        return importlib.import_module("faster_coco_eval")
+    except ImportError as error:
+        raise EvaluationError(
+            f"AP needs the package faster-coco-eval (pip install faster-coco-eval), got: {error}"
+        ) from None
 
 
 @dataclass(frozen=True, eq=False)

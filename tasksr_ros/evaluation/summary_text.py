@@ -72,11 +72,19 @@ def _run(run: Run, summary: Summary) -> list[str]:
         point["recall_interval"],
         _percent,
     )
+    row(
+        f"false positives per hour {at}",
+        "false_positives_per_hour",
+        run["false_positives_per_hour"],
+        run["false_positives_per_hour_interval"],
+        lambda v: f"{v:.0f}",
+    )
     for name, value in run["log_average_miss_rate"].items():
         key = f"log_average_miss_rate.{name}"
         row(f"MR-2 {name}", key, value, run["log_average_miss_rate_interval"][name], _percent)
     for name, value in run["ap"].items():
-        row(f"AP {name}", f"ap.{name}", value, run["ap_interval"][name], _percent)
+        label = name.replace("ap", "AP").replace("_", " ")
+        row(label, f"ap.{name}", value, run["ap_interval"][name], _percent)
     for name, value in (run["kitti_ap"] or {}).items():
         row(f"KITTI AP {name}", f"kitti_ap.{name}", value, None, _percent)
     return lines
