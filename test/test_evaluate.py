@@ -417,8 +417,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     asked = ["--protocol", "citypersons", "--samples", "20", "--json", str(out)]
     assert main([*given, *asked]) == 0
     printed = capsys.readouterr().out
-    assert "range (recall >= 0.5 at 0.1 FPPI) 70.0 m" in printed
-    assert "MR-2 reasonable                   30.0 %" in printed
+    assert "range (recall >= 0.5 at 0.1 FPPI)     70.0 m" in printed
+    assert "MR-2 reasonable                       30.0 %" in printed
     assert json.loads(out.read_text())["log_average_miss_rate"]["reasonable"] == pytest.approx(0.3)
 
 
@@ -478,13 +478,13 @@ def test_ten_thousand_images(root: Path) -> None:
     """The stated bound of memory, and time that grows no faster than the images."""
     script = root / "scripts" / "benchmark_evaluation.py"
     done = subprocess.run(
-        [sys.executable, str(script), "--images", "5000", "10000"],
+        [sys.executable, str(script), "--images", "2500", "10000"],
         check=True,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1800,
     )
     cpu = [float(line.split("(")[2].split()[0]) for line in done.stdout.splitlines()]
     memory = [float(line.split("most ")[1].split()[0]) for line in done.stdout.splitlines()]
-    assert cpu[1] < 2.4 * cpu[0], done.stdout
+    assert cpu[1] < 4.8 * cpu[0], done.stdout
     assert memory[1] < 1024, done.stdout

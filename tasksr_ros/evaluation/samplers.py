@@ -41,8 +41,8 @@ class MissRateSampler:
         people = int(self._people @ draws)
         if people == 0:
             return float("nan")
-        fppi = np.cumsum(draws[self._false_image], dtype=np.int64) / int(draws.sum())
-        hits = np.concatenate([[0], np.cumsum(draws[self._hit_image], dtype=np.int64)])
+        fppi = np.cumsum(draws[self._false_image], dtype=np.int32) / int(draws.sum())
+        hits = np.concatenate([[0], np.cumsum(draws[self._hit_image], dtype=np.int32)])
         allowed = np.searchsorted(fppi, FPPI_POINTS, side="right")
         return geometric_mean(1 - hits[self._hits_before[allowed]] / people)
 
@@ -57,6 +57,8 @@ class PrecisionSampler:
     """
 
     def __init__(self, image: Ints, outcomes: NDArray[np.int8], people: Ints) -> None:
+        used = np.isin(outcomes, (TRUE_POSITIVE, FALSE_POSITIVE)).any(0)
+        image, outcomes = image[used], outcomes[:, used]
         self._image = image
         self._people = people
         self._hits: list[tuple[Ints, Ints]] = []  # position and image of each true positive
@@ -76,11 +78,11 @@ class PrecisionSampler:
         people = int(self._people @ draws)
         if people == 0:
             return [np.full(len(RECALL_POINTS), np.nan) for _ in self._hits]
-        seen = np.cumsum(draws[self._image], dtype=np.int64)
+        seen = np.cumsum(draws[self._image], dtype=np.int32)
         curves = []
         for (at, image), (ignored, before) in zip(self._hits, self._ignored, strict=True):
-            hits = np.cumsum(draws[image], dtype=np.int64)
-            skipped = np.concatenate([[0], np.cumsum(draws[ignored], dtype=np.int64)])[before]
+            hits = np.cumsum(draws[image], dtype=np.int32)
+            skipped = np.concatenate([[0], np.cumsum(draws[ignored], dtype=np.int32)])[before]
             precision = hits / np.maximum(1, seen[at] - skipped)
             best = np.maximum.accumulate(precision[::-1])[::-1]
             reached = np.searchsorted(hits / people, RECALL_POINTS, side="left")
@@ -167,7 +169,7 @@ class OperatingSampler:
 
     def threshold(self, draws: Draws) -> float:
         """Scores above this are kept; -inf when all may be."""
-        fppi = np.cumsum(draws[self._false_image], dtype=np.int64) / int(draws.sum())
+        fppi = np.cumsum(draws[self._false_image], dtype=np.int32) / int(draws.sum())
         allowed = int(np.searchsorted(fppi, self._fppi, side="right"))
         return float(self._false_score[allowed]) if allowed < len(fppi) else float("-inf")
 

@@ -45,7 +45,7 @@ def _run(run: Run, summary: Summary) -> list[str]:
     ) -> None:
         why = run["undefined"].get(name, "not defined")
         shown = f"-  ({why})" if value is None else form(value) + _interval(interval, form) + note
-        lines.append(f"  {label:<34}{shown}")
+        lines.append(f"  {label:<38}{shown}")
 
     at = f"at {settings['fppi']:g} FPPI"
     recall = settings["recall"]
