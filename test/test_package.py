@@ -21,6 +21,8 @@ from tasksr_ros import __version__
 from tasksr_ros.config import NodeConfig, build
 
 ROSDEP_KEYS = {
+    "jinja2": "python3-jinja2",
+    "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
     "opencv-python-headless": "python3-opencv",
     "platformdirs": "python3-platformdirs",

@@ -1,0 +1,189 @@
+"""The report's gallery: what was found or missed, cut from the images, as LR | bicubic | SR."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tasksr_ros.errors import TaskSRError
+from tasksr_ros.evaluation.summary import Example
+from tasksr_ros.frames import to_bgr
+
+Image: TypeAlias = NDArray[np.uint8]
+SuperResolve: TypeAlias = Callable[[Image], Image]
+"""(H, W, 3) uint8 RGB -> (H·s, W·s, 3) uint8 RGB."""
+
+SCALE_FACTOR = 4
+"""Of the bicubic picture, where there is no super-resolution to compare with."""
+_LEAST_HEIGHT = 40
+"""Image px that a crop shows at least: someone of 15 px needs surroundings."""
+_SURROUNDINGS = 1.9
+"""Height of a crop per height of its box."""
+_ASPECT = 0.75
+_MARGIN = 8
+"""Image px around a crop that the network sees and the page does not."""
+_MOST_HEIGHT = 272
+"""Px of a picture on the page: of larger ones the page would grow, not the insight."""
+_QUALITY = 86
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A crop as the page shows it.
+
+    Attributes:
+        kind: "LR", "bicubic" or "SR".
+        uri: a data URI.
+        outline: x, y, width, height of the box, as percentages of the picture.
+    """
+
+    kind: str
+    uri: str
+    outline: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One example with its pictures, or with the reason why it has none."""
+
+    example: Example
+    pictures: tuple[Picture, ...] = ()
+    missing: str = ""
+
+
+def make_items(
+    examples: Sequence[Example], images: Path | None, super_resolve: SuperResolve | None
+) -> list[Item]:
+    """Cut the examples from their images, each of which is decoded once.
+
+    Args:
+        examples: of the summary.
+        images: the folder that ``file_name`` starts from, or a recording whose stamps are those
+            of the examples.
+        super_resolve: makes the SR picture; None leaves it out.
+
+    Returns:
+        As many items, in the same order.
+    """
+    if images is None:
+        return [Item(e, missing="no images were given") for e in examples]
+    items = [Item(e, missing=f"its image is not in {images.name}") for e in examples]
+    for image, places in _read(examples, images):
+        for place in places:
+            items[place] = (
+                Item(examples[place], missing=f"{examples[place]['file_name']} cannot be read")
+                if image is None
+                else _item(examples[place], image, super_resolve)
+            )
+    return items
+
+
+def _read(examples: Sequence[Example], images: Path) -> Iterator[tuple[Image | None, list[int]]]:
+    """Every image (RGB, None if unreadable) with the places of the examples in it."""
+    by_stamp: dict[int, list[int]] = {}
+    by_file: dict[Path, list[int]] = {}
+    for place, example in enumerate(examples):
+        file = images / (example["file_name"] or "")
+        if images.is_dir() and file.is_file():
+            by_file.setdefault(file, []).append(place)
+        elif example["stamp_ns"] is not None:
+            by_stamp.setdefault(example["stamp_ns"], []).append(place)
+    for file, places in by_file.items():
+        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        if image is None:
+            yield None, places
+        else:
+            yield np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), places
+    if by_stamp:
+        yield from _read_recording(by_stamp, images)
+
+
+def _read_recording(
+    by_stamp: dict[int, list[int]], path: Path
+) -> Iterator[tuple[Image, list[int]]]:
+    """The same of a bag, video or folder by stamp; what cannot be read stays without a picture."""
+    from tasksr_ros.recordings import open_recording
+
+    wanted = dict(by_stamp)
+    try:
+        for frame in open_recording(path):
+            if frame.stamp_ns in wanted:
+                image = cv2.cvtColor(to_bgr(frame), cv2.COLOR_BGR2RGB)
+                yield np.asarray(image, np.uint8), wanted.pop(frame.stamp_ns)
+            if not wanted:
+                return
+    except TaskSRError:
+        return
+
+
+def _item(example: Example, image: Image, super_resolve: SuperResolve | None) -> Item:
+    x, y, width, height = example["bbox"]
+    x0, y0, x1, y1 = crop = _crop(example["bbox"], image)
+    if x1 <= x0 or y1 <= y0:
+        return Item(example, missing="its box lies outside of its image")
+    outline = (
+        100 * (x - x0) / (x1 - x0),
+        100 * (y - y0) / (y1 - y0),
+        100 * width / (x1 - x0),
+        100 * height / (y1 - y0),
+    )
+    lr = image[y0:y1, x0:x1]
+    pictures = [Picture("LR", _uri(lr), outline)]
+    if lr.shape[0] > _MOST_HEIGHT:
+        return Item(example, tuple(pictures))
+    sr = None if super_resolve is None else _with_margin(image, crop, super_resolve)
+    size = ((x1 - x0) * SCALE_FACTOR, (y1 - y0) * SCALE_FACTOR)
+    if sr is not None:
+        size = (sr.shape[1], sr.shape[0])
+    bicubic = np.asarray(cv2.resize(lr, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    pictures.append(Picture("bicubic", _uri(bicubic), outline))
+    if sr is not None:
+        pictures.append(Picture("SR", _uri(sr), outline))
+    return Item(example, tuple(pictures))
+
+
+def _crop(bbox: Sequence[float], image: Image) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 around a box: of one aspect, inside the image, empty if the box is not."""
+    x, y, width, height = bbox
+    rows, columns = image.shape[:2]
+    if not (x < columns and y < rows and x + width > 0 and y + height > 0):
+        return 0, 0, 0, 0
+    tall = max(_LEAST_HEIGHT, _SURROUNDINGS * height, 1.2 * width / _ASPECT)
+    h = min(round(tall), rows, int(columns / _ASPECT))
+    w = max(1, round(_ASPECT * h))
+    x0 = int(np.clip(round(x + width / 2 - w / 2), 0, columns - w))
+    y0 = int(np.clip(round(y + height / 2 - h / 2), 0, rows - h))
+    return x0, y0, x0 + w, y0 + h
+
+
+def _with_margin(
+    image: Image, crop: tuple[int, int, int, int], super_resolve: SuperResolve
+) -> Image:
+    """Super-resolve a crop in its surroundings, then cut those off."""
+    rows, columns = image.shape[:2]
+    x0, y0, x1, y1 = crop
+    left, top = max(0, x0 - _MARGIN), max(0, y0 - _MARGIN)
+    wide = image[top : min(rows, y1 + _MARGIN), left : min(columns, x1 + _MARGIN)]
+    sr = super_resolve(np.ascontiguousarray(wide))
+    s = sr.shape[0] // wide.shape[0]
+    return sr[(y0 - top) * s : (y1 - top) * s, (x0 - left) * s : (x1 - left) * s]
+
+
+def _uri(rgb: Image) -> str:
+    """A data URI: lossless where small, so that LR pixels can be counted, else WebP."""
+    if rgb.shape[0] > _MOST_HEIGHT:
+        size = (max(1, round(rgb.shape[1] * _MOST_HEIGHT / rgb.shape[0])), _MOST_HEIGHT)
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    kind, options = "webp", [cv2.IMWRITE_WEBP_QUALITY, _QUALITY]
+    if rgb.shape[0] <= 2 * _LEAST_HEIGHT:
+        kind, options = "png", [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    _, data = cv2.imencode(f".{kind}", bgr, options)
+    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
