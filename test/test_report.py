@@ -335,7 +335,7 @@ def two_runs() -> str:
 
 
 def words(text: str) -> str:
-    return " ".join(Page(text).text.split()).replace("\u2009", " ")
+    return " ".join(Page(text).text.split()).replace("\u202f", " ")
 
 
 def test_page_needs_nothing_but_itself(images: Path, tmp_path: Path) -> None:
@@ -380,7 +380,7 @@ def test_what_is_not_defined_says_why_and_is_no_zero() -> None:
     assert "Range not defined: the ground truth has no distances" in text
     assert "Latency not measured" in text
     assert "Recall by distance Not shown: the ground truth has no distances." in text
-    assert "Not defined: log average miss rate, heavy (no pedestrian in this subset)" in text
+    assert "Not defined: MR⁻² heavy (no pedestrian in this subset)" in text
     assert not re.search(r"\b(nan|None|inf)\b", text)
 
 
@@ -471,7 +471,7 @@ def test_runs_with_other_bins_and_stages() -> None:
 @pytest.mark.parametrize(
     ("value", "digits", "signed", "text"),
     [
-        (12345.678, 1, False, "12\u2009345.7"),
+        (12345.678, 1, False, "12\u202f345.7"),
         (-0.04, 1, True, "0.0"),
         (-1.26, 1, True, "\N{MINUS SIGN}1.3"),
         (3.0, 0, True, "+3"),
@@ -518,7 +518,10 @@ def test_crop_of_someone_close_is_not_enlarged(images: Path) -> None:
     big = np.zeros((900, 800, 3), np.uint8)
     cv2.imwrite(str(images / "images" / "left.png"), big)
     (item,) = make_items([example(bbox=[300.0, 300.0, 100.0, 250.0])], images, doubled)
-    assert [p.kind for p in item.pictures] == ["LR"]
+    (picture,) = item.pictures
+    assert (picture.kind, picture.outlined) == ("image", True)
+    # 1.4 x 250 = 350 px high, 2.25 times as wide: moved to the left edge and inside
+    assert picture.outline == pytest.approx((100 * 300 / 788, 14.3, 100 * 100 / 788, 71.4), abs=1)
 
 
 def test_missing_images_are_named(images: Path, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ Image: TypeAlias = NDArray[np.uint8]
 SuperResolve: TypeAlias = Callable[[Image], Image]
 """(H, W, 3) uint8 RGB -> (H·s, W·s, 3) uint8 RGB."""
 
+Corners: TypeAlias = tuple[int, int, int, int]
+
 SCALE_FACTOR = 4
 """Of the bicubic picture, where there is no super-resolution to compare with."""
 _LEAST_HEIGHT = 40
@@ -27,10 +29,14 @@ _LEAST_HEIGHT = 40
 _SURROUNDINGS = 1.9
 """Height of a crop per height of its box."""
 _ASPECT = 0.75
+_WIDE_SURROUNDINGS, _WIDE_ASPECT = 1.4, 2.25
+"""Of the one picture of somebody close: as wide as three."""
 _MARGIN = 8
 """Image px around a crop that the network sees and the page does not."""
 _MOST_HEIGHT = 272
 """Px of a picture on the page: of larger ones the page would grow, not the insight."""
+_MOST_ENLARGED = 136
+"""Image px of the highest crop that is enlarged: beyond, the page could not show it."""
 _QUALITY = 86
 
 
@@ -39,7 +45,7 @@ class Picture:
     """A crop as the page shows it.
 
     Attributes:
-        kind: "LR", "bicubic" or "SR".
+        kind: "LR", "bicubic" or "SR"; "image" for someone close, in their surroundings.
         uri: a data URI.
         outline: x, y, width, height of the box, as percentages of the picture.
     """
@@ -47,6 +53,11 @@ class Picture:
     kind: str
     uri: str
     outline: tuple[float, float, float, float]
+
+    @property
+    def outlined(self) -> bool:
+        """Whether the outline is drawn: the enlarged ones stay untouched."""
+        return self.kind in ("LR", "image")
 
 
 @dataclass(frozen=True)
@@ -124,48 +135,56 @@ def _read_recording(
 
 
 def _item(example: Example, image: Image, super_resolve: SuperResolve | None) -> Item:
-    x, y, width, height = example["bbox"]
-    x0, y0, x1, y1 = crop = _crop(example["bbox"], image)
-    if x1 <= x0 or y1 <= y0:
+    box = example["bbox"]
+    if not _inside(box, image):
         return Item(example, missing="its box lies outside of its image")
-    outline = (
-        100 * (x - x0) / (x1 - x0),
-        100 * (y - y0) / (y1 - y0),
-        100 * width / (x1 - x0),
-        100 * height / (y1 - y0),
-    )
-    lr = image[y0:y1, x0:x1]
-    pictures = [Picture("LR", _uri(lr), outline)]
-    if lr.shape[0] > _MOST_HEIGHT:
-        return Item(example, tuple(pictures))
-    sr = None if super_resolve is None else _with_margin(image, crop, super_resolve)
-    size = ((x1 - x0) * SCALE_FACTOR, (y1 - y0) * SCALE_FACTOR)
-    if sr is not None:
-        size = (sr.shape[1], sr.shape[0])
-    bicubic = np.asarray(cv2.resize(lr, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-    pictures.append(Picture("bicubic", _uri(bicubic), outline))
-    if sr is not None:
-        pictures.append(Picture("SR", _uri(sr), outline))
-    return Item(example, tuple(pictures))
+    crop = _crop(box, image, _ASPECT, _SURROUNDINGS)
+    if crop[3] - crop[1] > _MOST_ENLARGED:
+        crop = _crop(box, image, _WIDE_ASPECT, _WIDE_SURROUNDINGS)
+        return Item(example, (Picture("image", _uri(_cut(image, crop)), _outline(box, crop)),))
+    lr, outline = _cut(image, crop), _outline(box, crop)
+    pictures = {"LR": lr}
+    size = (lr.shape[1] * SCALE_FACTOR, lr.shape[0] * SCALE_FACTOR)
+    if super_resolve is not None:
+        pictures["SR"] = _with_margin(image, crop, super_resolve)
+        size = (pictures["SR"].shape[1], pictures["SR"].shape[0])
+    bicubic = cv2.resize(lr, size, interpolation=cv2.INTER_CUBIC)
+    pictures["bicubic"] = np.asarray(bicubic, np.uint8)
+    shown = [kind for kind in ("LR", "bicubic", "SR") if kind in pictures]
+    return Item(example, tuple(Picture(kind, _uri(pictures[kind]), outline) for kind in shown))
 
 
-def _crop(bbox: Sequence[float], image: Image) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 around a box: of one aspect, inside the image, empty if the box is not."""
+def _inside(bbox: Sequence[float], image: Image) -> bool:
+    """Whether any of a box lies in the image."""
+    x, y, width, height = bbox
+    return x < image.shape[1] and y < image.shape[0] and x + width > 0 and y + height > 0
+
+
+def _crop(bbox: Sequence[float], image: Image, aspect: float, surroundings: float) -> Corners:
+    """x0, y0, x1, y1 around a box, inside the image, of one aspect (width per height)."""
     x, y, width, height = bbox
     rows, columns = image.shape[:2]
-    if not (x < columns and y < rows and x + width > 0 and y + height > 0):
-        return 0, 0, 0, 0
-    tall = max(_LEAST_HEIGHT, _SURROUNDINGS * height, 1.2 * width / _ASPECT)
-    h = min(round(tall), rows, int(columns / _ASPECT))
-    w = max(1, round(_ASPECT * h))
+    tall = max(_LEAST_HEIGHT, surroundings * height, 1.2 * width / aspect)
+    h = max(1, min(round(tall), rows, int(columns / aspect)))
+    w = max(1, round(aspect * h))
     x0 = int(np.clip(round(x + width / 2 - w / 2), 0, columns - w))
     y0 = int(np.clip(round(y + height / 2 - h / 2), 0, rows - h))
     return x0, y0, x0 + w, y0 + h
 
 
-def _with_margin(
-    image: Image, crop: tuple[int, int, int, int], super_resolve: SuperResolve
-) -> Image:
+def _cut(image: Image, crop: Corners) -> Image:
+    x0, y0, x1, y1 = crop
+    return image[y0:y1, x0:x1]
+
+
+def _outline(bbox: Sequence[float], crop: Corners) -> tuple[float, float, float, float]:
+    x, y, width, height = bbox
+    x0, y0, x1, y1 = crop
+    across, down = 100 / (x1 - x0), 100 / (y1 - y0)
+    return across * (x - x0), down * (y - y0), across * width, down * height
+
+
+def _with_margin(image: Image, crop: Corners, super_resolve: SuperResolve) -> Image:
     """Super-resolve a crop in its surroundings, then cut those off."""
     rows, columns = image.shape[:2]
     x0, y0, x1, y1 = crop

@@ -19,6 +19,8 @@ from tasksr_ros.evaluation.summary import (
 )
 
 _GAP = float("nan")
+LEAST_DETECTIONS = 5
+"""Of a point in a reliability figure: the share of fewer says nothing."""
 PERCENTILES = ("p50", "p95", "p99")
 
 
@@ -216,7 +218,9 @@ def _points(found: Reliability) -> list[tuple[float, float]]:
     return [
         (b["mean_score"], b["precision"])
         for b in found["bins"]
-        if b["mean_score"] is not None and b["precision"] is not None
+        if b["detections"] >= LEAST_DETECTIONS
+        and b["mean_score"] is not None
+        and b["precision"] is not None
     ]
 
 

@@ -6,22 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tasksr_ros.evaluation.report.crops import Picture, SuperResolve, make_items
+from tasksr_ros.evaluation.report.crops import Item, Picture, SuperResolve, make_items
 from tasksr_ros.evaluation.report.quantities import number
 from tasksr_ros.evaluation.summary import Example, Summary
 
 MOST_EXAMPLES = 9
 """Of a group: enough to see a pattern, few enough for a page of a megabyte or two."""
 
+_LONG_NAME = 30
+"""Characters of a file's name from which its middle is left out; the page holds it as a hint."""
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One example: its pictures, or why it has none; what it is, and where."""
+    """One example: its pictures, or why it has none; what it is, where, and its image's path."""
 
     pictures: tuple[Picture, ...]
     missing: str
     words: str
     place: str
+    file: str
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,7 @@ def gallery_groups(
     plans = [*_comparisons(summary, letters), *_runs(summary)]
     shown = [(plan, example) for plan in plans for example in plan.examples[:MOST_EXAMPLES]]
     items = make_items([example for _, example in shown], images, super_resolve)
-    entries = [
-        (plan, Entry(item.pictures, item.missing, _words(example, plan.pair), _place(example)))
-        for (plan, example), item in zip(shown, items, strict=True)
-    ]
+    entries = [(plan, _entry(plan, item)) for (plan, _), item in zip(shown, items, strict=True)]
     return [
         Group(
             plan.title,
@@ -100,6 +101,13 @@ def _runs(summary: Summary) -> list[_Plan]:
     return plans
 
 
+def _entry(plan: _Plan, item: Item) -> Entry:
+    example = item.example
+    file = example["file_name"] or ""
+    words = _words(example, plan.pair)
+    return Entry(item.pictures, item.missing, words, _place(example), file)
+
+
 def _words(example: Example, pair: tuple[str, str]) -> str:
     size = f"{number(example['height'], 0)} px"
     if example["distance_m"] is not None:
@@ -118,6 +126,7 @@ def _words(example: Example, pair: tuple[str, str]) -> str:
 
 
 def _place(example: Example) -> str:
-    file = PurePosixPath(example["file_name"]).name if example["file_name"] else ""
-    name = file or f"image {example['image_id']}"
+    name = PurePosixPath(example["file_name"] or "").name or f"image {example['image_id']}"
+    if len(name) > _LONG_NAME:
+        name = f"{name[: _LONG_NAME // 2]}…{name[-_LONG_NAME // 2 :]}"
     return f"{example['sequence']} · {name}" if example["sequence"] else name

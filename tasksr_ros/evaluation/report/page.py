@@ -11,8 +11,15 @@ from tasksr_ros.evaluation.report import figures
 from tasksr_ros.evaluation.report.crops import SuperResolve
 from tasksr_ros.evaluation.report.gallery import gallery_groups
 from tasksr_ros.evaluation.report.plots import MAX_SERIES
-from tasksr_ros.evaluation.report.quantities import NONE, number, percent, subset_words
+from tasksr_ros.evaluation.report.quantities import (
+    NONE,
+    milliseconds,
+    number,
+    percent,
+    subset_words,
+)
 from tasksr_ros.evaluation.report.tables import (
+    calibration_rows,
     figure_rows,
     headline_cards,
     run_letters,
@@ -77,6 +84,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "percent": percent,
         "measure": lambda value, digits: NONE if value is None else number(value, digits),
+        "milliseconds": milliseconds,
         "count_of": _count_of,
         "day_and_time": lambda text: str(text or "time unknown")[:16].replace("T", " "),
         "words": lambda text: str(text).replace("_", " "),
@@ -90,11 +98,12 @@ def _context(
 ) -> dict[str, Any]:
     runs, comparisons, truth = summary["runs"], summary["comparisons"], summary["ground_truth"]
     protocol = summary["protocol"]
+    place = Path(truth["path"]).with_suffix("")
     letters = run_letters(summary)
     with_distance = comparisons if truth["has_distance"] else []
     others = [name for name in protocol["subsets"] if name != protocol["headline"]]
     return {
-        "title": f"Pedestrian detection on {Path(truth['path']).stem}",
+        "title": f"Pedestrian detection on {'/'.join(place.parts[-2:])}",
         "s": summary,
         "truth": truth,
         "runs": runs,
@@ -128,6 +137,8 @@ def _context(
         ],
         "sequences": sequence_rows(summary),
         "reliability": figures.reliability(summary, letters),
+        "least_detections": figures.LEAST_DETECTIONS,
+        "calibration": calibration_rows(summary),
         "latency": figures.latency(summary),
         "stages": stage_rows(summary),
         "gallery": gallery_groups(summary, letters, images, super_resolve),

@@ -9,19 +9,24 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from numpy.typing import NDArray
 
 MAX_SERIES = 6
 """Colours (Okabe and Ito's, told apart by the colour-blind), markers and dashes there are."""
 
-_SIZE_INCHES = (4.4, 3.1)
+Values: TypeAlias = Sequence[float] | NDArray[np.float64]
+
+_SIZE_INCHES = (4.0, 2.9)
+_LEAST_FPPI, _LEAST_MISS_RATE = 3e-3, 1e-2
+_MISS_RATE_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 _INK, _MUTED, _GRID = "#010101", "#020202", "#030303"
 _SERIES = tuple(f"#0a0a{k:02x}" for k in range(MAX_SERIES))
 _VARIABLES = {
@@ -73,10 +78,10 @@ class Curve:
     """
 
     series: int
-    x: Sequence[float]
-    y: Sequence[float]
-    low: Sequence[float] = field(default=())
-    high: Sequence[float] = field(default=())
+    x: Values
+    y: Values
+    low: Values = ()
+    high: Values = ()
 
 
 def miss_rate_curve(curves: Sequence[Curve], description: str) -> str:
@@ -86,19 +91,19 @@ def miss_rate_curve(curves: Sequence[Curve], description: str) -> str:
     """
     figure, axes = _figure()
     axes.axvspan(1e-2, 1e0, color=_GRID, alpha=0.35, linewidth=0)
+    shares = [y for curve in curves for y in curve.y if y > 0]
+    lowest = max(_LEAST_MISS_RATE, 0.8 * min([0.5, *shares]))
     for curve in curves:
-        _line(axes, curve, drawstyle="steps-post")
-    axes.set(xscale="log", yscale="log", xlabel="false positives per image", ylabel="miss rate")
-    lowest = min((min(_positive(curve.y), default=1.0) for curve in curves), default=1.0)
-    axes.set_ylim(max(0.01, 0.8 * min(lowest, 0.5)), 1.05)
-    right = max((max(_positive(curve.x), default=1.0) for curve in curves), default=1.0)
-    axes.set_xlim(3e-3, max(2.0, 1.2 * right))
-    axes.set_yticks(
-        [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0) if t >= lowest / 2]
-    )
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        # Zeros have no place on these axes: they are drawn at, or left of, their ends.
+        x, y = np.maximum(curve.x, _LEAST_FPPI / 10), np.maximum(curve.y, lowest)
+        _line(axes, replace(curve, x=x, y=y), drawstyle="steps-post")
+    most = max([2.0, *(1.2 * x for curve in curves for x in curve.x)])
+    axes.set(xlabel="false positives per image", ylabel="miss rate", xscale="log", yscale="log")
+    axes.set(xlim=(_LEAST_FPPI, most), ylim=(lowest, 1.05))
+    axes.set_yticks([tick for tick in _MISS_RATE_TICKS if tick >= lowest])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
     return _svg(figure, description)
 
 
@@ -146,7 +151,7 @@ def difference_by_bin(curve: Curve, labels: Sequence[str], x_label: str, descrip
 
 def reliability(curves: Sequence[Curve], description: str) -> str:
     """Share of detections that are right over their score; the diagonal is perfect."""
-    figure, axes = _figure((2.7, 2.4))
+    figure, axes = _figure((2.4, 2.2))
     axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
     for curve in curves:
         _line(axes, curve, marked=True)
@@ -201,10 +206,6 @@ def _line(axes: Axes, curve: Curve, *, marked: bool = False, drawstyle: str = "d
         marker=_MARKERS[k] if marked else "",
         drawstyle=drawstyle,
     )
-
-
-def _positive(values: Sequence[float]) -> list[float]:
-    return [value for value in values if value > 0]
 
 
 def _svg(figure: Figure, description: str) -> str:

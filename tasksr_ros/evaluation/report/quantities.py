@@ -122,12 +122,17 @@ def headline(subset: str, subset_words: str, fppi: float, recall: float) -> list
 
 
 def number(value: float, digits: int, *, signed: bool = False) -> str:
-    """A number with thin spaces between thousands and a true minus sign."""
+    """A number with narrow spaces between thousands, that do not break, and a true minus sign."""
     if not math.isfinite(value):
         return NONE
     rounded = round(value, digits) + 0.0  # no minus before a zero
     text = f"{rounded:+,.{digits}f}" if signed and rounded else f"{rounded:,.{digits}f}"
-    return text.replace(",", "\u2009").replace("-", MINUS)
+    return text.replace(",", "\u202f").replace("-", MINUS)
+
+
+def milliseconds(value: Number) -> str:
+    """To a tenth below 100 ms, else whole ones."""
+    return NONE if value is None else number(value, 1 if value < 100 else 0)
 
 
 def percent(value: Number, digits: int = 1) -> str:

@@ -10,8 +10,9 @@ from tasksr_ros.evaluation.report.figures import stage_names
 from tasksr_ros.evaluation.report.quantities import (
     NONE,
     Quantity,
+    bin_name,
     headline,
-    number,
+    milliseconds,
     subset_words,
 )
 from tasksr_ros.evaluation.summary import Comparison, Run, SequenceRow, Summary
@@ -94,12 +95,13 @@ def figure_rows(summary: Summary) -> list[dict[str, Any]]:
 
 
 def undefined_reasons(summary: Summary) -> list[tuple[str, str]]:
-    """Name and reason of what no run defines, and of what some do not."""
-    found: dict[tuple[str, str], None] = {}
+    """(figure, reason) of what a run or a comparison does not define, each once."""
+    names = {quantity.key: quantity.name for quantity in _all_quantities(summary)}
+    found: dict[str, str] = {}
     for part in (*summary["runs"], *summary["comparisons"]):
-        for name, reason in part["undefined"].items():
-            found[name.replace("_", " ").replace(".", ", "), reason] = None
-    return list(found)
+        for key, reason in part["undefined"].items():
+            found.setdefault(names.get(key) or key.replace("_", " ").replace(".", ", "), reason)
+    return list(found.items())
 
 
 def sequence_rows(summary: Summary) -> list[dict[str, Any]]:
@@ -119,6 +121,20 @@ def stage_rows(summary: Summary) -> list[tuple[str, int, dict[str, float | None]
             if found is not None:
                 rows.append((stage, k, {name: found.get(name) for name in names}))
     return rows
+
+
+def calibration_rows(summary: Summary) -> list[dict[str, Any]]:
+    """Detections and ECE of each run by height; heights without detections are left out."""
+    calibrations = [run["calibration"] for run in summary["runs"]]
+    by_bin = [[found["all"] for found in calibrations]]
+    by_bin += [
+        list(row) for row in zip(*(found["by_height"] for found in calibrations), strict=False)
+    ]
+    return [
+        {"height": bin_name(row[0]["low"], row[0]["high"]), "runs": row}
+        for row in by_bin
+        if any(found["detections"] for found in row)
+    ]
 
 
 def _headline(summary: Summary) -> list[Quantity]:
@@ -148,7 +164,7 @@ def _row(quantity: Quantity, run: Run) -> Row:
     if value is None:
         return Row(None, f"not defined: {quantity.why_undefined(run)}")
     limited = bool(run.get(f"{quantity.key}_is_limit"))
-    sign = "≤\u2009" if quantity.lower_is_better else "≥\u2009"
+    sign = "≤\u202f" if quantity.lower_is_better else "≥\u202f"
     return Row(quantity.written(value), quantity.span(quantity.interval(run)), sign * limited)
 
 
@@ -158,7 +174,8 @@ def _card_difference(
     found = quantity.difference(comparison)
     if found is None or found["difference"] is None:
         return None
-    interval = found["interval_sequences"] or found["interval_images"]
+    intervals = [i for i in (found["interval_images"], found["interval_sequences"]) if i]
+    widest = max(intervals, key=lambda ends: ends[1] - ends[0], default=None)
     a, b = comparison["a"], comparison["b"]
     better = found["better"]
     verdict = f"{letters[a if better == 'a' else b]} is better" if better else "no difference shown"
@@ -167,7 +184,7 @@ def _card_difference(
         b,
         quantity.written(found["difference"], signed=True),
         quantity.difference_unit,
-        quantity.span(interval, signed=True),
+        quantity.span(widest, signed=True),
         verdict,
         better is not None,
     )
@@ -191,8 +208,8 @@ def _latency_card(summary: Summary) -> Card:
         if total is None:
             rows.append(Row(None, "not measured: no times beside the predictions"))
         else:
-            note = f"p95 {number(total['p95'], 1)}, p99 {number(total['p99'], 1)}"
-            rows.append(Row(number(total["p50"], 1), note))
+            note = f"p95 {milliseconds(total['p95'])}, p99 {milliseconds(total['p99'])}"
+            rows.append(Row(milliseconds(total["p50"]), note))
     return Card("Latency", "ms", "median time per frame, all stages", tuple(rows))
 
 
