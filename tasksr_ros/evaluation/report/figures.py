@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tasksr_ros.evaluation.report import plots
 from tasksr_ros.evaluation.report.plots import MAX_SERIES, Curve
-from tasksr_ros.evaluation.report.quantities import MINUS, bin_name, number, percent, subset_words
+from tasksr_ros.evaluation.report.quantities import MINUS, bin_name, number, subset_words
 from tasksr_ros.evaluation.summary import (
     Bin,
     BinDifference,
@@ -193,12 +193,10 @@ def _reliability(of_bin: Sequence[Reliability], names: Sequence[str]) -> Figure:
         for k, points in enumerate(map(_points, of_bin))
         if points
     ]
-    words = [
-        f"{f'{name}: ' if len(of_bin) > 1 else ''}{number(found['detections'], 0)} detections, "
-        f"ECE {percent(found['ece'])} %"
-        for name, found in zip(names, of_bin, strict=False)
-    ]
-    return Figure(title, "; ".join(words), plots.reliability(curves, f"Reliability: {title}"))
+    counts = [number(found["detections"], 0) for found in of_bin]
+    named = zip(names, counts, strict=False) if len(counts) > 1 else [("", counts[0])]
+    words = ", ".join(f"{name} {count}".strip() for name, count in named)
+    return Figure(title, f"{words} detections", plots.reliability(curves, f"Reliability: {title}"))
 
 
 def _banded(

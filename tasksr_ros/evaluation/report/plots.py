@@ -205,6 +205,7 @@ def _line(axes: Axes, curve: Curve, *, marked: bool = False, drawstyle: str = "d
         linestyle=_DASHES[k],
         marker=_MARKERS[k] if marked else "",
         drawstyle=drawstyle,
+        clip_on=not marked,
     )
 
 
