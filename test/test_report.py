@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tasksr_ros.cli import main
 from tasksr_ros.evaluation.report import render, write_report
-from tasksr_ros.evaluation.report.crops import make_items
+from tasksr_ros.evaluation.report.crops import make_crops
 from tasksr_ros.evaluation.report.quantities import bin_name, number, percent, subset_words
 
 HOSTILE = '<script>alert("x")</script> & "quotes"'
@@ -495,9 +496,9 @@ def test_names() -> None:
 
 
 def test_crop_shows_the_box_where_it_is(images: Path) -> None:
-    (item,) = make_items([example()], images, doubled)
+    (crop,) = make_crops([example()], images, doubled)
     # box (100, 60, 12, 30), centre (106, 75); 1.9 x 30 = 57 px high, 43 wide: from (84, 46)
-    lr, bicubic, sr = item.pictures
+    lr, bicubic, sr = crop.pictures
     assert (lr.kind, bicubic.kind, sr.kind) == ("LR", "bicubic", "SR")
     assert lr.outline == pytest.approx(
         (100 * 16 / 43, 100 * 14 / 57, 100 * 12 / 43, 100 * 30 / 57), abs=1.5
@@ -508,17 +509,17 @@ def test_crop_shows_the_box_where_it_is(images: Path) -> None:
 
 
 def test_crop_at_the_corner_stays_inside(images: Path) -> None:
-    (item,) = make_items([example(bbox=[-4.0, -6.0, 12.0, 30.0])], images, None)
-    assert [p.kind for p in item.pictures] == ["LR", "bicubic"]
-    assert decoded(item.pictures[0].uri).shape == (57, 43, 3)
-    assert item.pictures[0].outline[:2] == pytest.approx((100 * -4 / 43, 100 * -6 / 57))
+    (crop,) = make_crops([example(bbox=[-4.0, -6.0, 12.0, 30.0])], images, None)
+    assert [p.kind for p in crop.pictures] == ["LR", "bicubic"]
+    assert decoded(crop.pictures[0].uri).shape == (57, 43, 3)
+    assert crop.pictures[0].outline[:2] == pytest.approx((100 * -4 / 43, 100 * -6 / 57))
 
 
 def test_crop_of_someone_close_is_not_enlarged(images: Path) -> None:
     big = np.zeros((900, 800, 3), np.uint8)
     cv2.imwrite(str(images / "images" / "left.png"), big)
-    (item,) = make_items([example(bbox=[300.0, 300.0, 100.0, 250.0])], images, doubled)
-    (picture,) = item.pictures
+    (crop,) = make_crops([example(bbox=[300.0, 300.0, 100.0, 250.0])], images, doubled)
+    (picture,) = crop.pictures
     assert (picture.kind, picture.outlined) == ("image", True)
     # 1.4 x 250 = 350 px high, 2.25 times as wide: moved to the left edge and inside
     assert picture.outline == pytest.approx((100 * 300 / 788, 14.3, 100 * 100 / 788, 71.4), abs=1)
@@ -528,22 +529,70 @@ def test_missing_images_are_named(images: Path, tmp_path: Path) -> None:
     (images / "images" / "right.png").write_bytes(b"no image")
     outside = example(bbox=[900.0, 60.0, 12.0, 30.0])
     elsewhere, broken = example(file_name="images/x.png"), example(file_name="images/right.png")
-    items = make_items([outside, elsewhere, broken, example()], images, None)
-    assert [bool(item.pictures) for item in items] == [False, False, False, True]
-    assert items[0].missing == "its box lies outside of its image"
-    assert items[1].missing == f"its image is not in {images.name}"
-    assert items[2].missing == "images/right.png cannot be read"
-    assert make_items([example()], None, None)[0].missing == "no images were given"
+    crops = make_crops([outside, elsewhere, broken, example()], images, None)
+    assert [bool(crop.pictures) for crop in crops] == [False, False, False, True]
+    assert crops[0].missing == "its box lies outside of its image"
+    assert crops[1].missing == f"its image is not in {images.name}"
+    assert crops[2].missing == "images/right.png cannot be read"
+    assert make_crops([example()], None, None)[0].missing == "no images were given"
 
 
 def test_images_come_from_a_recording_by_stamp(images: Path) -> None:
     # a folder without stamps is read at 10 frames/s: right.png is the second
     second = example(file_name=None, stamp_ns=100_000_000)
     never = example(file_name=None, stamp_ns=1)
-    items = make_items([never, second], images / "images", None)
+    crops = make_crops([never, second], images / "images", None)
     right = cv2.imread(str(images / "images" / "right.png"))
-    assert items[0].pictures == ()
-    assert np.array_equal(decoded(items[1].pictures[0].uri), right[46:103, 84:127])
+    assert crops[0].pictures == ()
+    assert np.array_equal(decoded(crops[1].pictures[0].uri), right[46:103, 84:127])
+
+
+def test_same_box_is_super_resolved_once(images: Path) -> None:
+    calls = []
+
+    def count(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        calls.append(crop.shape)
+        return doubled(crop)
+
+    first, second, other = make_crops(
+        [example(), example(outcome="miss"), example(bbox=[50.0, 60.0, 12.0, 30.0])], images, count
+    )
+    assert first is second
+    assert first.pictures != other.pictures
+    # 57 x 43 px with 8 px of surroundings on each side
+    assert calls == [(73, 59, 3), (73, 59, 3)]
+
+
+def test_tasksr_evaluate_writes_the_page(images: Path, tmp_path: Path) -> None:
+    truth = {
+        "images": [
+            {"id": k, "file_name": f"images/{name}", "width": 320, "height": 192, "sequence": "s"}
+            for k, name in enumerate(IMAGES)
+        ],
+        "annotations": [
+            {"id": k, "image_id": k, "category_id": 1, "bbox": [100, 60, 12, 30], "ignore": 0}
+            for k in range(2)
+        ],
+        "categories": [{"id": 1, "name": "pedestrian"}],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    for name, found in (("one", [0]), ("both", [0, 1])):
+        hits = [
+            {"image_id": k, "category_id": 1, "bbox": [100, 60, 12, 30], "score": 0.9}
+            for k in found
+        ]
+        false = {"image_id": 0, "category_id": 1, "bbox": [20, 60, 12, 30], "score": 0.2}
+        (tmp_path / f"{name}.json").write_text(json.dumps([*hits, false]))
+    page = tmp_path / "report.html"
+    files = [str(tmp_path / f"{name}.json") for name in ("one", "both")]
+    arguments = ["evaluate", "--ground-truth", str(tmp_path / "truth.json"), "--html", str(page)]
+    assert main([*arguments, "--samples", "50", "--predictions", *files]) == 0
+    text = words(page.read_text(encoding="utf-8"))
+    assert "A one 2 detections B both 3 detections" in text
+    assert "Recall A 50.0 %" in text
+    assert "B 100.0 %" in text
+    assert "Gained: found by B, not by A LR bicubic B scores 0.90 · 30 px s · right.png" in text
+    assert "no distance" in text
 
 
 def decoded(uri: str) -> NDArray[np.uint8]:

@@ -61,17 +61,16 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Item:
-    """One example with its pictures, or with the reason why it has none."""
+class Crop:
+    """What there is to see of one example: its pictures, or the reason why there are none."""
 
-    example: Example
     pictures: tuple[Picture, ...] = ()
     missing: str = ""
 
 
-def make_items(
+def make_crops(
     examples: Sequence[Example], images: Path | None, super_resolve: SuperResolve | None
-) -> list[Item]:
+) -> list[Crop]:
     """Cut the examples from their images, each of which is decoded once.
 
     Args:
@@ -81,19 +80,22 @@ def make_items(
         super_resolve: makes the SR picture; None leaves it out.
 
     Returns:
-        As many items, in the same order.
+        As many crops, in the same order.
     """
     if images is None:
-        return [Item(e, missing="no images were given") for e in examples]
-    items = [Item(e, missing=f"its image is not in {images.name}") for e in examples]
+        return [Crop(missing="no images were given") for _ in examples]
+    crops = [Crop(missing=f"its image is not in {images.name}") for _ in examples]
     for image, places in _read(examples, images):
+        made: dict[tuple[float, ...], Crop] = {}  # runs share many of their errors
         for place in places:
-            items[place] = (
-                Item(examples[place], missing=f"{examples[place]['file_name']} cannot be read")
-                if image is None
-                else _item(examples[place], image, super_resolve)
-            )
-    return items
+            example = examples[place]
+            box = tuple(example["bbox"])
+            if image is None:
+                made[box] = Crop(missing=f"{example['file_name']} cannot be read")
+            elif box not in made:
+                made[box] = _crop(box, image, super_resolve)
+            crops[place] = made[box]
+    return crops
 
 
 def _read(examples: Sequence[Example], images: Path) -> Iterator[tuple[Image | None, list[int]]]:
@@ -134,24 +136,23 @@ def _read_recording(
         return
 
 
-def _item(example: Example, image: Image, super_resolve: SuperResolve | None) -> Item:
-    box = example["bbox"]
+def _crop(box: Sequence[float], image: Image, super_resolve: SuperResolve | None) -> Crop:
     if not _inside(box, image):
-        return Item(example, missing="its box lies outside of its image")
-    crop = _crop(box, image, _ASPECT, _SURROUNDINGS)
-    if crop[3] - crop[1] > _MOST_ENLARGED:
-        crop = _crop(box, image, _WIDE_ASPECT, _WIDE_SURROUNDINGS)
-        return Item(example, (Picture("image", _uri(_cut(image, crop)), _outline(box, crop)),))
-    lr, outline = _cut(image, crop), _outline(box, crop)
+        return Crop(missing="its box lies outside of its image")
+    corners = _corners(box, image, _ASPECT, _SURROUNDINGS)
+    if corners[3] - corners[1] > _MOST_ENLARGED:
+        corners = _corners(box, image, _WIDE_ASPECT, _WIDE_SURROUNDINGS)
+        return Crop((Picture("image", _uri(_cut(image, corners)), _outline(box, corners)),))
+    lr, outline = _cut(image, corners), _outline(box, corners)
     pictures = {"LR": lr}
     size = (lr.shape[1] * SCALE_FACTOR, lr.shape[0] * SCALE_FACTOR)
     if super_resolve is not None:
-        pictures["SR"] = _with_margin(image, crop, super_resolve)
+        pictures["SR"] = _with_margin(image, corners, super_resolve)
         size = (pictures["SR"].shape[1], pictures["SR"].shape[0])
     bicubic = cv2.resize(lr, size, interpolation=cv2.INTER_CUBIC)
     pictures["bicubic"] = np.asarray(bicubic, np.uint8)
     shown = [kind for kind in ("LR", "bicubic", "SR") if kind in pictures]
-    return Item(example, tuple(Picture(kind, _uri(pictures[kind]), outline) for kind in shown))
+    return Crop(tuple(Picture(kind, _uri(pictures[kind]), outline) for kind in shown))
 
 
 def _inside(bbox: Sequence[float], image: Image) -> bool:
@@ -160,7 +161,7 @@ def _inside(bbox: Sequence[float], image: Image) -> bool:
     return x < image.shape[1] and y < image.shape[0] and x + width > 0 and y + height > 0
 
 
-def _crop(bbox: Sequence[float], image: Image, aspect: float, surroundings: float) -> Corners:
+def _corners(bbox: Sequence[float], image: Image, aspect: float, surroundings: float) -> Corners:
     """x0, y0, x1, y1 around a box, inside the image, of one aspect (width per height)."""
     x, y, width, height = bbox
     rows, columns = image.shape[:2]
@@ -172,22 +173,22 @@ def _crop(bbox: Sequence[float], image: Image, aspect: float, surroundings: floa
     return x0, y0, x0 + w, y0 + h
 
 
-def _cut(image: Image, crop: Corners) -> Image:
-    x0, y0, x1, y1 = crop
+def _cut(image: Image, corners: Corners) -> Image:
+    x0, y0, x1, y1 = corners
     return image[y0:y1, x0:x1]
 
 
-def _outline(bbox: Sequence[float], crop: Corners) -> tuple[float, float, float, float]:
+def _outline(bbox: Sequence[float], corners: Corners) -> tuple[float, float, float, float]:
     x, y, width, height = bbox
-    x0, y0, x1, y1 = crop
+    x0, y0, x1, y1 = corners
     across, down = 100 / (x1 - x0), 100 / (y1 - y0)
     return across * (x - x0), down * (y - y0), across * width, down * height
 
 
-def _with_margin(image: Image, crop: Corners, super_resolve: SuperResolve) -> Image:
+def _with_margin(image: Image, corners: Corners, super_resolve: SuperResolve) -> Image:
     """Super-resolve a crop in its surroundings, then cut those off."""
     rows, columns = image.shape[:2]
-    x0, y0, x1, y1 = crop
+    x0, y0, x1, y1 = corners
     left, top = max(0, x0 - _MARGIN), max(0, y0 - _MARGIN)
     wide = image[top : min(rows, y1 + _MARGIN), left : min(columns, x1 + _MARGIN)]
     sr = super_resolve(np.ascontiguousarray(wide))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tasksr_ros.evaluation.report.crops import Item, Picture, SuperResolve, make_items
+from tasksr_ros.evaluation.report.crops import Crop, Picture, SuperResolve, make_crops
 from tasksr_ros.evaluation.report.quantities import number
 from tasksr_ros.evaluation.summary import Example, Summary
 
@@ -65,8 +65,11 @@ def gallery_groups(
     """The gallery in the order of the page: comparisons first, then each run's own errors."""
     plans = [*_comparisons(summary, letters), *_runs(summary)]
     shown = [(plan, example) for plan in plans for example in plan.examples[:MOST_EXAMPLES]]
-    items = make_items([example for _, example in shown], images, super_resolve)
-    entries = [(plan, _entry(plan, item)) for (plan, _), item in zip(shown, items, strict=True)]
+    crops = make_crops([example for _, example in shown], images, super_resolve)
+    entries = [
+        (plan, _entry(plan, example, crop))
+        for (plan, example), crop in zip(shown, crops, strict=True)
+    ]
     return [
         Group(
             plan.title,
@@ -101,11 +104,9 @@ def _runs(summary: Summary) -> list[_Plan]:
     return plans
 
 
-def _entry(plan: _Plan, item: Item) -> Entry:
-    example = item.example
-    file = example["file_name"] or ""
+def _entry(plan: _Plan, example: Example, crop: Crop) -> Entry:
     words = _words(example, plan.pair)
-    return Entry(item.pictures, item.missing, words, _place(example), file)
+    return Entry(crop.pictures, crop.missing, words, _place(example), example["file_name"] or "")
 
 
 def _words(example: Example, pair: tuple[str, str]) -> str:

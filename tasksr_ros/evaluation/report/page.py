@@ -30,6 +30,8 @@ from tasksr_ros.evaluation.report.tables import (
 from tasksr_ros.evaluation.summary import Summary
 
 _TEMPLATE = Path(__file__).resolve().parent / "template"
+_MOST_TRACKS = 200
+"""Rows of the page's table; the JSON has all."""
 _SECTIONS = (
     ("curves", "Curves"),
     ("range", "How far, how small"),
@@ -127,6 +129,7 @@ def _context(
             figures.recall_by_distance(summary),
             *(figures.difference_by_distance(summary, c, letters) for c in with_distance),
         ],
+        "most_tracks": _MOST_TRACKS,
         "has_tracks": any(run["tracks"] for run in runs),
         "table": figure_rows(summary),
         "reasons": undefined_reasons(summary),
