@@ -82,5 +82,7 @@ def _of_bundle(folder: Path, part: str) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def build_network(part: str, description: dict[str, Any]) -> nn.Module:
-    """Build a fresh network: ``sr`` as `build_sr` does, ``detector`` as `Detector`."""
-    return build_sr(**description) if part == "sr" else Detector(**description)
+    """Build a fresh network: ``sr`` as `build_sr` does or ``none``, ``detector`` as `Detector`."""
+    if part == "detector":
+        return Detector(**description)
+    return nn.Identity() if description["name"] == "none" else build_sr(**description)

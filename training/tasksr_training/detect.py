@@ -57,19 +57,25 @@ def detect_image(
     """Downscale an HR image bicubically, super-resolve it and detect in the result.
 
     The image is padded by its edge to the size the detector needs. ``sr`` None: the detector sees
-    the HR image itself.
+    the HR image itself; ``sr`` that gives LR back: it sees that, and there is no PSNR.
     """
     hr = to_tensor(source.image).to(device_of(detector))
     height, width = source.image.shape[:2]
-    padded = F.pad(hr, (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE), mode="replicate")
+    multiple = SIZE_MULTIPLE * scale_factor if isinstance(sr, nn.Identity) else SIZE_MULTIPLE
+    padded = F.pad(hr, (0, -width % multiple, 0, -height % multiple), mode="replicate")
     image = padded if sr is None else sr(_last(downscale(padded, scale_factor)))
     boxes, scores = detector(_last(image))
+    boxes = boxes * (padded.shape[-1] / image.shape[-1])
     strong = scores[0] >= config.min_score
     xyxy = boxes[0, strong].clamp(min=0)
     xyxy = torch.minimum(xyxy, xyxy.new_tensor([width, height, width, height]))
     found = Detections.from_arrays(xyxy.cpu().numpy(), scores[0, strong].cpu().numpy())
-    seen = to_pixels(image)[:height, :width]
-    psnr_y = float("inf") if sr is None else psnr(seen, source.image, scale_factor)
+    if isinstance(sr, nn.Identity):
+        enlarged = F.interpolate(image, size=padded.shape[-2:], mode="nearest")
+        seen, psnr_y = to_pixels(enlarged)[:height, :width], float("nan")
+    else:
+        seen = to_pixels(image)[:height, :width]
+        psnr_y = float("inf") if sr is None else psnr(seen, source.image, scale_factor)
     uncut = np.zeros(len(found), bool)  # one tile: the image itself
     kept = merge(found, uncut, config.nms_iou, config.max_detections)
     return ImageResult(kept, seen, psnr_y)

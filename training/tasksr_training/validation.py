@@ -73,7 +73,7 @@ def predict(system: System, images: Sequence[LabelledImage], scale_factor: int, 
                 }
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    mean = float(np.mean(psnr)) if system.sr is not None else None
+    mean = float(np.mean(psnr)) if np.isfinite(psnr).all() else None
     made_from = fingerprint(system, images, scale_factor)
     path.write_text(
         json.dumps({"fingerprint": made_from, "detections": detections, "psnr_y": mean})

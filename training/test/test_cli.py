@@ -43,7 +43,7 @@ def test_from_images_to_a_bundle(
     trained("detector", "detector", {"width": 0.25, "validation": validation})
     sr = ("--stage.sr_checkpoint", str(tmp_path / "sr"))
     trained("task-driven", "tdsr", {"frozen_fraction": 0, "validation": validation}, *detector, *sr)
-    trained("task-driven", "bicubic", {"bicubic": True, "validation": validation}, *detector)
+    trained("task-driven", "bicubic", {"upscaling": "bicubic", "validation": validation}, *detector)
     kept = yaml.safe_load((tmp_path / "tdsr" / "config.yaml").read_text())["task-driven"]
     assert kept["loop"]["max_steps"] == 1
 

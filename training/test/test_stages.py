@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tasksr_training.checkpoints import load_checkpoint
+from tasksr_training.coco import read_coco
 from tasksr_training.datasets import (
+    IGNORE,
+    PEDESTRIAN,
+    Batch,
     Batches,
     PatchConfig,
     PatchSampler,
@@ -16,11 +21,21 @@ from tasksr_training.datasets import (
     read_sources,
 )
 from tasksr_training.degradations import CorruptionConfig
-from tasksr_training.errors import CheckpointError
+from tasksr_training.detect import DetectConfig, detect_image
+from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import LoopConfig, train
 from tasksr_training.stages.detector import DetectorConfig, DetectorStage, ValidationConfig
 from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
-from tasksr_training.stages.task_driven import TaskDriven, TaskDrivenConfig
+from tasksr_training.stages.task_driven import (
+    TaskDriven,
+    TaskDrivenConfig,
+    distillation,
+    feature_distance,
+    random_blocks,
+    weighted_l1,
+)
+
+from tasksr_ros.networks.detector import Detector, LevelOutput
 
 VALIDATION = ValidationConfig(("val.json",), every=2)
 
@@ -31,9 +46,9 @@ def loop(steps: int = 2) -> LoopConfig:
     )
 
 
-def sampler(data: Path) -> PatchSampler:
+def sampler(data: Path, size: int = 32) -> PatchSampler:
     sources = [SourceConfig("train.json")]
-    patches = PatchConfig(size=32, min_height=12, max_height=30)
+    patches = PatchConfig(size=size, min_height=12, max_height=30)
     return PatchSampler(read_sources(data, sources), sources, patches)
 
 
@@ -69,15 +84,26 @@ def test_first_stages_log_their_figures(runs: Path) -> None:
     assert "val/ap30/val.json" in (runs / "detector" / "log.jsonl").read_text()
 
 
+ALTERNATE = {"detection_to_sr": 0.0, "feature_weight": 1.0, "features_of": "current"}
+HYBRID = {
+    "pedestrian_weight": 2.0,
+    "feature_weight": 1.0,
+    "distill_weight": 1.0,
+    "mixed_fraction": 0.5,
+}
+
+
 @pytest.mark.parametrize(
     ("changes", "learns"),
     [
         ({"frozen_fraction": 0.0}, {"sr", "detector"}),
         ({"train": "detector"}, {"detector"}),
         ({"train": "sr"}, {"sr"}),
-        ({"bicubic": True}, {"detector"}),
+        ({"upscaling": "bicubic"}, {"detector"}),
         ({"frozen_fraction": 1.0}, {"detector"}),
         ({"frozen_fraction": 0.5}, {"sr", "detector"}),
+        ({"frozen_fraction": 0.0, **ALTERNATE}, {"sr", "detector"}),
+        ({"frozen_fraction": 0.0, **HYBRID}, {"sr", "detector"}),
     ],
 )
 def test_only_what_should_learn_learns(
@@ -121,6 +147,102 @@ def test_each_weight_scales_its_own_gradient(data: Path, runs: Path) -> None:
     assert gradients(data, runs, alpha=0.0, beta=2.0)["sr"] == pytest.approx(
         2 * task_only["sr"], rel=1e-3
     )
+
+
+def test_no_detection_loss_reaches_the_sr_network_where_the_recipe_says_so(
+    data: Path, runs: Path
+) -> None:
+    nothing = {"alpha": 0.0, "detection_to_sr": 0.0, "distill_weight": 1.0, "mixed_fraction": 0.5}
+    found = gradients(data, runs, **nothing)
+    assert found["sr"] == 0 and found["detector"] > 0
+    half, whole = (
+        gradients(data, runs, alpha=0.0, detection_to_sr=factor)["sr"] for factor in (0.5, 1.0)
+    )
+    assert half == pytest.approx(whole / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("features_of", ["hr", "current"])
+def test_the_feature_loss_reaches_the_sr_network_alone(
+    data: Path, runs: Path, features_of: str
+) -> None:
+    only = {"alpha": 0.0, "beta": 0.0, "feature_weight": 1.0, "features_of": features_of}
+    found = gradients(data, runs, **only)
+    assert found["sr"] > 0 and found["detector"] == 0
+
+
+def test_feature_distance_leaves_the_detector_as_it_was() -> None:
+    torch.manual_seed(1)
+    detector = Detector(0.25).train()
+    next(detector.parameters()).requires_grad_(False)
+    before = {k: v.clone() for k, v in detector.state_dict().items()}
+    learns = [p.requires_grad for p in detector.parameters()]
+    sr, hr = torch.rand(2, 3, 32, 32, requires_grad=True), torch.rand(2, 3, 32, 32)
+    distance = feature_distance(detector, sr, hr)
+    distance.backward()
+    assert float(distance.detach()) > 0 and float(sr.grad.abs().sum()) > 0
+    assert float(feature_distance(detector, hr, hr)) == 0
+    assert detector.training and [p.requires_grad for p in detector.parameters()] == learns
+    assert all(torch.equal(before[k], v) for k, v in detector.state_dict().items())
+    assert all(p.grad is None for p in detector.parameters())
+
+
+def test_weighted_l1_by_hand() -> None:
+    hr, sr = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+    sr[0, :, 1, 1] = 0.6  # inside the pedestrian
+    sr[0, :, 3, 3] = 0.2  # outside
+    boxes = torch.tensor([[[1.0, 1.0, 3.0, 3.0], [3.0, 3.0, 4.0, 4.0]]])
+    batch = Batch(hr, boxes, torch.tensor([[PEDESTRIAN, IGNORE]]), 0)
+    assert weighted_l1(sr, batch, 0.0) == pytest.approx(0.8 / 16)
+    assert weighted_l1(sr, batch, 2.0) == pytest.approx((3 * 0.6 + 0.2) / (16 + 2 * 4))
+
+
+def test_distillation_by_hand() -> None:
+    def level(*logits: float) -> LevelOutput:
+        return LevelOutput(4, torch.tensor(logits).view(1, 1, 1, -1), torch.ones(1, 4, 1, 2))
+
+    zero = math.log(3)  # sigmoid(log 3) = .75
+    assert distillation([level(0.0, zero)], [level(zero, zero)], 1) == pytest.approx(
+        0.25**2 * math.log(2)
+    )
+
+
+def test_random_blocks() -> None:
+    images = torch.zeros(4, 3, 20, 36)
+    mask = random_blocks(images, seed=1)
+    assert mask.shape == (4, 1, 20, 36) and mask.dtype == torch.bool
+    assert torch.equal(mask, random_blocks(images, seed=1))
+    assert not torch.equal(mask, random_blocks(images, seed=2))
+    assert torch.equal(mask[..., :8, :8], mask[..., :1, :1].expand(4, 1, 8, 8))
+    assert 0.2 < float(mask.float().mean()) < 0.8
+
+
+def test_a_detector_is_retrained_on_lr_images(data: Path, runs: Path, tmp_path: Path) -> None:
+    config = TaskDrivenConfig(
+        detector_checkpoint=str(runs / "detector"),
+        upscaling="none",
+        hr_fraction=0.5,
+        validation=VALIDATION,
+    )
+    stage = TaskDriven(config, data)
+    with pytest.raises(TrainingError, match=r"multiple of 128 px .* got 32"):
+        train(stage, sampler(data), loop(), tmp_path / "small")
+    train(stage, sampler(data, 128), loop(), tmp_path)
+    figures = (tmp_path / "log.jsonl").read_text().splitlines()[-1]
+    assert "val/ap50/val.json" in figures and "psnr" not in figures
+
+
+def test_a_baseline_without_upscaling_detects_in_hr_pixels(data: Path, runs: Path) -> None:
+    class Fixed(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            self.seen = images.shape
+            return torch.tensor([[[1.0, 2.0, 5.0, 9.0]]]), torch.tensor([[0.9]])
+
+    image = read_coco(data / "val.json")[0]  # 160x128 px
+    fixed = Fixed()
+    result = detect_image(image, torch.nn.Identity(), fixed, 4, DetectConfig())
+    assert fixed.seen == (1, 3, 32, 64)  # 40x32 LR px, filled up to multiples of 32
+    assert result.detections.xyxy.tolist() == [[4.0, 8.0, 20.0, 36.0]]
+    assert result.seen.shape == (128, 160, 3) and math.isnan(result.psnr_y)
 
 
 def test_refusals(data: Path, runs: Path) -> None:

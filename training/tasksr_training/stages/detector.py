@@ -122,8 +122,9 @@ def validate_detection(
         for percent in (50, 30):
             matches = match_images(pairs(results), truth, percent / 100)
             figures[f"ap{percent}/{name}"] = average_precision(matches)
-        if sr is not None:
-            figures[f"psnr_y/{name}"] = float(np.mean([r.psnr_y for r in results]))
+        psnr_y = float(np.mean([r.psnr_y for r in results]))
+        if np.isfinite(psnr_y):  # else the detector saw the HR or the LR image
+            figures[f"psnr_y/{name}"] = psnr_y
         most = max(range(len(images)), key=lambda i: int((~images[i].ignore).sum()))
         boxes = results[most].detections
         pictures[name] = draw(results[most].seen, boxes.xyxy[boxes.score > 0.25])

@@ -1,27 +1,37 @@
 """Stage 3: super-resolution for the detector's benefit.
 
-Haris, Shakhnarovich, Ukita, arXiv 1803.11316: alpha · super-resolution loss + beta · detection
-loss, both networks in series, after each has been trained alone. With ``bicubic`` in place of the
-super-resolution network the same code trains the baseline: the detector retrained on bicubic
-images.
+Both networks in series, after each has been trained alone. The recipes are weights of one sum:
+
+- plain (Haris, Shakhnarovich, Ukita, arXiv 1803.11316): alpha · distance to the HR image + beta ·
+  detection loss, whose gradient goes through the super-resolution network.
+- alternate (SR4IR: Kim, Kim, Lee, CVPR 2024, arXiv 2404.01692): the super-resolution network learns
+  from the distance to the HR image and the distance of the detector's features, the detector from
+  SR, HR and mixed patches, and neither from the other's loss (``detection_to_sr`` 0). The paper
+  takes the two steps in turn; here one backward pass holds both, from the same weights.
+- hybrid: ours, a sum of all terms.
+
+With ``upscaling`` other than ``sr`` the same code trains the baselines: the detector retrained on
+bicubic or on LR images.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasksr_ros.networks.detector import LevelOutput
+from tasksr_ros.networks.detector import SIZE_MULTIPLE, LevelOutput
 from tasksr_training.checkpoints import build_network, load_network
-from tasksr_training.datasets import Batch
+from tasksr_training.datasets import PEDESTRIAN, Batch
 from tasksr_training.degradations import CorruptionConfig, corrupt, downscale
-from tasksr_training.errors import CheckpointError
+from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import Validation
 from tasksr_training.losses import DetectionLossConfig, detection_loss
 from tasksr_training.stages.detector import (
@@ -36,16 +46,27 @@ class TaskDrivenConfig:
     """What the task-driven stage trains.
 
     Attributes:
-        sr_checkpoint: run of the super-resolution stage to start from; empty for ``bicubic``.
+        sr_checkpoint: run of the super-resolution stage to start from; for ``upscaling`` sr.
         detector_checkpoint: run of the detector stage to start from.
-        bicubic: train the detector on bicubically enlarged images: the baseline.
+        hr_detector_checkpoint: run of the detector stage that stays as it is and says what the
+            HR image looks like to a detector; empty: ``detector_checkpoint``.
+        upscaling: sr, or a baseline: bicubic, or none (the detector sees the LR image).
         scale_factor: 2, 4 or 8; a super-resolution checkpoint must have the same.
-        alpha: weight of the super-resolution loss.
+        alpha: weight of the distance to the HR image (L1).
+        pedestrian_weight: weight of pixels inside pedestrians' boxes in that distance, in
+            addition to the 1 of every pixel.
+        feature_weight: weight of the distance of the detector's features (L1) of SR and HR.
+        features_of: whose features: those of the HR detector, or the detector as it is now.
         beta: weight of the detection loss.
+        detection_to_sr: factor of the detection loss's gradient on its way into the
+            super-resolution network; 0: none.
+        distill_weight: weight of the distance of the scores from what the HR detector says of
+            the HR image.
         train: which networks learn.
         frozen_fraction: share of the budget at the start in which only the detector learns, to
             get used to super-resolved images.
         hr_fraction: HR patches that the detector sees beside each SR patch.
+        mixed_fraction: patches of random 8x8 blocks of SR and HR that it sees beside each.
         sr_learning_rate: learning rate of the super-resolution network, as a factor of the
             loop's.
         corruption: faults added to the LR image; the HR image stays clean.
@@ -55,13 +76,20 @@ class TaskDrivenConfig:
 
     sr_checkpoint: str = ""
     detector_checkpoint: str = ""
-    bicubic: bool = False
+    hr_detector_checkpoint: str = ""
+    upscaling: Literal["sr", "bicubic", "none"] = "sr"
     scale_factor: int = 4
     alpha: float = 1.0
+    pedestrian_weight: float = 0.0
+    feature_weight: float = 0.0
+    features_of: Literal["hr", "current"] = "hr"
     beta: float = 1.0
+    detection_to_sr: float = 1.0
+    distill_weight: float = 0.0
     train: Literal["both", "sr", "detector"] = "both"
     frozen_fraction: float = 0.3
     hr_fraction: float = 0.25
+    mixed_fraction: float = 0.0
     sr_learning_rate: float = 0.3
     corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
     loss: DetectionLossConfig = field(default_factory=DetectionLossConfig)
@@ -72,49 +100,69 @@ class Series(nn.Module):
     """Super-resolution and detector in series, for training.
 
     Args:
-        sr: (N, 3, h, w) -> (N, 3, h·s, w·s).
+        sr: (N, 3, h, w) -> (N, 3, h·s, w·s); a baseline without upscaling gives LR back.
         detector: as `tasksr_ros.networks.detector.Detector`.
+        detection_to_sr: factor of the gradient that goes back from the detector into ``sr``.
     """
 
-    def __init__(self, sr: nn.Module, detector: nn.Module) -> None:
+    def __init__(self, sr: nn.Module, detector: nn.Module, detection_to_sr: float) -> None:
         super().__init__()
         self.sr = sr
         self.detector = detector
+        self._detection_to_sr = detection_to_sr
 
-    def forward(self, lr: Tensor, hr: Tensor, sr_learns: bool) -> tuple[Tensor, list[LevelOutput]]:
+    def forward(
+        self, lr: Tensor, hr: Tensor, mixed: Tensor | None, mask: Tensor | None, sr_learns: bool
+    ) -> tuple[Tensor, list[LevelOutput]]:
         """Super-resolve and detect.
 
         Args:
             lr: (N, 3, h, w) in [0, 1].
             hr: (K, 3, h·s, w·s) further images for the detector, K may be 0.
+            mixed: (M, 3, h·s, w·s) HR images of the first M samples, to be mixed with their SR.
+            mask: (M, 1, h·s, w·s) bool, where the mixture is SR.
             sr_learns: whether gradients go to the super-resolution network.
 
         Returns:
-            SR (N, 3, h·s, w·s) and the detector's levels for the N + K images.
+            SR (N, 3, h·s, w·s) and the detector's levels for the N + K + M images.
         """
         with nullcontext() if sr_learns else torch.no_grad():
             sr = self.sr(lr.contiguous(memory_format=torch.channels_last)).float()
-        levels: list[LevelOutput] = self.detector.levels(torch.cat([sr, hr]))  # type: ignore[operator]
+        seen = [scale_gradient(sr, self._detection_to_sr)]
+        if len(hr):
+            seen.append(hr)
+        if mixed is not None and mask is not None:
+            seen.append(torch.where(mask, sr[: len(mixed)].detach(), mixed))
+        levels: list[LevelOutput] = self.detector.levels(torch.cat(seen))  # type: ignore[operator]
         return sr, levels
 
 
+def scale_gradient(x: Tensor, factor: float) -> Tensor:
+    """X itself, whose gradient is multiplied by ``factor`` on its way back."""
+    still = x.detach()
+    return still if factor == 0 else still + factor * (x - still)
+
+
 class TaskDriven:
-    """alpha · L1 + beta · detection loss."""
+    """The weighted sum of the recipe."""
 
     def __init__(self, config: TaskDrivenConfig, data: Path) -> None:
         sr, sr_description = _sr(config)
-        detector, detector_description = load_network(
-            _given(config.detector_checkpoint, "detector"), "detector"
-        )
+        path = _given(config.detector_checkpoint, "detector")
+        detector, detector_description = load_network(path, "detector")
         self.networks: dict[str, dict[str, Any]] = {
             "sr": sr_description,
             "detector": detector_description,
         }
-        sr.requires_grad_(config.train != "detector" and not config.bicubic)
+        sr.requires_grad_(config.train != "detector" and config.upscaling == "sr")
         detector.requires_grad_(config.train != "sr")
-        self.module: nn.Module = Series(sr, detector)
+        self.module: nn.Module = Series(sr, detector, config.detection_to_sr)
         self.learning_rates = {"sr": config.sr_learning_rate}
         self._config = config
+        self._hr_detector: nn.Module | None = None
+        if config.distill_weight or (config.feature_weight and config.features_of == "hr"):
+            path = Path(config.hr_detector_checkpoint or path)
+            self._hr_detector = load_network(path, "detector")[0].requires_grad_(False)
         self._validation = read_validation(config.validation, data)
 
     def loss(self, module: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -124,20 +172,57 @@ class TaskDriven:
         if config.train == "sr":
             module.get_submodule("detector").eval()  # its running statistics stay as they are
         lr = corrupt(downscale(batch.hr, config.scale_factor), config.corruption, batch.seed)
-        extra = round(config.hr_fraction * len(lr))
-        sr, levels = module(lr, batch.hr[:extra], sr_learns)
-        losses = detection_loss(
-            levels,
-            torch.cat([batch.boxes, batch.boxes[:extra]]),
-            torch.cat([batch.kind, batch.kind[:extra]]),
-            config.loss,
+        extra, mixed = (
+            self._further(f, len(lr)) for f in (config.hr_fraction, config.mixed_fraction)
         )
-        l1 = F.l1_loss(sr, batch.hr)
+        if config.upscaling == "none" and lr.shape[-1] % SIZE_MULTIPLE:
+            raise TrainingError(
+                f"expected patches of a multiple of {SIZE_MULTIPLE * config.scale_factor} px "
+                f"for a detector on LR images, got {batch.hr.shape[-1]}"
+            )
+        mask = random_blocks(batch.hr[:mixed], batch.seed) if mixed else None
+        sr, levels = module(
+            lr, batch.hr[:extra], batch.hr[:mixed] if mixed else None, mask, sr_learns
+        )
+        losses = self._detection(levels, batch, extra, mixed)
         total = config.beta * losses["detection"]
-        return {"total": total + config.alpha * l1 if sr_learns else total, "l1": l1, **losses}
+        if self._config.upscaling != "none":
+            losses["l1"] = weighted_l1(sr, batch, config.pedestrian_weight)
+        if self._hr_detector is not None:
+            self._hr_detector.to(sr.device)
+        if config.distill_weight:
+            losses["distill"] = self._distillation(levels, batch)
+            total = total + config.distill_weight * losses["distill"]
+        if sr_learns and config.feature_weight:
+            detector = self._hr_detector or module.get_submodule("detector")
+            losses["features"] = feature_distance(detector, sr, batch.hr)
+            total = total + config.feature_weight * losses["features"]
+        if sr_learns:
+            total = total + config.alpha * losses["l1"]
+        return {"total": total, **losses}
+
+    def _further(self, fraction: float, samples: int) -> int:
+        """Number of HR or mixed patches; none where the detector sees LR."""
+        return 0 if self._config.upscaling == "none" else round(fraction * samples)
+
+    def _detection(
+        self, levels: list[LevelOutput], batch: Batch, extra: int, mixed: int
+    ) -> dict[str, Tensor]:
+        boxes = torch.cat([batch.boxes, batch.boxes[:extra], batch.boxes[:mixed]])
+        kind = torch.cat([batch.kind, batch.kind[:extra], batch.kind[:mixed]])
+        if self._config.upscaling == "none":
+            boxes = boxes / self._config.scale_factor
+        return detection_loss(levels, boxes, kind, self._config.loss)
+
+    def _distillation(self, levels: list[LevelOutput], batch: Batch) -> Tensor:
+        assert self._hr_detector is not None
+        with torch.no_grad():
+            taught = self._hr_detector.levels(batch.hr)  # type: ignore[operator]
+        pedestrians = (batch.kind == PEDESTRIAN).sum().clamp(min=1)
+        return distillation(levels, taught, len(batch.hr)) / pedestrians
 
     def _sr_learns(self, progress: float) -> bool:
-        if self._config.bicubic or self._config.train == "detector":
+        if self._config.upscaling != "sr" or self._config.train == "detector":
             return False
         return self._config.train == "sr" or progress >= self._config.frozen_fraction
 
@@ -151,6 +236,72 @@ class TaskDriven:
         )
 
 
+def weighted_l1(sr: Tensor, batch: Batch, pedestrian_weight: float) -> Tensor:
+    """Mean absolute distance to HR; pixels of pedestrians count 1 + ``pedestrian_weight`` times."""
+    distance = (sr - batch.hr).abs().mean(1)
+    if not pedestrian_weight:
+        return distance.mean()
+    height, width = distance.shape[1:]
+    y = torch.arange(height, device=sr.device)[:, None] + 0.5
+    x = torch.arange(width, device=sr.device)[None] + 0.5
+    x0, y0, x1, y1 = (batch.boxes[..., i, None, None] for i in range(4))
+    inside = (
+        (x >= x0) & (x < x1) & (y >= y0) & (y < y1) & (batch.kind == PEDESTRIAN)[..., None, None]
+    )
+    weight = 1 + pedestrian_weight * inside.any(1)
+    return (weight * distance).sum() / weight.sum()
+
+
+def feature_distance(detector: nn.Module, sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean absolute distance of a frozen detector's features, the mean of its levels.
+
+    The gradient goes to ``sr`` alone; the detector's running statistics stay as they are.
+    """
+    learns = [(p, p.requires_grad) for p in detector.parameters()]
+    trains = detector.training
+    detector.eval().requires_grad_(False)
+    try:
+        with torch.no_grad():
+            wanted = detector.features(hr)  # type: ignore[operator]
+        got = detector.features(sr)  # type: ignore[operator]
+    finally:
+        detector.train(trains)
+        for parameter, learnt in learns:
+            parameter.requires_grad_(learnt)
+    return torch.stack([F.l1_loss(g, w) for g, w in zip(got, wanted, strict=True)]).mean()
+
+
+def distillation(
+    levels: Sequence[LevelOutput], taught: Sequence[LevelOutput], samples: int
+) -> Tensor:
+    """Sum over all cells of the cross-entropy to the taught scores, weighted by the error squared.
+
+    The form of the quality focal loss (Li et al., NeurIPS 2020, arXiv 2006.04388) with the HR
+    detector's scores in place of the quality.
+
+    Args:
+        levels: of the detector that learns, the first ``samples`` images of each are compared.
+        taught: of the HR detector.
+        samples: number of images.
+    """
+    total = levels[0].logits.new_zeros(())
+    for own, other in zip(levels, taught, strict=True):
+        logits, target = own.logits[:samples], other.logits.sigmoid()
+        error = (target - logits.sigmoid()).square()
+        entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        total = total + (error * entropy).sum()
+    return total
+
+
+def random_blocks(images: Tensor, seed: int, block: int = 8) -> Tensor:
+    """(N, 1, H, W) bool in blocks of ``block`` px, each true with probability .5."""
+    rng = np.random.default_rng([seed, block])
+    n, _, height, width = images.shape
+    small = rng.random((n, 1, -(-height // block), -(-width // block))) < 0.5
+    mask = torch.from_numpy(small).to(images.device)
+    return mask.repeat_interleave(block, 2).repeat_interleave(block, 3)[..., :height, :width]
+
+
 def _given(path: str, what: str) -> Path:
     if not path:
         raise CheckpointError(f"expected stage.{what}_checkpoint, the run to start from")
@@ -158,8 +309,8 @@ def _given(path: str, what: str) -> Path:
 
 
 def _sr(config: TaskDrivenConfig) -> tuple[nn.Module, dict[str, Any]]:
-    if config.bicubic:
-        description = {"name": "bicubic", "scale_factor": config.scale_factor}
+    if config.upscaling != "sr":
+        description = {"name": config.upscaling, "scale_factor": config.scale_factor}
         return build_network("sr", description), description
     network, description = load_network(_given(config.sr_checkpoint, "sr"), "sr")
     if description["scale_factor"] != config.scale_factor:
