@@ -83,9 +83,9 @@ def test_every_requirement_is_in_package_xml(root: Path) -> None:
     keys = {element.text for element in package_xml(root).iter("exec_depend")}
     assert set(ROSDEP_KEYS.values()) <= keys
     text = (root / "package.xml").read_text()
-    named = re.search(r"<!-- Without a rosdep key, .*: (.+)\. -->", text)
+    named = re.search(r"<!-- Without a rosdep key, .*?: (.+?)\. -->", text, re.DOTALL)
     assert named is not None
-    assert set(named.group(1).split(", ")) == WITHOUT_ROSDEP_KEY
+    assert set(re.split(r",\s+", named.group(1))) == WITHOUT_ROSDEP_KEY
 
 
 def test_every_ros_package_that_is_imported_is_in_package_xml(root: Path) -> None:
