@@ -1,16 +1,20 @@
 """Measure what tracking gives: ids that last, and recall at equal false positives.
 
     scripts/measure_tracking.py GROUND_TRUTH.json PREDICTIONS.json
+    scripts/measure_tracking.py GROUND_TRUTH.json --simulate
 
 The predictions must go down to weak scores (`--detection.score_threshold 0.15`). Ground truth is
-COCO with `sequence`, `stamp_ns` (or `frame`) of images and `track_id` of annotations.
+COCO with `sequence`, `stamp_ns` (or `frame`) of images and `track_id` of annotations. Simulated
+are detections, of people who move as in the ground truth, between its frames in straight lines.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,8 @@ Sequence = list[tuple[int, People, Detections]]
 def main() -> None:
     """Print the tables."""
     options = parser().parse_args()
+    if options.simulate:
+        return simulate(read(options), options.iou)
     camera = read_calibration(options.calibration) if options.calibration else None
     mounting = RegionConfig(camera_height=options.camera_height, camera_pitch=options.camera_pitch)
     sequences = read(options)
@@ -63,7 +69,8 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     p = argparse.ArgumentParser(description="Measure what tracking gives.")
     p.add_argument("ground_truth", type=Path)
-    p.add_argument("predictions", type=Path)
+    p.add_argument("predictions", type=Path, nargs="?")
+    p.add_argument("--simulate", action="store_true", help="the detector, at several frame rates")
     p.add_argument("--threshold", type=float, default=0.498, help="score threshold (%(default)s)")
     p.add_argument("--weak-score", type=float, nargs="+", default=[0.8, 0.6, 0.4])
     p.add_argument("--iou", type=float, default=0.3, help="least IoU of a match (%(default)s)")
@@ -98,6 +105,55 @@ def measure(
     return total
 
 
+def simulate(sequences: list[Sequence], iou: float) -> None:
+    """Print switches of ids for a perfect and for a bad detector, between the frames too."""
+    print("frames of the ground truth times   missed   false/image   found   with an id   switches")
+    for steps in (1, 2, 5, 15):
+        for missed, false in ((0.0, 0.0), (0.3, 1.0)):
+            rng = np.random.default_rng(0)
+            total = TrackScores()
+            for sequence in sequences:
+                tracker = Tracker(TrackingConfig(weak_score=1.0), RegionConfig(), 0.5)
+                total += score_sequence(
+                    [
+                        (people, tracker.update(simulated(people, missed, false, rng), stamp_ns))
+                        for stamp_ns, people in between(sequence, steps)
+                    ],
+                    iou,
+                )
+            print(
+                f"{steps:32}   {missed:6.1f}   {false:11.1f}   {total.found:5}   "
+                f"{total.with_id:10}   {total.switches:8}"
+            )
+
+
+def between(sequence: Sequence, steps: int) -> Iterator[tuple[int, People]]:
+    """The people of each frame, and of steps - 1 frames up to the next, of who is in both."""
+    for (stamp, people, _), (next_stamp, next_people, _) in itertools.pairwise(sequence):
+        yield stamp, people
+        later = dict(zip(next_people.person, next_people.xyxy, strict=True))
+        both = [k for k, person in enumerate(people.person) if person in later]
+        names = tuple(people.person[k] for k in both)
+        ends = np.array([later[name] for name in names]).reshape(-1, 4)
+        for step in range(1, steps):
+            share = step / steps
+            boxes = people.xyxy[both] * (1 - share) + ends * share
+            middle = People(boxes, names, np.zeros(len(names), bool))
+            yield round(stamp + share * (next_stamp - stamp)), middle
+
+
+def simulated(people: People, missed: float, false: float, rng: np.random.Generator) -> Detections:
+    """Boxes off by 4 % of the height, some people missed, some boxes of nobody in their midst."""
+    height = (people.xyxy[:, 3] - people.xyxy[:, 1])[:, None]
+    noisy = people.xyxy + rng.normal(0, 0.04, people.xyxy.shape) * height
+    kept = noisy[rng.random(len(noisy)) >= missed]
+    kept[:, 2:] = np.maximum(kept[:, 2:], kept[:, :2] + 1)
+    nobody = rng.uniform((0, 400, 30), (1600, 600, 200), (rng.poisson(false), 3))
+    x, y, h = nobody.T
+    boxes = np.concatenate((kept, np.stack((x, y, x + h / 3, y + h), 1)))
+    return Detections.from_arrays(boxes, np.full(len(boxes), 0.9))
+
+
 def at(curve: list[TrackScores], fppi: float) -> float:
     """Recall at so many false positives per image, between the nearest measured points."""
     points = sorted((s.fppi, s.recall) for s in curve)
@@ -111,7 +167,7 @@ def read(options: argparse.Namespace) -> list[Sequence]:
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for annotation in truth["annotations"]:
         people[annotation["image_id"]].append(annotation)
-    for result in json.loads(options.predictions.read_text()):
+    for result in json.loads(options.predictions.read_text()) if options.predictions else ():
         found[result["image_id"]].append(result)
     sequences: dict[tuple[str, str], Sequence] = defaultdict(list)
     for image in truth["images"]:

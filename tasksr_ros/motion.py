@@ -32,11 +32,19 @@ class Motion:
         cls,
         measured: NDArray[np.float64],
         noise: NDArray[np.float64],
+        velocity: NDArray[np.float64],
         speed: NDArray[np.float64],
     ) -> Motion:
-        """Objects seen once: ``noise`` and ``speed`` are standard deviations, (N, A)."""
+        """Objects seen once.
+
+        Args:
+            measured: (N, A) positions.
+            noise: (N, A) their standard deviation.
+            velocity: (A,) the likeliest velocity.
+            speed: (N, A) its standard deviation.
+        """
         zero = np.zeros_like(measured)
-        return cls(measured.copy(), zero, noise**2, zero.copy(), speed**2)
+        return cls(measured.copy(), zero + velocity, noise**2, zero, speed**2)
 
     def predict(self, seconds: NDArray[np.float64], density: NDArray[np.float64]) -> Motion:
         """Where the objects are (N,) seconds later, or earlier where negative.

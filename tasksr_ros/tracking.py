@@ -38,8 +38,8 @@ _MAX_ID = 2**31 - 1
 # Of a box's centre and foot in units of its height, and of the logarithm of its height.
 _NOISE = np.array([0.08, 0.08, 0.08])
 _NOISE_PX = 1.0
-_SPEED = np.array([2.0, 0.7, 0.5])
-_ACCELERATION = np.array([2.0, 1.5, 0.4])
+_SPEED = np.array([4.0, 1.0, 0.6])
+_ACCELERATION = np.array([4.0, 2.0, 0.6])
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget all tracks, as after a jump in time; ids go on, so that none is used twice."""
         self._newest_ns: int | None = None
-        self._tracks = _born(Detections.empty(), 0)
+        self._tracks = _born(Detections.empty(), 0, np.zeros(3))
 
     def update(
         self, detections: Detections, stamp_ns: int, camera: CameraModel | None = None
@@ -136,7 +136,8 @@ class Tracker:
             tracks = self._continued(tracks, detections, track_of, stamp_ns)
             # A track that was not confirmed in the very next frame was a flicker.
             alive = (tracks.track_id != NO_TRACK) | (tracks.seen_ns == stamp_ns)
-            begun = _born(detections.select(strong & (track_of < 0)), stamp_ns)
+            new = detections.select(strong & (track_of < 0))
+            begun = _born(new, stamp_ns, _common_velocity(tracks))
             self._tracks, self._newest_ns = tracks.select(alive).join(begun), stamp_ns
         ids = np.full(len(detections), NO_TRACK, np.int32)
         ids[track_of >= 0] = tracks.track_id[track_of[track_of >= 0]]
@@ -229,12 +230,18 @@ def _noise(measured: NDArray[np.float64]) -> NDArray[np.float64]:
     return _NOISE * units + _NOISE_PX * units / units[:, :1]
 
 
-def _born(detections: Detections, stamp_ns: int) -> _Tracks:
-    """A track for each detection, not confirmed yet."""
+def _common_velocity(tracks: _Tracks) -> NDArray[np.float64]:
+    """(3,) what most confirmed tracks do: when the vehicle turns, all move the same way."""
+    velocity = tracks.motion.velocity[tracks.track_id != NO_TRACK]
+    return np.asarray(np.median(velocity, 0)) if len(velocity) else np.zeros(3)
+
+
+def _born(detections: Detections, stamp_ns: int, velocity: NDArray[np.float64]) -> _Tracks:
+    """A track for each detection, not confirmed yet, that moves as the others do."""
     n = len(detections)
     measured = _measured(detections.xyxy)
     return _Tracks(
-        Motion.at(measured, _noise(measured), _SPEED * _units(measured)),
+        Motion.at(measured, _noise(measured), velocity, _SPEED * _units(measured)),
         np.full(n, NO_TRACK, np.int64),
         detections.class_id,
         np.ones(n, np.int64),

@@ -68,6 +68,21 @@ def test_who_turns_around_keeps_the_id() -> None:
     assert seen == [[NO_TRACK]] + [[0]] * 59
 
 
+def test_who_appears_while_the_vehicle_turns_moves_as_the_others_do() -> None:
+    track = tracker()
+    for k in range(6):  # at 2 Hz, three heights per frame to the right
+        track.update(
+            people((180 * k, 600, 60, 0.9), (180 * k + 500, 600, 60, 0.9)), k * SECOND // 2
+        )
+    for k in range(6, 9):
+        shift = 180 * (k - 6)
+        old = ((180 * k, 600, 60, 0.9), (180 * k + 500, 600, 60, 0.9))
+        new = ((-2000 + shift, 600, 60, 0.9), (-1820 + shift, 600, 60, 0.9))
+        seen = ids(track.update(people(*old, *new), k * SECOND // 2))
+        # Without the others' velocity, the second newcomer's track would take the first's box.
+        assert seen == [0, 1, *((NO_TRACK, NO_TRACK) if k == 6 else (2, 3))]
+
+
 def test_a_track_is_confirmed_in_the_very_next_frame_or_not_at_all() -> None:
     track = tracker()
     here, nobody = people((500, 600, 30, 0.9)), Detections.empty()
