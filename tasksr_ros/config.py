@@ -129,7 +129,7 @@ class TrackingConfig:
 
     enabled: bool = _option(False, "give detections ids that last, and let weak ones go on tracks")
     weak_score: float = _option(
-        0.6,
+        0.8,
         "least score of a detection that continues a track, as a share of the score threshold; "
         "1: none weaker than the threshold",
         low=0,

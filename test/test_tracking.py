@@ -17,7 +17,8 @@ FLAT = RegionConfig(camera_height=1.4, camera_pitch=0.0, pitch_margin=0.0)
 
 
 def tracker(**values: float) -> Tracker:
-    return Tracker(TrackingConfig(enabled=True, **values), FLAT, THRESHOLD)  # type: ignore[arg-type]
+    config = TrackingConfig(**{"enabled": True, "weak_score": 0.6, **values})  # type: ignore[arg-type]
+    return Tracker(config, FLAT, THRESHOLD)
 
 
 def people(*boxes: tuple[float, float, float, float]) -> Detections:
@@ -101,7 +102,7 @@ def test_a_gap_keeps_the_id_up_to_max_gap() -> None:
 
 
 def test_a_weak_detection_continues_a_confirmed_track_and_begins_none() -> None:
-    track = tracker(weak_score=0.6)
+    track = tracker()
     weak = people((500, 600, 30, 0.35))
     assert len(track.update(weak, 0)) == 0
     track.update(people((500, 600, 30, 0.9)), SECOND // 10)
