@@ -120,6 +120,15 @@ class EngineConfig:
     )
     device: str = _option("auto", "torch device, for example cuda:0; auto: CUDA if available")
     threads: int = _option(0, "CPU threads of the engine; 0: all cores", low=0, high=1024)
+    precision: Literal["fp32", "bf16", "int8"] = _option(
+        "fp32",
+        "fp32: exact; bf16: half the time on CPUs with AVX512_BF16 or AMX, and on GPUs; int8: "
+        "openvino only, needs calibration once",
+        choices=("fp32", "bf16", "int8"),
+    )
+    calibration: str = _option(
+        "", "images, video or bag that an int8 model is made with, where the cache has none"
+    )
     cache_dir: str = _option("", "folder of compiled models; empty: the user's cache directory")
 
 

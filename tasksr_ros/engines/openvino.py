@@ -31,7 +31,7 @@ _MODEL = "model.xml"
 
 
 class OpenVinoEngine:
-    """See `engines.Engine`. Runs in float32; a batch is run region by region on all threads."""
+    """See `engines.Engine`. A batch is run region by region on all threads."""
 
     name = "openvino"
     runs_batches = False
@@ -41,14 +41,16 @@ class OpenVinoEngine:
         self.scale_factor = bundle.scale_factor
         cache = cache_folder(config)
         core = ov.Core()
-        folder = cache / _key(bundle)
+        check_precision(core, config.precision)
+        int8 = config.precision == "int8"
+        folder = cache / (_key(bundle) + ("-int8" if int8 else ""))
         model = _read(core, folder)
         if model is None:
-            model = _convert(bundle)
+            model = _quantised(bundle, config.calibration) if int8 else _convert(bundle)
             _keep(model, folder)
         properties: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if config.precision == "bf16" else "f32",
         }
         if config.threads:
             properties["INFERENCE_NUM_THREADS"] = config.threads
@@ -74,6 +76,16 @@ class OpenVinoEngine:
             self._request.infer([region], share_inputs=True)
         except RuntimeError as error:
             raise EngineError(f"openvino failed: {str(error).splitlines()[0]}") from None
+
+
+def check_precision(core: ov.Core, precision: str) -> None:
+    """Raise EngineError unless the CPU has instructions for ``precision``."""
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and "BF16" not in capabilities:
+        raise EngineError(
+            "engine.precision bf16 needs a CPU with AVX512_BF16 or AMX instructions, got one with "
+            f"{', '.join(capabilities)}"
+        )
 
 
 def _key(bundle: Bundle) -> str:
@@ -119,6 +131,20 @@ def _convert(bundle: Bundle) -> ov.Model:
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its internals
         exported = torch.export.export(module, (example,))
         return ov.convert_model(exported, input=[1, height, width, 3])
+
+
+def _quantised(bundle: Bundle, calibration: str) -> ov.Model:
+    """The bundle's networks in int8, fitted to regions of the calibration images."""
+    if not calibration:
+        raise EngineError(
+            "engine.precision int8 needs engine.calibration (a folder of images, a video or a "
+            "bag) to make the model for this bundle once, got none"
+        )
+    from tasksr_ros.engines.quantisation import calibration_regions, check_installed, quantise
+
+    check_installed()
+    regions = calibration_regions(calibration, bundle.region_size)
+    return quantise(_convert(bundle), [region[None] for region in regions])
 
 
 def _keep(model: ov.Model, folder: Path) -> None:

@@ -18,7 +18,7 @@ from tasksr_ros.networks.tdsr import RegionDetector
 
 
 class TorchEngine:
-    """See `engines.Engine`. Runs in float32; CUDA calls are synchronous."""
+    """See `engines.Engine`. CUDA calls are synchronous."""
 
     name = "torch"
 
@@ -29,9 +29,12 @@ class TorchEngine:
         self.runs_batches = self._device.type == "cuda"
         if config.threads:
             torch.set_num_threads(config.threads)
+        if config.precision == "int8":
+            raise EngineError("engine torch runs in fp32 or bf16, got engine.precision int8")
+        dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
         tdsr = bundle.load()
         with _engine_errors():
-            tdsr = tdsr.to(self._device).to(
+            tdsr = tdsr.to(self._device, dtype).to(
                 memory_format=torch.channels_last  # type: ignore[call-overload]
             )
         self._detect = RegionDetector(tdsr)

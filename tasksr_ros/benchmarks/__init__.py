@@ -1,0 +1,1 @@
+"""Measurements of speed, and of what it costs, side by side in one run."""

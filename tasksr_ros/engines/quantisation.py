@@ -1,0 +1,96 @@
+"""Post-training quantisation of OpenVINO models to int8, by NNCF on regions of real images.
+
+NNCF (with SciPy and scikit-learn, some 200 MB) is not among the requirements: it is needed where
+an int8 model is made, not where a made one runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasksr_ros.config import RegionConfig
+from tasksr_ros.errors import EngineError
+from tasksr_ros.recordings import Recording, length, open_recording
+from tasksr_ros.regions import distant_band, tiles
+
+if TYPE_CHECKING:
+    from tasksr_ros.engines.openvino_library import ov
+
+logger = logging.getLogger(__name__)
+
+NUM_REGIONS = 32
+"""That are looked at: NNCF takes some seconds for each, and more change nothing."""
+
+
+def calibration_regions(
+    source: str | Path, region_size: tuple[int, int], number: int = NUM_REGIONS
+) -> NDArray[np.uint8]:
+    """Regions of the size and from where the pipeline cuts them by default.
+
+    Args:
+        source: folder of images, video or bag.
+        region_size: (width, height) of a region in px.
+        number: how many at most, spread over the source and over the tiles of an image.
+
+    Returns:
+        (N, height, width, 3) uint8 RGB, N ≥ 1.
+
+    Raises:
+        RecordingError: if the source holds no images.
+    """
+    recording = open_recording(source)
+    config = RegionConfig()
+    found: list[NDArray[np.uint8]] = []
+    for index, frame in enumerate(recording):
+        if index % _step(recording, number):
+            continue
+        places = tiles(distant_band(frame.size, config, None), frame.size, region_size, 0)
+        found.append(places[len(found) % len(places)].pixels(frame, region_size))
+        if len(found) == number:
+            break
+    return np.stack(found)
+
+
+def _step(recording: Recording, number: int) -> int:
+    return max(1, (length(recording) or 0) // number)
+
+
+def check_installed() -> None:
+    """Raise EngineError without NNCF."""
+    if not importlib.util.find_spec("nncf"):
+        raise EngineError("int8 needs the Python package nncf (pip install nncf), not found")
+
+
+def quantise(model: ov.Model, inputs: Sequence[NDArray[np.generic]]) -> ov.Model:
+    """The model with its convolutions in int8.
+
+    Args:
+        model: of one input.
+        inputs: what it may be given, each with the batch's axis.
+
+    Raises:
+        EngineError: without NNCF, or without inputs.
+    """
+    if not len(inputs):
+        raise EngineError("int8 needs calibration images: give a folder, video or bag of them")
+    check_installed()
+    import nncf
+
+    logger.info("quantising with %d regions: this takes a minute or two", len(inputs))
+    nncf.set_log_level(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
+        return nncf.quantize(
+            model,
+            nncf.Dataset(list(inputs)),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(inputs),
+        )
