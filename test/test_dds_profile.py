@@ -36,3 +36,17 @@ def test_profile_enlarges_the_shared_memory_segment(root: Path, ros_env: dict[st
     named = {"FASTRTPS_DEFAULT_PROFILES_FILE": profile, "FASTDDS_DEFAULT_PROFILES_FILE": profile}
     assert largest_segment(ros_env) < SEGMENT_SIZE
     assert largest_segment({**ros_env, **named}) >= SEGMENT_SIZE
+
+
+def test_cyclone_reads_its_profile(root: Path, tmp_path: Path) -> None:
+    """By the Python package of Cyclone DDS; an element that it does not know is an error."""
+    pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
+    profile = root / "config" / "dds" / "cyclonedds_large_images.xml"
+    misspelt = tmp_path / "misspelt.xml"
+    misspelt.write_text(profile.read_text().replace("WhcHigh", "WhcHihg"))
+    start = "from cyclonedds.domain import DomainParticipant; DomainParticipant(91)"
+    for path, fine in ((profile, True), (misspelt, False)):
+        environment = {**os.environ, "CYCLONEDDS_URI": f"file://{path}"}
+        command = [sys.executable, "-c", start]
+        run = subprocess.run(command, env=environment, capture_output=True, timeout=60)
+        assert (run.returncode == 0) == fine, run.stderr
