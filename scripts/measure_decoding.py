@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tasksr_ros.config import RegionConfig
+from tasksr_ros.config import DecodingConfig, RegionConfig
 from tasksr_ros.decoding import CompressedFrame, decode_image
 from tasksr_ros.frames import ENCODINGS, Frame, crop_rgb
 from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
@@ -57,8 +57,8 @@ def whole_file(data: bytes) -> NDArray[np.uint8]:
 
 
 def look_at_file(data: bytes, covered: list[Tile]) -> NDArray[np.uint8]:
-    """Regions of a file."""
-    return look(CompressedFrame(data), covered)
+    """Regions of a file, of which no more rows are decoded."""
+    return look(CompressedFrame(data, "", DecodingConfig(needed_rows_only=True)), covered)
 
 
 def whole(frame: Frame) -> NDArray[np.uint8]:

@@ -102,10 +102,10 @@ class DecodingConfig:
         low=1,
         high=2**28,
     )
-    whole_jpeg: bool = _option(
+    needed_rows_only: bool = _option(
         False,
-        "decode JPEG files to their last row, not only to the regions' last: slower, but finds "
-        "damage that shifts the rows of a region",
+        "decode JPEG files no further down than the regions: quicker, but bytes lost on the way, "
+        "which shift what follows them, go unnoticed",
     )
 
 

@@ -97,11 +97,11 @@ class CompressedFrame(Frame):
         check_size(file.width, file.height, encoding)
         # Frame is frozen: its attributes are set here once, but for the image.
         vars(self).update(stamp_ns=stamp_ns, frame_id=frame_id, encoding=encoding)
-        vars(self).update(_data=content, _file=file, _whole=config.whole_jpeg)
+        vars(self).update(_data=content, _file=file, _partly=config.needed_rows_only)
 
     _data: bytes
     _file: ImageFile
-    _whole: bool
+    _partly: bool
 
     @property
     def size(self) -> tuple[int, int]:
@@ -119,7 +119,7 @@ class CompressedFrame(Frame):
         Raises:
             ImageError: where the file is damaged, or is not what its header claims.
         """
-        bottom = self._file.height if bottom is None or self._whole else bottom
+        bottom = bottom if bottom is not None and self._partly else self._file.height
         if self._file.codec == "jpeg":
             pixels = _decode_jpeg(self._data, self._file, bottom)
         else:

@@ -19,6 +19,7 @@ from tasksr_ros.errors import ImageError
 from tasksr_ros.frames import crop_rgb, to_bgr
 
 WIDTH, HEIGHT = 301, 203
+NEEDED_ROWS = DecodingConfig(needed_rows_only=True)
 SAMPLINGS = ("411", "420", "422", "440", "444")
 
 
@@ -87,28 +88,28 @@ def test_jpeg_is_what_opencv_makes_of_it(sampling: str, progressive: bool) -> No
 @pytest.mark.parametrize("bottom", [1, 8, 15, 16, 17, 100, 187, 202, 203])
 def test_the_upper_rows_of_a_jpeg_are_exact(sampling: str, progressive: bool, bottom: int) -> None:
     data = jpeg(sampling, progressive)
-    pixels = CompressedFrame(data).decoded(bottom).image
+    pixels = CompressedFrame(data, "jpeg", NEEDED_ROWS).decoded(bottom).image
     left_out = not progressive and bottom <= 100
     assert pixels.shape[0] == bottom if left_out else pixels.shape[0] >= bottom
     assert np.array_equal(pixels[:bottom], opencv(data)[:bottom])
 
 
-def test_a_whole_jpeg_is_decoded_where_that_is_wanted() -> None:
-    frame = CompressedFrame(jpeg(), "jpeg", DecodingConfig(whole_jpeg=True))
-    assert frame.decoded(10).image.shape[0] == HEIGHT
+def test_all_rows_are_decoded_unless_fewer_are_wanted() -> None:
+    assert CompressedFrame(jpeg()).decoded(10).image.shape[0] == HEIGHT
 
 
-def test_lost_bytes_are_found_when_the_whole_jpeg_is_decoded() -> None:
+def test_lost_bytes_are_found_unless_fewer_rows_are_decoded() -> None:
     data = jpeg()
     damaged = data[: len(data) // 2] + data[len(data) // 2 + 100 :]
     with pytest.raises(ImageError, match="JPEG is damaged: Corrupt JPEG data"):
-        CompressedFrame(damaged).decoded()
+        CompressedFrame(damaged).decoded(HEIGHT // 2)
+    CompressedFrame(damaged, "jpeg", NEEDED_ROWS).decoded(HEIGHT // 2)
 
 
 def test_a_jpeg_with_restart_markers() -> None:
     """Between them the decoder cannot tell left out rows from damage: all rows are decoded."""
     data = encode(".jpg", None, cv2.IMWRITE_JPEG_RST_INTERVAL, 5)
-    assert CompressedFrame(data).decoded(50).image.shape[0] == HEIGHT
+    assert CompressedFrame(data, "", NEEDED_ROWS).decoded(50).image.shape[0] == HEIGHT
     assert np.array_equal(to_bgr(CompressedFrame(data)), opencv(data))
 
 
