@@ -63,6 +63,7 @@ class Activity:
             batch=batch_size(settings, model),
             max_age_s=common.schedule.max_age,
             timeout_s=common.diagnostics.engine_timeout,
+            decoding=common.decoding,
         )
         self._inputs: dict[str, CameraInputs] = {}
         steady = Clock(clock_type=ClockType.STEADY_TIME)

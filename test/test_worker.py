@@ -7,14 +7,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rosbags.typesys import Stores, get_typestore
 
 from tasksr_ros.camera import CameraModel
+from tasksr_ros.config import (
+    DecodingConfig,
+    RegionConfig,
+    StampConfig,
+    TrackingConfig,
+    build,
+    flatten,
+)
 from tasksr_ros.config import PipelineConfig as Config
-from tasksr_ros.config import RegionConfig, StampConfig, TrackingConfig, build, flatten
 from tasksr_ros.detections import Detections
 from tasksr_ros.errors import ImageError
 from tasksr_ros.live.accounts import ENGINE_HANGS, REPLACED, STOPPED, TIME_JUMP, Account, Report
@@ -38,6 +46,14 @@ def image_message(stamp_ns: int, value: int = 0, size: tuple[int, int] = (64, 32
     data = np.full(width * height, value, np.uint8)
     image = types[IMAGE](header, height, width, "mono8", 0, width, data)
     return Serialized(IMAGE, bytes(STORE.serialize_cdr(image, IMAGE)))
+
+
+def compressed_message(stamp_ns: int, data: bytes) -> Serialized:
+    types = STORE.types
+    stamp = types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, S))
+    header = types["std_msgs/msg/Header"](stamp, "front")
+    image = types[COMPRESSED_IMAGE](header, "jpeg", np.frombuffer(data, np.uint8))
+    return Serialized(COMPRESSED_IMAGE, bytes(STORE.serialize_cdr(image, COMPRESSED_IMAGE)))
 
 
 class Engine:
@@ -88,7 +104,9 @@ class Outlet:
 class Bench:
     """A worker with two cameras."""
 
-    def __init__(self, timeout_s: float = 30.0, batch: int = 2) -> None:
+    def __init__(
+        self, timeout_s: float = 30.0, batch: int = 2, decoding: DecodingConfig | None = None
+    ) -> None:
         self.engine = Engine()
         self.outlet = Outlet()
         config = build(
@@ -110,6 +128,7 @@ class Bench:
             batch=batch,
             max_age_s=60.0,
             timeout_s=timeout_s,
+            decoding=decoding,
         )
 
     def send(self, name: str, stamp_ns: int, value: int = 255) -> None:
@@ -153,6 +172,28 @@ def test_an_answer_belongs_to_its_image(bench: Bench) -> None:
         ]
         assert answer.latency_ms["age"] == pytest.approx((900 - index) * 1e3)
     assert bench.report().processed == 5
+
+
+def test_compressed_images_are_limited_and_checked() -> None:
+    """What is damaged or too large is its camera's rejection; a good one after it is worked on."""
+    image = np.full((32, 64, 3), 255, np.uint8)
+    good = cv2.imencode(".jpg", image)[1].tobytes()
+    large = cv2.imencode(".jpg", np.zeros((33, 64, 3), np.uint8))[1].tobytes()
+    bench = Bench(decoding=DecodingConfig(max_pixels=64 * 32))
+    for index, data in enumerate((good, large, good[:-10], good)):
+        bench.worker.receive("front", compressed_message((100 + index) * S, data))
+        bench.wait(lambda index=index: _done(bench.report()) == index + 1)
+    assert bench.report().processed == 2
+    assert [answer.header.stamp.sec for answer in bench.outlet.answers] == [100, 103]
+    first, second = (answer.result.detections for answer in bench.outlet.answers)
+    assert np.array_equal(first.xyxy, second.xyxy)
+    assert "JPEG is damaged" in bench.report().last_rejection
+    assert bench.outlet.answers[0].latency_ms["decode"] > 0
+    assert bench.worker.close()
+
+
+def _done(report: Report) -> int:
+    return report.processed + report.rejected
 
 
 def test_frames_of_several_cameras_share_an_engine_call(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
+from tasksr_ros.config import DecodingConfig
 from tasksr_ros.decoding import decode_message
 from tasksr_ros.errors import ImageError
 from tasksr_ros.frames import Frame
@@ -52,8 +53,8 @@ def stamp_of(message: Serialized) -> int:
     return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
-def decode(message: Serialized) -> tuple[Any, Frame]:
-    """The header and the image of a message.
+def decode(message: Serialized, config: DecodingConfig | None = None) -> tuple[Any, Frame]:
+    """The header and the image of a message; a file is decoded when its pixels are asked for.
 
     Raises:
         ImageError: if the bytes are no such message, or the image is unreadable.
@@ -63,7 +64,7 @@ def decode(message: Serialized) -> tuple[Any, Frame]:
     except SerdeError as error:
         kind = message.kind.rpartition("/")[2]
         raise ImageError(f"{len(message.data)} bytes are no {kind} message: {error}") from None
-    return read.header, decode_message(read)  # type: ignore[attr-defined]
+    return read.header, decode_message(read, config)  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=1)

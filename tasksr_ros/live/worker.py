@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tasksr_ros.camera import CameraModel
+from tasksr_ros.config import DecodingConfig
 from tasksr_ros.errors import ImageError
 from tasksr_ros.frames import Frame
 from tasksr_ros.live.accounts import (
@@ -130,6 +131,7 @@ class Worker:
         batch: most cameras' frames in one engine call.
         max_age_s: oldest age at which work on a frame may begin, s.
         timeout_s: work that lasts longer counts as hanging, s.
+        decoding: which images are decoded.
     """
 
     def __init__(
@@ -140,11 +142,13 @@ class Worker:
         batch: int,
         max_age_s: float,
         timeout_s: float,
+        decoding: DecodingConfig | None = None,
     ) -> None:
         self._channels = {channel.name: channel for channel in channels}
         self._outlet = outlet
         self._batch = batch
         self._timeout_s = timeout_s
+        self._decoding = decoding
         self._scheduler: Scheduler[Job] = Scheduler(list(self._channels), max_age_s, self._dropped)
         self._lock = threading.Lock()
         self._in_work: list[tuple[str, Job]] = []
@@ -287,7 +291,7 @@ class Worker:
         channel = self._channels[name]
         begun_s = time.monotonic()
         try:
-            header, frame = decode(job.message)
+            header, frame = decode(job.message, self._decoding)
             decode_ms = (time.monotonic() - begun_s) * 1e3
             pipeline = channel.pipeline
             pipeline.camera = channel.camera
@@ -318,7 +322,7 @@ class Worker:
             stage: work.prepared.latency_ms[stage] for stage in ("regions", "engine", "merge")
         }
         latency_ms = {
-            "decode": work.decode_ms,
+            "decode": work.decode_ms + work.prepared.latency_ms["decode"],
             **stages,
             "total": (now_s - work.begun_s) * 1e3,
             "delay": (now_s - work.job.came_s) * 1e3,
