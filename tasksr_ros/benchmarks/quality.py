@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_ros.benchmarks.forms import Images, Run
-from tasksr_ros.frames import to_rgb
+from tasksr_ros.frames import crop_rgb
 from tasksr_ros.recordings import open_recording
 
 _LUMA = np.array([65.481, 128.553, 24.966])
@@ -33,7 +33,7 @@ def mean_psnr_y(
     """
     values: dict[str, list[float]] = {form: [] for form in runs}
     for frame in open_recording(images):
-        hr = to_rgb(frame.image, frame.encoding)
+        hr = crop_rgb(frame, 0, 0, *frame.size)
         height, width = (side - side % scale_factor for side in hr.shape[:2])
         hr = hr[:height, :width]
         lr = _downscale(hr, scale_factor)
