@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 
 from tasksr_ros.errors import TaskSRError
 from tasksr_ros.networks import BLIND_SR_NAMES, VIDEO_SR_NAMES, build_sr
-from tasksr_training import compare_sr_report
+from tasksr_training import compare_sr_report, data_commands
 from tasksr_training.checkpoints import load_network
 from tasksr_training.clips import ClipConfig, ClipSampler
 from tasksr_training.coco import read_set
@@ -213,9 +213,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_argument("--config", action="config", help="YAML file of these options")
         command.add_function_arguments(function)
         commands.add_subcommand(name, command)
+    data_commands.add_to(commands)
     parsed = parser.parse_args(argv)
     try:
         arguments = parser.instantiate(parsed)
+        if arguments.command == "data":
+            data_commands.run(arguments.data)
+            return 0
         values = dict(arguments[arguments.command])
         values.pop("config", None)
         if "loop" in values:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_training.annotations import (
+    STOP,
+    WARN,
+    ImageEntry,
+    Problem,
+    read_annotations,
+    summary,
+)
 from tasksr_training.errors import TrainingDataError
+from tasksr_training.image_files import IMAGE_SUFFIXES, check_whole
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +49,33 @@ class LabelledImage:
     frame: int | None = None
 
 
+@dataclass(frozen=True)
+class ReadConfig:
+    """What becomes of bad images and of people who are hardly visible.
+
+    Attributes:
+        on_bad_image: for images that are missing, corrupt or not of the size that the annotation
+            file says: ``stop`` with a list of them, or ``skip`` them and say so.
+        min_vis_ratio: pedestrians with a smaller ``vis_ratio`` are ignored.
+    """
+
+    on_bad_image: Literal["stop", "skip"] = "stop"
+    min_vis_ratio: float = 0.0
+
+
+READ = ReadConfig()
+
+
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read an image file as (H, W, 3) uint8 RGB.
 
     Raises:
-        TrainingDataError: when the file is missing or is no image that can be decoded.
+        TrainingDataError: when the file is missing, is no image, or is cut off.
     """
+    check_whole(path)
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise TrainingDataError(f"{path}: expected an image file, it is missing or unreadable")
+        raise TrainingDataError(f"{path}: expected an image, it is unreadable")
     return np.ascontiguousarray(image[..., ::-1])
 
 
@@ -65,34 +93,42 @@ def read_folder(folder: Path) -> list[LabelledImage]:
     ]
 
 
-def read_coco(path: Path) -> list[LabelledImage]:
+def read_coco(path: Path, config: ReadConfig = READ) -> list[LabelledImage]:
     """Read the images and boxes of a COCO JSON file; image files lie beside it.
 
-    Boxes with ``ignore`` or ``iscrowd`` set, or without area, are ignored ones.
+    What is wrong is handled by `tasksr_training.annotations.RULES`: what stops training is one
+    error that names the first entries and their number, the rest is logged as warnings.
 
     Raises:
-        TrainingDataError: for a file that is not COCO JSON, a missing image, or an annotation
-            of an image that the file does not list.
+        TrainingDataError: for a file that is not COCO JSON, for entries that cannot be used, and,
+            unless they are skipped, for bad images.
     """
-    images, annotations = _load(path)
-    boxes: dict[int, list[tuple[float, ...]]] = {int(i["id"]): [] for i in images}
-    for a in annotations:
-        if a["image_id"] not in boxes:
-            raise TrainingDataError(
-                f"{path}: annotation {a.get('id')} is of image {a['image_id']}, which is not listed"
-            )
-        x, y, w, h = a["bbox"]
-        left_open = bool(a.get("ignore") or a.get("iscrowd")) or w <= 0 or h <= 0
-        boxes[a["image_id"]].append((x, y, x + max(w, 0), y + max(h, 0), left_open))
-    return [_labelled(path.parent, i, boxes[int(i["id"])]) for i in images]
+    annotations = read_annotations(path)
+    images: list[LabelledImage] = []
+    bad: list[Problem] = []
+    _stop(path, annotations.problems)
+    for entry in annotations.images:
+        image = _decode(path.parent / entry.file_name, entry)
+        if isinstance(image, Problem):
+            bad.append(image)
+        else:
+            images.append(_labelled(image, entry, config))
+    if config.on_bad_image == "stop":
+        _stop(path, bad)
+    for line in summary(path, annotations.problems, [WARN]) + summary(path, bad, [STOP]):
+        logger.warning(line)
+    if not images:
+        raise TrainingDataError(f"{path}: expected images that can be read, found none")
+    return images
 
 
-def read_set(data: Path, path: str) -> list[LabelledImage]:
+def read_set(data: Path, path: str, config: ReadConfig = READ) -> list[LabelledImage]:
     """Read a COCO JSON file with its images, or a folder of images without boxes.
 
     Args:
         data: folder that ``path`` starts from.
         path: of the file or folder; with ``*``, all files that match, one after the other.
+        config: what becomes of bad images in a COCO set.
 
     Raises:
         TrainingDataError: when there is none, or it cannot be read.
@@ -103,28 +139,38 @@ def read_set(data: Path, path: str) -> list[LabelledImage]:
     return [
         image
         for one in found
-        for image in (read_coco(one) if one.suffix == ".json" else read_folder(one))
+        for image in (read_coco(one, config) if one.suffix == ".json" else read_folder(one))
     ]
 
 
-def _load(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _stop(path: Path, problems: Sequence[Problem]) -> None:
+    lines = summary(path, problems, [STOP])
+    if lines:
+        raise TrainingDataError("\n".join(lines))
+
+
+def _decode(path: Path, entry: ImageEntry) -> NDArray[np.uint8] | Problem:
+    if not path.exists():
+        return Problem("missing image", str(entry))
     try:
-        content = json.loads(path.read_text())
-        return content["images"], content["annotations"]
-    except FileNotFoundError:
-        raise TrainingDataError(f"{path}: expected a COCO JSON file, there is none") from None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise TrainingDataError(f"{path}: expected COCO JSON, got {error!r}") from error
+        image = read_image(path)
+    except TrainingDataError as error:
+        return Problem("corrupt image", f"{entry}: {error}")
+    height, width = image.shape[:2]
+    if entry.size is not None and entry.size != (width, height):
+        said = "x".join(map(str, entry.size))
+        return Problem("image of another size", f"{entry}: {said} px said, {width}x{height} px")
+    return image
 
 
-def _labelled(folder: Path, image: dict[str, Any], boxes: list[tuple[float, ...]]) -> LabelledImage:
-    table = np.array(boxes, np.float32).reshape(-1, 5)
+def _labelled(image: NDArray[np.uint8], entry: ImageEntry, config: ReadConfig) -> LabelledImage:
+    hidden = entry.vis_ratio < config.min_vis_ratio  # never where it is not given
     return LabelledImage(
-        read_image(folder / image["file_name"]),
-        table[:, :4],
-        table[:, 4] > 0,
-        int(image["id"]),
-        image["file_name"],
-        str(image.get("sequence", "")),
-        int(image["frame"]) if "frame" in image else None,
+        image,
+        entry.boxes,
+        entry.ignore | hidden,
+        entry.image_id,
+        entry.file_name,
+        entry.sequence,
+        entry.frame,
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from tasksr_training.coco import LabelledImage, read_set
+from tasksr_training.coco import READ, LabelledImage, ReadConfig, read_set
 from tasksr_training.errors import TrainingDataError
 
 PADDING = 114
@@ -30,12 +30,14 @@ class SourceConfig:
         weight: share of the patches, relative to the other sources' weights.
         min_scale: least scale of a patch that is cut anywhere.
         max_scale: greatest scale of any patch; above 1 the image is enlarged.
+        read: what becomes of bad images and of people who are hardly visible.
     """
 
     path: str
     weight: float = 1.0
     min_scale: float = 0.3
     max_scale: float = 1.5
+    read: ReadConfig = READ
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def read_sources(data: Path, sources: Sequence[SourceConfig]) -> list[list[Label
     """Decode all images of all sources into memory."""
     if not sources:
         raise TrainingDataError("expected at least one source of training images, got none")
-    return [read_set(data, source.path) for source in sources]
+    return [read_set(data, source.path, source.read) for source in sources]
 
 
 class Sampler(Protocol):

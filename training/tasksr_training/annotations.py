@@ -1,0 +1,238 @@
+"""Annotation files in COCO form, read and checked, without the images.
+
+What is wrong with an entry is reported with the file and the entry's id, and counted. `RULES` says
+of each kind whether training stops or goes on, and what becomes of the entry.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasksr_training.errors import TrainingDataError
+
+PEDESTRIAN_NAMES = ("pedestrian", "person")
+"""Names of the categories that count."""
+
+STOP, WARN, NOTE = "stop", "warn", "note"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a kind of problem means.
+
+    Attributes:
+        severity: ``stop``: training does not start; ``warn``: it goes on and says so; ``note``:
+            it goes on, and only ``data check`` says so.
+        text: what becomes of the entry.
+    """
+
+    severity: str
+    text: str
+
+
+RULES: dict[str, Rule] = {
+    "missing image": Rule(STOP, "left out with on_bad_image: skip"),
+    "corrupt image": Rule(STOP, "left out with on_bad_image: skip"),
+    "image of another size": Rule(STOP, "left out with on_bad_image: skip"),
+    "malformed image entry": Rule(STOP, "id and file_name are needed, ids once only"),
+    "malformed annotation": Rule(STOP, "image_id and a bbox of four finite numbers are needed"),
+    "annotation of an image that is not listed": Rule(STOP, "list the image or drop the entry"),
+    "box without area": Rule(WARN, "dropped"),
+    "box outside the image": Rule(WARN, "dropped"),
+    "unknown category": Rule(WARN, "ignored: it is left open whether this is a pedestrian"),
+    "other category": Rule(WARN, f"dropped: only {' and '.join(PEDESTRIAN_NAMES)} are read"),
+    "repeated image": Rule(NOTE, "kept: the same file under two names"),
+    "box partly outside the image": Rule(NOTE, "kept, and cut at the edge of the patch"),
+}
+
+BAD_IMAGE = ("missing image", "corrupt image", "image of another size")
+"""The kinds that ``on_bad_image: skip`` leaves out."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong: its kind (a key of `RULES`) and where, with the id in the file."""
+
+    kind: str
+    where: str
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEntry:
+    """What an annotation file says of an image.
+
+    Attributes:
+        image_id: its id.
+        file_name: relative to the annotation file's folder.
+        size: width and height in px, if the file says so.
+        boxes: (M, 4) float32, corners x0, y0, x1, y1 in image px.
+        ignore: (M,) bool.
+        reasons: why a box is ignored, M words; empty where it is not or no reason is given.
+        vis_ratio: (M,) float32; NaN where not given.
+        sequence: its recording, if any.
+        frame: its number in it, if any.
+    """
+
+    image_id: int
+    file_name: str
+    size: tuple[int, int] | None
+    boxes: NDArray[np.float32]
+    ignore: NDArray[np.bool_]
+    reasons: tuple[str, ...]
+    vis_ratio: NDArray[np.float32]
+    sequence: str = ""
+    frame: int | None = None
+
+    def __str__(self) -> str:
+        return f"image {self.image_id} ({self.file_name})"
+
+
+@dataclass(frozen=True)
+class AnnotationFile:
+    """The images of a file, and what is wrong with its entries."""
+
+    path: Path
+    images: Sequence[ImageEntry]
+    problems: Sequence[Problem]
+
+
+def read_annotations(path: Path) -> AnnotationFile:
+    """Read a COCO JSON file.
+
+    Boxes with ``ignore`` or ``iscrowd`` are ignored ones. An annotation without ``category_id``,
+    and any in a file without ``categories``, is taken for a pedestrian.
+
+    Raises:
+        TrainingDataError: when the file is missing or is not COCO JSON.
+    """
+    content = _load(path)
+    problems: list[Problem] = []
+    listed: dict[int, dict[str, Any]] = {}
+    for position, image in enumerate(content["images"]):
+        if not _is_image(image) or image["id"] in listed:
+            problems.append(Problem("malformed image entry", _name("image", image, position)))
+        else:
+            listed[image["id"]] = image
+    names = {c["id"]: str(c["name"]).lower() for c in content.get("categories") or []}
+    boxes: dict[int, list[dict[str, Any]]] = {image_id: [] for image_id in listed}
+    for position, entry in enumerate(content["annotations"]):
+        problem, kept = _checked(entry, listed, names)
+        if problem:
+            problems.append(Problem(problem, _name("annotation", entry, position)))
+        if kept is not None:
+            boxes[kept["image_id"]].append(kept)
+    entries = [_entry(image, boxes[image_id]) for image_id, image in listed.items()]
+    return AnnotationFile(path, entries, problems)
+
+
+def summary(path: Path, problems: Iterable[Problem], severities: Sequence[str]) -> list[str]:
+    """A line per kind of problem: how many, the first ones, and what becomes of them."""
+    problems = [p for p in problems if RULES[p.kind].severity in severities]
+    lines = []
+    for kind, count in Counter(p.kind for p in problems).items():
+        first = [p.where for p in problems if p.kind == kind][:3]
+        more = ", …" if count > len(first) else ""
+        lines.append(f"{path}: {count} x {kind} ({', '.join(first)}{more}): {RULES[kind].text}")
+    return lines
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+        for key in ("images", "annotations"):
+            if not isinstance(content[key], list):
+                raise TypeError(f"{key}: a list is needed")
+        names = {c["id"]: c["name"] for c in content.get("categories") or []}
+    except FileNotFoundError:
+        raise TrainingDataError(f"{path}: expected a COCO JSON file, there is none") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainingDataError(f"{path}: expected COCO JSON, got {error!r}") from error
+    if names and not any(str(n).lower() in PEDESTRIAN_NAMES for n in names.values()):
+        raise TrainingDataError(
+            f"{path}: expected a category {' or '.join(PEDESTRIAN_NAMES)}, "
+            f"got {', '.join(map(str, names.values()))}"
+        )
+    return dict(content)
+
+
+def _name(what: str, entry: Any, position: int) -> str:
+    """The entry's id, or its place in the list, from 0, where it has none."""
+    entry = entry if isinstance(entry, dict) else {}
+    name = f"{what} {entry['id']}" if "id" in entry else f"{what}s[{position}]"
+    detail = entry.get("file_name") or (
+        f"of image {entry['image_id']}" if "image_id" in entry else ""
+    )
+    return f"{name} ({detail})" if detail else name
+
+
+def _is_image(image: Any) -> bool:
+    return (
+        isinstance(image, dict)
+        and isinstance(image.get("id"), int)
+        and isinstance(image.get("file_name"), str)
+    )
+
+
+def _checked(
+    entry: Any, listed: dict[int, dict[str, Any]], names: dict[int, str]
+) -> tuple[str, dict[str, Any] | None]:
+    """Kind of problem, or empty, and the annotation if it is kept."""
+    if not _is_annotation(entry):
+        return "malformed annotation", None
+    if entry["image_id"] not in listed:
+        return "annotation of an image that is not listed", None
+    category = entry.get("category_id")
+    known = category is None or not names or category in names
+    if known and category is not None and names and names[category] not in PEDESTRIAN_NAMES:
+        return "other category", None
+    x, y, w, h = entry["bbox"]
+    if w <= 0 or h <= 0:
+        return "box without area", None
+    if not known:
+        return "unknown category", {**entry, "ignore": 1, "ignore_reason": "unknown category"}
+    image = listed[entry["image_id"]]
+    width, height = image.get("width"), image.get("height")
+    if width and height:
+        if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+            return "box outside the image", None
+        if x < 0 or y < 0 or x + w > width or y + h > height:
+            return "box partly outside the image", entry
+    return "", entry
+
+
+def _is_annotation(entry: Any) -> bool:
+    box = entry.get("bbox") if isinstance(entry, dict) else None
+    return (
+        isinstance(box, list)
+        and len(box) == 4
+        and all(isinstance(v, int | float) and math.isfinite(v) for v in box)
+        and isinstance(entry.get("image_id"), int)
+    )
+
+
+def _entry(image: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> ImageEntry:
+    boxes = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    ignore = [bool(a.get("ignore") or a.get("iscrowd")) for a in annotations]
+    shares = [a.get("vis_ratio") for a in annotations]
+    width, height = image.get("width"), image.get("height")
+    return ImageEntry(
+        image["id"],
+        image["file_name"],
+        (int(width), int(height)) if width and height else None,
+        boxes,
+        np.array(ignore, bool),
+        tuple(str(a.get("ignore_reason") or "") for a in annotations),
+        np.array([math.nan if s is None else s for s in shares], np.float32),
+        str(image.get("sequence", "")),
+        int(image["frame"]) if image.get("frame") is not None else None,
+    )

@@ -1,0 +1,65 @@
+"""Published annotation formats, read into the one COCO form that training and evaluation use.
+
+One module per format; each has ``read(source, split)`` that returns the annotated images. Images
+are not decoded; where a format leaves out their size, it is read from the file's header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tasksr_training.errors import TrainingDataError
+from tasksr_training.readers import (
+    bdd100k,
+    caltech,
+    citypersons,
+    ecp,
+    kitti_object,
+    kitti_raw,
+    mscoco,
+    nuimages,
+    yolo,
+)
+from tasksr_training.readers.form import AnnotatedImage, to_coco
+
+FORMATS: dict[str, Callable[[Path, str], list[AnnotatedImage]]] = {
+    "bdd100k": bdd100k.read,
+    "caltech": caltech.read,
+    "citypersons": citypersons.read,
+    "coco": mscoco.read,
+    "ecp": ecp.read,
+    "kitti-object": kitti_object.read,
+    "kitti-raw": kitti_raw.read,
+    "nuimages": nuimages.read,
+    "yolo": yolo.read,
+}
+
+
+def read_published(format_name: str, source: Path, split: str) -> dict[str, Any]:
+    """Read a data set in its published layout.
+
+    Args:
+        format_name: a key of `FORMATS`.
+        source: its root folder, as the module of the format describes it.
+        split: of the data set, named as its folders or files are; the module says what it is.
+
+    Returns:
+        COCO content (see `tasksr_training.readers.form.to_coco`); file names start from ``source``.
+
+    Raises:
+        TrainingDataError: for an unknown format, a folder without such a split, or a file that is
+            not in the published form (with its name, and the line where there are lines).
+    """
+    if format_name not in FORMATS:
+        raise TrainingDataError(f"format: expected one of {', '.join(FORMATS)}, got {format_name}")
+    if not source.is_dir():
+        raise TrainingDataError(f"{source}: expected the root folder of a data set")
+    images = FORMATS[format_name](source, split)
+    if not images:
+        raise TrainingDataError(
+            f"{source}: expected images of the split {split!r} in the layout of {format_name}, "
+            "found none"
+        )
+    return to_coco(images)

@@ -1,0 +1,53 @@
+"""BDD100K, detection 2020.
+
+Layout, as published at bdd-data.berkeley.edu (doc.bdd100k.com, "Detection 2020")::
+
+    labels/det_20/det_train.json
+    images/100k/train/0000f77c-6257be58.jpg
+
+The JSON file is a list of frames in the form of Scalabel (doc.scalabel.ai, "Scalabel Format"):
+``name``, ``labels`` with ``category``, ``attributes`` (``occluded``, ``truncated``) and ``box2d``,
+which includes the pixels at ``x2``, ``y2``. Each image is from a video of its own, which has its
+name. The older ``bdd100k_labels_images_train.json`` has the same form, with ``person``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tasksr_training.image_files import image_size
+from tasksr_training.readers.form import AnnotatedImage, Person, load_json, reading
+
+COUNTED = ("pedestrian", "person")
+IGNORED = {"rider": "rider", "other person": "other_person"}
+FORM = "a list of BDD100K frames (name, labels with category and box2d)"
+
+
+def read(source: Path, split: str) -> list[AnnotatedImage]:
+    """Read a split: ``train`` or ``val``. Boxes flagged as crowd are ignored."""
+    path = source / "labels" / "det_20" / f"det_{split}.json"
+    frames = load_json(path, FORM)
+    with reading(path, FORM):
+        if not isinstance(frames, list):
+            raise TypeError(type(frames).__name__)
+        return [_image(source, f"images/100k/{split}", frame) for frame in frames]
+
+
+def _image(source: Path, folder: str, frame: dict[str, Any]) -> AnnotatedImage:
+    name = f"{folder}/{frame['name']}"
+    size = frame.get("size")
+    width, height = (size["width"], size["height"]) if size else image_size(source / name)
+    labels = [_person(label) for label in frame.get("labels") or []]
+    people = [p for p in labels if p is not None]
+    return AnnotatedImage(name, width, height, people, Path(frame["name"]).stem)
+
+
+def _person(label: dict[str, Any]) -> Person | None:
+    category, flags = label["category"], label.get("attributes") or {}
+    if (category not in COUNTED and category not in IGNORED) or not label.get("box2d"):
+        return None
+    x0, y0, x1, y1 = (float(label["box2d"][key]) for key in ("x1", "y1", "x2", "y2"))
+    reason = IGNORED.get(category, "group" if flags.get("crowd") else "")
+    more = {key: int(bool(flags[key])) for key in ("occluded", "truncated") if key in flags}
+    return Person((x0, y0, x1 - x0 + 1, y1 - y0 + 1), reason, more=more)

@@ -1,0 +1,149 @@
+"""The one COCO form, and what the readers of published formats share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tasksr_training.errors import TrainingDataError
+
+Box = tuple[float, float, float, float]
+"""x, y of the upper left corner, width, height; image px, x to the right and y down from 0."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person, or a region where it is left open whether there are any.
+
+    Attributes:
+        box: full extent, hidden parts included where the data set has them.
+        ignore_reason: empty for a pedestrian that counts; else why it does not, one word.
+        vis_ratio: visible share of the box's area, 0 to 1; None where the data set does not say.
+        more: further keys of the annotation, as the data set has them.
+    """
+
+    box: Box
+    ignore_reason: str = ""
+    vis_ratio: float | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """An image and the people in it.
+
+    Attributes:
+        file_name: path from the root of the data set, with ``/``.
+        width: px.
+        height: px.
+        people: those that count and those that do not.
+        sequence: the recording it is from; empty where the data set does not say.
+        frame: its number in that recording, if known.
+        more: further keys of the image.
+    """
+
+    file_name: str
+    width: int
+    height: int
+    people: Sequence[Person]
+    sequence: str = ""
+    frame: int | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def to_coco(images: Sequence[AnnotatedImage]) -> dict[str, Any]:
+    """COCO content with one category, 1 = pedestrian, and ids counted from 1.
+
+    Images have ``sequence`` and ``frame`` where they are known; annotations have ``height`` (px),
+    ``ignore`` (= ``iscrowd``: 1 = left open), ``ignore_reason`` and ``vis_ratio`` where known.
+    """
+    content: dict[str, Any] = {
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "pedestrian"}],
+    }
+    for image_id, image in enumerate(images, 1):
+        entry = {
+            "id": image_id,
+            "file_name": image.file_name,
+            "width": image.width,
+            "height": image.height,
+        }
+        if image.sequence:
+            entry["sequence"] = image.sequence
+        if image.frame is not None:
+            entry["frame"] = image.frame
+        content["images"].append({**entry, **image.more})
+        for person in image.people:
+            content["annotations"].append(
+                {"id": len(content["annotations"]) + 1, "image_id": image_id, **_annotation(person)}
+            )
+    return content
+
+
+def _annotation(person: Person) -> dict[str, Any]:
+    x, y, width, height = (round(float(v), 2) for v in person.box)
+    ignore = int(bool(person.ignore_reason))
+    entry: dict[str, Any] = {
+        "category_id": 1,
+        "bbox": [x, y, width, height],
+        "area": round(max(width, 0) * max(height, 0), 2),
+        "height": height,
+        "iscrowd": ignore,
+        "ignore": ignore,
+    }
+    if person.ignore_reason:
+        entry["ignore_reason"] = person.ignore_reason
+    if person.vis_ratio is not None:
+        entry["vis_ratio"] = round(min(max(person.vis_ratio, 0.0), 1.0), 3)
+    return {**entry, **person.more}
+
+
+def visible_share(box: Box, visible: Box) -> float:
+    """Area of the visible part over that of the whole box; 0 for a box without area."""
+    area = box[2] * box[3]
+    return visible[2] * visible[3] / area if area > 0 else 0.0
+
+
+@contextmanager
+def reading(path: Path, form: str) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into one error with its name.
+
+    Args:
+        path: the file, or the file and its line.
+        form: what is expected, for the message.
+
+    Raises:
+        TrainingDataError: when the file is missing or not in that form.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise TrainingDataError(f"{error.filename}: expected {form}, there is none") from None
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise TrainingDataError(f"{path}: expected {form}, got {error!r}") from error
+
+
+def load_json(path: Path, form: str) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+        TrainingDataError: when the file is missing or is not JSON.
+    """
+    with reading(path, form):
+        return json.loads(path.read_text())
+
+
+def load_lines(path: Path, form: str) -> list[tuple[str, list[str]]]:
+    """Lines of a text file that are not blank: where each is (file:line), and its words.
+
+    Raises:
+        TrainingDataError: when the file is missing or is not text.
+    """
+    with reading(path, form):
+        lines = path.read_text().splitlines()
+    return [(f"{path}:{n}", line.split()) for n, line in enumerate(lines, 1) if line.strip()]

@@ -1,0 +1,77 @@
+"""KITTI object detection.
+
+Layout, as published at cvlibs.net/datasets/kitti/eval_object.php (``devkit_object/readme.txt``)::
+
+    training/label_2/000000.txt
+    training/image_2/000000.png
+    mapping/train_mapping.txt, mapping/train_rand.txt     optional, from the development kit
+
+Each line has 15 columns: type, truncated (share outside the image, 0 to 1), occluded (0 visible,
+1 partly, 2 largely, 3 unknown), alpha, left, top, right, bottom (px from 0), and the 3D box.
+
+What counts is what the hard level of the benchmark counts: at most largely occluded and at most
+half truncated. Occlusion is a class, no share: ``vis_ratio`` is given for visible people only.
+With the mapping, ``sequence`` and ``frame`` are those of the raw drive the image was taken from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tasksr_training.image_files import image_size
+from tasksr_training.readers.form import AnnotatedImage, Person, load_lines, reading
+
+IGNORED = {"Person_sitting": "sitting", "Cyclist": "rider", "DontCare": "dont_care"}
+FORM = "lines of 15 columns (type, truncated, occluded, alpha, left, top, right, bottom, …)"
+
+
+def read(source: Path, split: str) -> list[AnnotatedImage]:
+    """Read a split: ``training``, the only one with labels."""
+    drives = _drives(source / "mapping")
+    paths = sorted((source / split / "label_2").glob("*.txt"))
+    return [_image(path, source, split, drives) for path in paths]
+
+
+def _image(
+    path: Path, source: Path, split: str, drives: dict[int, tuple[str, int]]
+) -> AnnotatedImage:
+    people = [_person(where, words) for where, words in load_lines(path, FORM)]
+    name = f"{split}/image_2/{path.stem}.png"
+    width, height = image_size(source / name)
+    with reading(path, "a numbered file"):
+        sequence, frame = drives.get(int(path.stem), ("", None))
+    kept = [p for p in people if p is not None]
+    return AnnotatedImage(name, width, height, kept, sequence, frame)
+
+
+def _person(where: str, words: list[str]) -> Person | None:
+    with reading(Path(where), FORM):
+        if len(words) < 15:
+            raise ValueError(f"{len(words)} columns")
+        if words[0] != "Pedestrian" and words[0] not in IGNORED:
+            return None
+        truncated, occluded = float(words[1]), int(float(words[2]))
+        x0, y0, x1, y1 = (float(word) for word in words[4:8])
+    reason = IGNORED.get(words[0], "")
+    if not reason and truncated > 0.5:
+        reason = "truncated"
+    if not reason and occluded == 3:
+        reason = "occlusion_unknown"
+    visible = 1 - truncated if occluded == 0 and truncated >= 0 else None
+    more = {"occlusion": occluded, "truncation": truncated}
+    return Person((x0, y0, x1 - x0, y1 - y0), reason, visible, more)
+
+
+def _drives(folder: Path) -> dict[int, tuple[str, int]]:
+    """Drive and frame by image number.
+
+    Entry i of ``train_rand.txt`` is the line, from 1, of image i in ``train_mapping.txt``, which
+    names the date, the drive and the frame.
+    """
+    mapping, order = folder / "train_mapping.txt", folder / "train_rand.txt"
+    if not mapping.exists() or not order.exists():
+        return {}
+    rows = [words for _, words in load_lines(mapping, "lines of date, drive and frame")]
+    with reading(order, "line numbers of train_mapping.txt, with commas"):
+        lines = [int(word) for word in order.read_text().split(",")]
+        return {i: (rows[n - 1][1], int(rows[n - 1][2])) for i, n in enumerate(lines)}
