@@ -95,8 +95,8 @@ def plot(report: FolderReport, path: Path) -> None:
     figure.set_size_inches(7, 1.2 + 1.9 * max(1, len(report.splits)))
     edges = np.geomspace(4, 1024, 49)
     for axes, split in zip(rows[:, 0], report.splits, strict=False):
-        axes.hist(split.heights.clip(edges[0], edges[-1]), edges, color="tab:blue")
-        axes.axvspan(32, 96, color="tab:orange", alpha=0.2, lw=0, label="8 to 24 px at x4")
+        axes.hist(split.heights.clip(edges[0], edges[-1]), edges, color="tab:blue", zorder=2)
+        axes.axvspan(32, 96, color="moccasin", zorder=0, lw=0, label="8 to 24 px at x4")
         axes.set_title(f"{split.name}: {len(split.heights)} pedestrians", fontsize=10)
         axes.set_ylabel("pedestrians")
     if report.splits:

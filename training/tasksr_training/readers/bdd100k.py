@@ -7,8 +7,12 @@ Layout, as published at bdd-data.berkeley.edu (doc.bdd100k.com, "Detection 2020"
 
 The JSON file is a list of frames in the form of Scalabel (doc.scalabel.ai, "Scalabel Format"):
 ``name``, ``labels`` with ``category``, ``attributes`` (``occluded``, ``truncated``) and ``box2d``,
-which includes the pixels at ``x2``, ``y2``. Each image is from a video of its own, which has its
-name. The older ``bdd100k_labels_images_train.json`` has the same form, with ``person``.
+which includes the pixels at ``x2``, ``y2``. The older ``bdd100k_labels_images_train.json`` has the
+same form, with ``person``.
+
+Each image is from a video of its own, but the videos of one ride share the first part of their
+names (the same car, light and windscreen are seen in them), in the published splits as well: that
+part is the ``sequence``.
 """
 
 from __future__ import annotations
@@ -40,7 +44,7 @@ def _image(source: Path, folder: str, frame: dict[str, Any]) -> AnnotatedImage:
     width, height = (size["width"], size["height"]) if size else image_size(source / name)
     labels = [_person(label) for label in frame.get("labels") or []]
     people = [p for p in labels if p is not None]
-    return AnnotatedImage(name, width, height, people, Path(frame["name"]).stem)
+    return AnnotatedImage(name, width, height, people, frame["name"].split("-")[0])
 
 
 def _person(label: dict[str, Any]) -> Person | None:
