@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ from tasksr_training.errors import TrainingDataError
 PEDESTRIAN_NAMES = ("pedestrian", "person")
 """Names of the categories that count."""
 
+NAMED = 3
+"""How many of the entries with the same problem are named."""
 STOP, WARN, NOTE = "stop", "warn", "note"
 
 
@@ -136,13 +137,15 @@ def read_annotations(path: Path) -> AnnotationFile:
 
 def summary(path: Path, problems: Iterable[Problem], severities: Sequence[str]) -> list[str]:
     """A line per kind of problem: how many, the first ones, and what becomes of them."""
-    problems = [p for p in problems if RULES[p.kind].severity in severities]
-    lines = []
-    for kind, count in Counter(p.kind for p in problems).items():
-        first = [p.where for p in problems if p.kind == kind][:3]
-        more = ", …" if count > len(first) else ""
-        lines.append(f"{path}: {count} x {kind} ({', '.join(first)}{more}): {RULES[kind].text}")
-    return lines
+    places: dict[str, list[str]] = {kind: [] for kind in RULES}
+    for problem in problems:
+        places[problem.kind].append(problem.where)
+    return [
+        f"{path}: {len(found)} x {kind} ({', '.join(found[:NAMED])}"
+        f"{', …' if len(found) > NAMED else ''}): {RULES[kind].text}"
+        for kind, found in places.items()
+        if found and RULES[kind].severity in severities
+    ]
 
 
 def _load(path: Path) -> dict[str, Any]:

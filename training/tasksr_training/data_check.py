@@ -168,7 +168,7 @@ def _shared_drives(splits: Sequence[SplitReport]) -> list[str]:
         shared = sorted(set(a.sequences) & set(b.sequences))
         if shared:
             lines.append(
-                f"{a.name} and {b.name} share {len(shared)} drives: {_first(shared)}: "
+                f"{a.name} and {b.name} share {_count(shared, 'drive')}: {_first(shared)}: "
                 "what is measured on the one says little where the other was trained on"
             )
     return lines
@@ -179,8 +179,12 @@ def _shared_images(digests: Mapping[str, Mapping[str, ImageEntry]]) -> list[str]
     for a, b in combinations(digests, 2):
         shared = [digests[a][d].file_name for d in digests[a] if d in digests[b]]
         if shared:
-            lines.append(f"{a} and {b} share {len(shared)} image files: {_first(shared)}")
+            lines.append(f"{a} and {b} share {_count(shared, 'image file')}: {_first(shared)}")
     return lines
+
+
+def _count(things: Sequence[str], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 def _first(names: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ def check(folder: Path, out: Path = Path("out/data_check"), decode: bool = False
     print(data_report.text(report))
     print(f"\nwritten: {out / name}.json, {out / name}.png")
     if report.errors:
-        raise TrainingDataError(f"{folder}: {len(report.errors)} errors, listed above")
+        raise TrainingDataError(f"{folder}: {len(report.errors)} errors, said above")
 
 
 def convert(source: Path, format: str, split: str, out: Path) -> None:

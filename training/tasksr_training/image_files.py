@@ -35,7 +35,8 @@ def check_whole(path: Path, decode: bool = False) -> None:
 
     Decoders fill up what a file that was cut off lacks, with grey, without saying so. A JPEG file
     has to end with its end marker, the checksums of a PNG file have to be right; a file that fails
-    this, and any file with ``decode``, has to decode to its end.
+    this, and any file with ``decode``, has to decode to its end. What is wrong within the data of a
+    JPEG file that has its end marker passes: decoders take it.
 
     Raises:
         TrainingDataError: when it is missing, no image, or cut off.

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from tasksr_training.coco import read_coco, read_folder, read_set
+from tasksr_training.coco import ReadConfig, read_coco, read_folder, read_set
 from tasksr_training.errors import TrainingDataError
 
 
@@ -20,15 +22,118 @@ def test_reads_images_boxes_and_ignore(data: Path) -> None:
     assert images[0].image[y + 1, x + 1].tolist() == [20, 30, 60]  # RGB as written
 
 
+def change(data: Path, out: Path, **content: object) -> Path:
+    """A copy of the validation set's annotations with some content replaced, beside links."""
+    (out / "images").mkdir()
+    for path in (data / "images").iterdir():
+        (out / "images" / path.name).write_bytes(path.read_bytes())
+    path = out / "changed.json"
+    path.write_text(json.dumps({**json.loads((data / "val.json").read_text()), **content}))
+    return path
+
+
+@pytest.mark.parametrize("extra", [{"iscrowd": 1}, {"ignore": 1}])
+def test_crowds_are_ignored(data: Path, tmp_path: Path, extra: dict[str, object]) -> None:
+    annotations = [{"image_id": 10, "bbox": [3, 3, 5, 9], **extra}]
+    assert read_coco(change(data, tmp_path, annotations=annotations))[0].ignore.tolist() == [True]
+
+
+def test_hardly_visible_people_are_ignored_if_wanted(data: Path, tmp_path: Path) -> None:
+    annotations = [
+        {"image_id": 10, "bbox": [3, 3, 5, 9], "vis_ratio": 0.2},
+        {"image_id": 10, "bbox": [3, 3, 5, 9], "vis_ratio": 0.5},
+        {"image_id": 10, "bbox": [3, 3, 5, 9]},
+    ]
+    path = change(data, tmp_path, annotations=annotations)
+    assert read_coco(path)[0].ignore.tolist() == [False] * 3
+    image = read_coco(path, ReadConfig(min_vis_ratio=0.4))[0]
+    assert image.ignore.tolist() == [True, False, False]
+
+
 @pytest.mark.parametrize(
-    "extra", [{"iscrowd": 1}, {"ignore": 1}, {"bbox": [3, 3, 0, 9]}, {"bbox": [3, 3, -2, 9]}]
+    ("entry", "left", "message"),
+    [
+        ({"bbox": [3, 3, 0, 9]}, [], "1 x box without area (annotation 7 (of image 10)): dropped"),
+        ({"bbox": [3, 3, 4, -2]}, [], "1 x box without area"),
+        ({"bbox": [160, 3, 4, 5]}, [], "1 x box outside the image (annotation 7 (of image 10))"),
+        ({"category_id": 5}, [True], "1 x unknown category (annotation 7 (of image 10)): ignored"),
+        ({"category_id": 2}, [], "1 x other category (annotation 7 (of image 10)): dropped"),
+    ],
 )
-def test_crowds_and_boxes_without_area_are_ignored(data: Path, extra: dict[str, object]) -> None:
-    content = json.loads((data / "val.json").read_text())
-    content["annotations"] = [{"image_id": 10, "bbox": [3, 3, 5, 9], **extra}]
-    path = data / "changed.json"
-    path.write_text(json.dumps(content))
-    assert read_coco(path)[0].ignore.tolist() == [True]
+def test_odd_entries_are_counted_and_training_goes_on(
+    data: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    entry: dict[str, object],
+    left: list[bool],
+    message: str,
+) -> None:
+    sizes = [
+        {"id": n, "file_name": f"images/val{n - 10}.png", "width": 160, "height": 128}
+        for n in (10, 11)
+    ]
+    categories = [{"id": 1, "name": "Person"}, {"id": 2, "name": "car"}]
+    odd = {"id": 7, "image_id": 10, "category_id": 1, "bbox": [3, 3, 5, 9], **entry}
+    good = {"id": 8, "image_id": 10, "category_id": 1, "bbox": [30, 3, 5, 9]}
+    path = change(data, tmp_path, images=sizes, annotations=[odd, good], categories=categories)
+    assert read_coco(path)[0].ignore.tolist() == [*left, False]
+    assert [r.getMessage() for r in caplog.records if message in r.getMessage()] != []
+    assert len(caplog.records) == 1
+    assert "changed.json" in caplog.text
+
+
+def cut_off(path: Path) -> None:
+    image = np.random.default_rng(1).integers(0, 255, (128, 160, 3), np.uint8)
+    assert cv2.imwrite(str(path), image)
+    path.write_bytes(path.read_bytes()[:-3000])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("missing", r"changed\.json: 1 x missing image \(image 10 \(images/val0\.png\)\)"),
+        ("cut off", r"1 x corrupt image \(image 10 \(images/val0\.png\): .*val0\.png: "),
+        ("no image", r"1 x corrupt image .*val0\.png: expected an image, it is unreadable"),
+        ("size", r"1 x image of another size \(image 10 .*: 100x50 px said, 160x128 px\)"),
+    ],
+)
+def test_bad_images_stop_training_or_are_skipped(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, message: str
+) -> None:
+    path = change(data, tmp_path)
+    image = tmp_path / "images" / "val0.png"
+    if kind == "missing":
+        image.unlink()
+    elif kind == "cut off":
+        cut_off(image)
+    elif kind == "no image":
+        image.write_text("no image")
+    else:
+        content = json.loads(path.read_text())
+        content["images"][0].update(width=100, height=50)
+        content["annotations"] = []
+        path.write_text(json.dumps(content))
+    with pytest.raises(TrainingDataError, match=message):
+        read_coco(path)
+    images = read_coco(path, ReadConfig(on_bad_image="skip"))
+    assert [i.image_id for i in images] == [11]
+    assert re.search(message, caplog.text)
+
+
+def test_only_the_first_bad_images_are_named(data: Path, tmp_path: Path) -> None:
+    images = [{"id": n, "file_name": f"gone{n}.jpg"} for n in range(9)]
+    path = change(data, tmp_path, images=images, annotations=[])
+    with pytest.raises(TrainingDataError, match=r"9 x missing image .*gone2\.jpg\), …\)"):
+        read_coco(path)
+    with pytest.raises(TrainingDataError, match="expected images that can be read, found none"):
+        read_coco(path, ReadConfig(on_bad_image="skip"))
+
+
+def test_a_jpeg_that_was_cut_off_is_noticed(tmp_path: Path) -> None:
+    cut_off(tmp_path / "a.jpg")
+    assert cv2.imread(str(tmp_path / "a.jpg")) is not None, "OpenCV fills it up with grey"
+    with pytest.raises(TrainingDataError, match=r"a\.jpg: expected a whole image, got"):
+        read_folder(tmp_path)
 
 
 def test_folder_is_read_in_order_without_boxes(data: Path) -> None:
@@ -38,7 +143,6 @@ def test_folder_is_read_in_order_without_boxes(data: Path) -> None:
 
 
 def test_pattern_reads_all_files(data: Path) -> None:
-    (data / "changed.json").unlink(missing_ok=True)
     assert len(read_set(data, "*.json")) == 6
     with pytest.raises(TrainingDataError, match="found none"):
         read_set(data, "nothing/*.json")
@@ -58,8 +162,16 @@ def test_bad_annotation_files(tmp_path: Path) -> None:
     lost = {"id": 7, "image_id": 2, "bbox": [0, 0, 1, 1]}
     assert "JSON" in wrong("no json", tmp_path)
     assert "images" in wrong({"annotations": []}, tmp_path)
-    assert "missing or unreadable" in wrong({"images": [image], "annotations": []}, tmp_path)
+    assert "1 x missing image" in wrong({"images": [image], "annotations": []}, tmp_path)
     assert "annotation 7" in wrong({"images": [image], "annotations": [lost]}, tmp_path)
+    twice = wrong({"images": [image, image], "annotations": []}, tmp_path)
+    assert "malformed image entry (image 1 (gone.jpg))" in twice
+    for box in ([0, 0, 1], [0, 0, 1, float("nan")], "box"):
+        annotations = [{**lost, "image_id": 1, "bbox": box}, "x"]
+        message = wrong({"images": [image], "annotations": annotations}, tmp_path)
+        assert "2 x malformed annotation (annotation 7 (of image 1), annotations[1])" in message
+    cars = {"images": [image], "annotations": [], "categories": [{"id": 1, "name": "car"}]}
+    assert "expected a category pedestrian or person, got car" in wrong(cars, tmp_path)
     with pytest.raises(TrainingDataError, match="there is none"):
         read_coco(tmp_path / "absent.json")
 
