@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, TypeAlias, TypeVar, get_origin, get_type_hints
 
 from tasksr_ros.errors import ConfigError
@@ -362,10 +363,16 @@ def check_value(config_type: type, name: str, value: object) -> Value:
     Raises:
         ConfigError: for an unknown name, or a value of another type or out of range.
     """
-    known = {name: (type_, option) for name, type_, _, option in walk(config_type)}
+    known = _known(config_type)
     if name not in known:
         raise ConfigError(_unknown(name, known))
     return _checked(name, value, *known[name])
+
+
+@cache
+def _known(config_type: type) -> dict[str, tuple[type, Option]]:
+    """Types and options by full name; type hints take long to evaluate."""
+    return {name: (type_, option) for name, type_, _, option in walk(config_type)}
 
 
 def flatten(config: object, prefix: str = "") -> dict[str, Value]:

@@ -9,7 +9,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from tasksr_ros.config import NodeConfig, Option, Value, walk
+from tasksr_ros.config import NodeConfig, Option, Value, flatten, walk
 from tasksr_ros.errors import ConfigError
 from tasksr_ros.parameters import Settings, check_parameter, needs_configure, read_settings
 
@@ -111,7 +111,7 @@ class NodeParameters:
 
     @staticmethod
     def _common(name: str) -> bool:
-        return any(name == known for known, *_ in walk(NodeConfig))
+        return name in flatten(NodeConfig())
 
 
 def _plain(value: Value) -> Any:

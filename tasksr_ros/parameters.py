@@ -88,8 +88,11 @@ def needs_configure(names: Collection[str], cameras: Collection[str]) -> list[st
     return [name for name, field in fields.items() if not field.startswith(LIVE)]
 
 
+_COMMON = frozenset(flatten(NodeConfig()))
+
+
 def _is_common(name: str) -> bool:
-    return name in flatten(NodeConfig())
+    return name in _COMMON
 
 
 def _build_camera(name: str, values: Mapping[str, object]) -> NodeConfig:

@@ -151,7 +151,7 @@ def _keep(model: ov.Model, folder: Path) -> None:
     """Put the model into the cache; an engine runs without it too."""
     try:
         _save(model, folder)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # OpenVINO tells of a full disk with the latter
         logger.warning("%s: the converted model is not kept: %s", folder, error)
 
 

@@ -5,7 +5,8 @@ milliseconds of work per region, then options of faults, then the node's own arg
 
     red_node.py 5 --fail-every 10 --hang-s 3 --ros-args …
 
-A pure blue pixel lets the engine hang for ``--hang-s``.
+A pure blue pixel lets the engine hang for ``--hang-s``, and so does every call from the one with
+the number ``--hang-after`` on.
 """
 
 from __future__ import annotations
@@ -28,13 +29,19 @@ class RedEngine:
     runs_batches = False
 
     def __init__(
-        self, bundle: Bundle, work_s: float = 0.0, fail_every: int = 0, hang_s: float = 0.0
+        self,
+        bundle: Bundle,
+        work_s: float = 0.0,
+        fail_every: int = 0,
+        hang_s: float = 0.0,
+        hang_after: int = 0,
     ) -> None:
         self.region_size = bundle.region_size
         self.scale_factor = bundle.scale_factor
         self._work_s = work_s
         self._fail_every = fail_every
         self._hang_s = hang_s
+        self._hang_after = hang_after
         self._calls = -1  # the warm-up is none
 
     def __call__(
@@ -43,7 +50,8 @@ class RedEngine:
         self._calls += 1
         if self._fail_every and self._calls and self._calls % self._fail_every == 0:
             raise RuntimeError(f"call {self._calls} fails")
-        blue = (regions == (0, 0, 255)).all(-1).any()
+        hangs = 0 < self._hang_after <= self._calls
+        blue = hangs or (regions == (0, 0, 255)).all(-1).any()
         time.sleep(self._hang_s if blue else self._work_s * len(regions))
         red = (regions == (255, 0, 0)).all(-1)
         count = max(1, int(red.sum((1, 2)).max()))
@@ -61,6 +69,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("work_ms", type=float)
     parser.add_argument("--fail-every", type=int, default=0)
     parser.add_argument("--hang-s", type=float, default=0.0)
+    parser.add_argument("--hang-after", type=int, default=0)
     return parser.parse_known_args()[0]
 
 
@@ -70,7 +79,7 @@ if __name__ == "__main__":
         main(
             sys.argv[1:],
             lambda bundle, _: RedEngine(
-                bundle, given.work_ms / 1e3, given.fail_every, given.hang_s
+                bundle, given.work_ms / 1e3, given.fail_every, given.hang_s, given.hang_after
             ),
         )
     )

@@ -21,7 +21,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -61,6 +61,7 @@ class Client:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._publishers: dict[str, Any] = {}
+        self._services: dict[str, Any] = {}
 
     def listen(self, kind: type, topic: str, qos: QoSProfile = RELIABLE) -> list[Any]:
         """The messages of a topic, growing as they come."""
@@ -91,29 +92,32 @@ class Client:
         while time.monotonic() < deadline:
             self._executor.spin_once(timeout_sec=0.01)
 
+    def call(self, kind: type, name: str, request: Any) -> Any:
+        """The node's answer to a request."""
+        if name not in self._services:
+            self._services[name] = self.node.create_client(kind, f"tasksr/{name}")
+            self.wait(self._services[name].service_is_ready, name)
+            self.spin(0.3)  # the node has to find this client, too, or its answer is lost
+        service = self._services[name]
+        future = service.call_async(request)
+        self.wait(future.done, f"an answer of {name}")
+        return future.result()
+
     def transition(self, transition_id: int) -> bool:
-        client = self.node.create_client(ChangeState, "tasksr/change_state")
-        self.wait(client.service_is_ready, "the lifecycle service")
         request = ChangeState.Request(transition=Transition(id=transition_id))
-        future = client.call_async(request)
-        self.wait(future.done, "the transition")
-        self.node.destroy_client(client)
-        return bool(future.result().success)
+        return bool(self.call(ChangeState, "change_state", request).success)
+
+    def state(self) -> str:
+        return str(self.call(GetState, "get_state", GetState.Request()).current_state.label)
 
     def set_parameters(self, **values: object) -> str:
         """Set parameters all at once; returns why they were refused, or ""."""
-        client = self.node.create_client(
-            SetParametersAtomically, "tasksr/set_parameters_atomically"
-        )
-        self.wait(client.service_is_ready, "the parameter service")
         parameters = [
             Parameter(name.replace("__", "."), value=value).to_parameter_msg()
             for name, value in values.items()
         ]
-        future = client.call_async(SetParametersAtomically.Request(parameters=parameters))
-        self.wait(future.done, "parameters to be set")
-        self.node.destroy_client(client)
-        result = future.result().result
+        request = SetParametersAtomically.Request(parameters=parameters)
+        result = self.call(SetParametersAtomically, "set_parameters_atomically", request).result
         return "" if result.successful else str(result.reason)
 
     def close(self) -> None:

@@ -1,0 +1,119 @@
+"""The node's process: how it ends, starts again after a kill, and lives with a full disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
+
+from ros_client import RED_NODE, RED_PARAMETERS, WAIT_S, Camera, Client, Expected, start
+from vision_msgs.msg import Detection2DArray
+
+pytestmark = pytest.mark.wire
+
+
+def red_process(env: dict[str, str], bundle: Path, *faults: str, **parameters: object):  # type: ignore[no-untyped-def]
+    return start(env, RED_NODE, "5", *faults, bundle=str(bundle), **RED_PARAMETERS, **parameters)
+
+
+def play_until(client: Client, camera: Camera, arrays: list[Detection2DArray], count: int) -> None:
+    """Publish at 30 Hz, whether or not anyone listens, until that many answers came."""
+    deadline = time.monotonic() + WAIT_S
+    while len(arrays) < count:
+        assert time.monotonic() < deadline
+        camera.send()
+        client.spin(1 / 30)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_signal_ends_the_node_while_images_flow(
+    client: Client,
+    ros_env: dict[str, str],
+    tiny_bundle: Path,
+    sent: signal.Signals,
+    hangs: bool,
+) -> None:
+    arrays = client.listen(Detection2DArray, "detections")
+    faults = ("--hang-s", "600", "--hang-after", "5") if hangs else ()
+    with red_process(ros_env, tiny_bundle, *faults, diagnostics__engine_timeout=1.0) as process:
+        camera = Camera(client)
+        play_until(client, camera, arrays, 3)
+        if hangs:
+            client.spin(0.5)
+        process.send_signal(sent)
+        _, stderr = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 0, stderr
+        assert "Traceback" not in stderr
+    Expected(tiny_bundle).check(arrays, camera.sent)
+
+
+def test_after_kill_9_another_node_goes_on(
+    client: Client, ros_env: dict[str, str], tiny_bundle: Path
+) -> None:
+    arrays = client.listen(Detection2DArray, "detections")
+    camera = Camera(client)
+    with red_process(ros_env, tiny_bundle) as process:
+        play_until(client, camera, arrays, 3)
+        process.kill()
+        process.wait(timeout=WAIT_S)
+    killed = len(arrays)
+    with red_process(ros_env, tiny_bundle):
+        play_until(client, camera, arrays, killed + 3)
+    Expected(tiny_bundle).check(arrays, camera.sent)
+
+
+def test_a_full_disk_under_the_cache(
+    client: Client, ros_env: dict[str, str], tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """The converted model is not kept; the node runs all the same, and says so."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    arrays = client.listen(Detection2DArray, "detections")
+    with (
+        small_disk(cache),
+        start(
+            ros_env,
+            bundle=str(tiny_bundle),
+            engine__name="openvino",
+            engine__cache_dir=str(cache),
+            **RED_PARAMETERS,
+        ) as process,
+    ):
+        assert process.stderr is not None
+        client.wait(lambda: client.node.count_subscribers("image"), "the conversion", 180.0)
+        camera = Camera(client)
+        camera.send()
+        client.wait(lambda: arrays, "detections")
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=WAIT_S)
+        assert process.returncode == 0, stderr
+        assert "the converted model is not kept" in stderr
+        assert not list(cache.iterdir())  # nothing half written is left
+    assert arrays[0].header == camera.sent[0].header
+
+
+class small_disk:  # noqa: N801
+    """A file system of 64 KiB on a folder; skips where mounting is not allowed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        mount = shutil.which("mount")
+        if mount is None or os.geteuid():
+            pytest.skip("a file system that is full can only be mounted by root")
+        command = [mount, "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(self._folder)]
+        if subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("file systems cannot be mounted here")
+
+    def __exit__(self, *_: object) -> None:
+        subprocess.run(["umount", str(self._folder)], check=True)
