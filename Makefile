@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV := .venv/bin
 CODE := tasksr_ros training test demo launch scripts setup.py
 
-.PHONY: help setup test demo lint types unit colcon tools clean distclean
+SECONDS ?= 3600
+
+.PHONY: help setup test demo lint types unit colcon soak tools clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +32,10 @@ unit: tools ## run the tests, those over real ROS 2 topics included
 
 colcon: tools ## build the package as colcon does, and run its quick tests as installed
 	$(VENV)/python scripts/colcon_test.py
+
+soak: tools ## the long tests, then SECONDS=… (3600) of overload; figures into docs/RELIABILITY.md
+	$(VENV)/python -m pytest -m "slow and wire" test
+	$(VENV)/python test/nodes/soak.py --seconds $(SECONDS) --record docs/RELIABILITY.md
 
 tools:
 	@$(PYTHON) scripts/setup_environment.py --test

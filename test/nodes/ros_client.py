@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,12 +140,15 @@ def running(
 
 @contextmanager
 def start(
-    env: dict[str, str], *command: str, **parameters: object
+    env: dict[str, str],
+    *command: str,
+    stderr: int | None = subprocess.PIPE,
+    **parameters: object,
 ) -> Iterator[subprocess.Popen[str]]:
     arguments = [sys.executable, *(command or ("-m", "tasksr_ros.node")), "--ros-args"]
     for name, value in parameters.items():
         arguments += ["-p", f"{name.replace('__', '.')}:={json.dumps(value)}"]
-    process = subprocess.Popen(arguments, env=env, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, env=env, stderr=stderr, text=True)
     try:
         yield process
     finally:
@@ -302,8 +306,11 @@ class Expected:
 class Diagnostics:
     """What /diagnostics says, by the part of the node."""
 
-    def __init__(self, client: Client) -> None:
-        self._reports = client.listen(DiagnosticArray, "/diagnostics")
+    def __init__(self, client: Client, keep: int | None = None) -> None:
+        self._reports: deque[DiagnosticArray] = deque(maxlen=keep)
+        client.node.create_subscription(
+            DiagnosticArray, "/diagnostics", self._reports.append, RELIABLE
+        )
 
     def __getitem__(self, part: str) -> DiagnosticStatus | None:
         """The latest status of ``camera`` (or the camera's name) or ``engine``."""
