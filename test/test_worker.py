@@ -328,6 +328,7 @@ def test_tracks_go_on_when_a_pipeline_is_exchanged(bench: Bench) -> None:
         assert pipeline.tracker is not None
         assert pipeline.tracker.score_threshold == threshold
     ids = [answer.result.detections.track_id.tolist() for answer in bench.outlet.answers]
+    assert "track" in bench.outlet.answers[0].latency_ms
     assert len(ids[1]) == 1
     assert ids[1] == ids[2] == ids[3]
 

@@ -318,12 +318,10 @@ class Worker:
 
     def _answer(self, work: _Work, result: Result) -> Answer:
         now_s = time.monotonic()
-        stages = {
-            stage: work.prepared.latency_ms[stage] for stage in ("regions", "engine", "merge")
-        }
+        stages = result.latency_ms
         latency_ms = {
-            "decode": work.decode_ms + work.prepared.latency_ms["decode"],
             **stages,
+            "decode": work.decode_ms + stages["decode"],
             "total": (now_s - work.begun_s) * 1e3,
             "delay": (now_s - work.job.came_s) * 1e3,
             "age": (self._outlet.now_ns() - work.frame.stamp_ns) / 1e6,
