@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,7 +15,7 @@ from tasksr_ros.errors import ConfigError, ImageError, RecordingError
 from tasksr_ros.frames import Frame, to_bgr
 from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
 from tasksr_ros.make_bag import make_bag
-from tasksr_ros.recordings import Encoded, Recording, open_recording
+from tasksr_ros.recordings import Encoded, Pending, Recording, open_recording
 
 CAMERA = CameraModel(65, 33, 70.0, 71.0, 32.0, 16.0)
 
@@ -33,16 +35,17 @@ class Sequence(Recording):
     """Frames that are already there."""
 
     def __init__(self, frames: list[Frame]) -> None:
+        self.path = Path("memory")
+        self.cameras = {"": None}
         self.frames = frames
 
     def __len__(self) -> int:
         raise TypeError("not known")
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self.frames)
-
-    def encoded(self):  # type: ignore[no-untyped-def]
-        return iter(self.frames)
+    def pending(self) -> Iterator[Pending]:
+        for index, frame in enumerate(self.frames):
+            load = partial(self.frames.__getitem__, index)
+            yield Pending(index, frame.stamp_ns, "", "", load, load)
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])

@@ -7,15 +7,15 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from tasksr_ros.annotate import VideoWriter
-from tasksr_ros.bags import camera_info_topics
+from tasksr_ros.bags import IMAGE, camera_info_topics
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import ImageError, RecordingError
 from tasksr_ros.frames import Frame
-from tasksr_ros.recordings import Encoded, make_folder, open_recording
+from tasksr_ros.recordings import Encoded, Recording, make_folder, open_recording
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 
@@ -241,9 +241,22 @@ def test_a_bag_without_images_lists_its_topics(tmp_path: Path) -> None:
         open_recording(bag)
 
 
+def read_all(recording: Recording) -> tuple[list[int], str]:
+    """Last digits of the stamps of the frames that are readable, and why there are no more."""
+    stamps = []
+    try:
+        for frame in recording:
+            stamps.append(frame.stamp_ns % 10)
+    except RecordingError as error:
+        return stamps, str(error)
+    return stamps, ""
+
+
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.95])
-def test_a_truncated_bag_is_refused(tmp_path: Path, storage: str, share: float) -> None:
+def test_a_truncated_bag_is_never_read_as_a_whole_one(
+    tmp_path: Path, storage: str, share: float
+) -> None:
     messages = [image_message(i) for i in range(8)]
     bag = write_bag(tmp_path / "bag", {"/cam/image": messages}, storage)
     file = next(f for f in bag.iterdir() if f.suffix in (".mcap", ".db3"))
@@ -254,12 +267,94 @@ def test_a_truncated_bag_is_refused(tmp_path: Path, storage: str, share: float) 
             list(open_recording(path))
 
 
+def truncated_mcap(tmp_path: Path) -> Path:
+    """The file of a bag of eight large images, cut in the middle of the sixth."""
+    wide = [image_message(i, height=500, width=1000, step=3000, data=BLACK) for i in range(8)]
+    bag = write_bag(tmp_path / "bag", {"/cam/image": wide, "/chatter": [text_message()]})
+    file = bag / "bag.mcap"
+    data = file.read_bytes()
+    file.write_bytes(data[: int(5.5 * 1_500_000)])
+    return file
+
+
+BLACK = np.zeros(1_500_000, np.uint8)
+
+
+def test_a_truncated_mcap_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    file = truncated_mcap(tmp_path)
+    for path in (file, file.parent):
+        stamps, reason = read_all(open_recording(path))
+        assert stamps == [0, 1, 2, 3, 4]
+        assert "bag.mcap: its end is missing, 7" in reason
+        assert "bytes are no whole record" in reason
+    (file.parent / "metadata.yaml").unlink()  # as a killed recorder leaves it
+    assert read_all(open_recording(file.parent))[0] == [0, 1, 2, 3, 4]
+
+
+def test_of_a_split_bag_with_a_file_missing_the_others_are_read(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", {"/cam/image": [image_message(i) for i in range(3)]})
+    text = (bag / "metadata.yaml").read_text()
+    (bag / "metadata.yaml").write_text(text.replace("- bag.mcap", "- bag.mcap\n  - lost.mcap"))
+    stamps, reason = read_all(open_recording(bag))
+    assert stamps == [0, 1, 2]
+    assert "lost.mcap" in reason
+
+
+@pytest.mark.parametrize("mode", ["file", "message"])
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_compressed_bags(tmp_path: Path, mode: str, storage: str) -> None:
+    bag = tmp_path / "bag"
+    writer = Writer(bag, version=9, storage_plugin=StoragePlugin[storage.upper()])
+    writer.set_compression(CompressionMode[mode.upper()], CompressionFormat.ZSTD)
+    with writer:
+        connection = writer.add_connection("/cam/image", IMAGE, typestore=TYPES)
+        for index in range(3):
+            data = TYPES.serialize_cdr(image_message(index), IMAGE)
+            writer.write(connection, 7_000_000_000 + index, data)
+    frames = list(open_recording(bag))
+    assert all(np.array_equal(f.image, picture(i)) for i, f in enumerate(frames))
+    assert len(frames) == 3
+    if mode == "message":
+        (bag / "metadata.yaml").unlink()
+        assert np.array_equal(next(iter(open_recording(bag))).image, picture(0))
+
+
+def test_an_unreadable_message_is_one_image_less(tmp_path: Path) -> None:
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/cam/image", IMAGE, typestore=TYPES)
+        for index in range(3):
+            data = TYPES.serialize_cdr(image_message(index), IMAGE)
+            writer.write(connection, 100 + index, data if index != 1 else data[:50])
+    items = list(open_recording(tmp_path / "bag").pending())
+    assert [item.index for item in items] == [0, 1, 2]
+    assert [items[k].load().stamp_ns for k in (0, 2)] == [7_000_000_000, 7_000_000_002]
+    with pytest.raises(ImageError, match=r"/cam/image, recorded at 101 ns: message of 50 bytes"):
+        items[1].load()
+
+
+def test_several_cameras_are_read_in_order_of_time(tmp_path: Path) -> None:
+    topics = {
+        "/left/image": [image_message(i) for i in (0, 2, 4)],
+        "/right/image": [image_message(i) for i in (1, 3)],
+        "/rear/image": [image_message(5)],
+        "/right/camera_info": [camera_info(70.0)],
+    }
+    bag = write_bag(tmp_path / "bag", topics)
+    recording = open_recording(bag, ["/right/image", "/left/image"])
+    items = [(p.camera, p.index, p.stamp_ns % 10) for p in recording.pending()]
+    left, right = "/left/image", "/right/image"
+    assert items == [(left, 0, 0), (right, 0, 1), (left, 1, 2), (right, 1, 3), (left, 2, 4)]
+    assert len(recording) == 5
+    assert recording.cameras == {right: CameraModel(65, 33, 70, 70, 32, 16), left: None}
+
+
 @pytest.mark.parametrize("metadata", ["", "{", "rosbag2_bagfile_information: {version: 9}"])
-def test_broken_metadata_is_refused(tmp_path: Path, metadata: str) -> None:
+def test_broken_metadata_are_told_once_the_images_were_read(tmp_path: Path, metadata: str) -> None:
     bag = write_bag(tmp_path / "bag", {"/cam/image": [image_message(0)]})
     (bag / "metadata.yaml").write_text(metadata)
-    with pytest.raises(RecordingError, match="truncated or unreadable"):
-        open_recording(bag)
+    stamps, reason = read_all(open_recording(bag))
+    assert stamps == [0]
+    assert "truncated or unreadable" in reason
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
@@ -293,8 +388,11 @@ def test_whatever_the_parser_raises_is_one_kind_of_error(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("tasksr_ros.bags.AnyReader.deserialize", fail)
     reason = str(error) or type(error).__name__
+    monkeypatch.setattr("tasksr_ros.bags._TYPES.deserialize_cdr", fail)
+    with pytest.raises(ImageError, match=f"is unreadable: {reason}"):
+        list(open_recording(bag))
+    monkeypatch.setattr("tasksr_ros.bag_files.Reader.messages", fail)
     with pytest.raises(RecordingError, match=f"truncated or unreadable: {reason}"):
         open_recording(bag)
 
@@ -303,7 +401,7 @@ def test_a_bag_whose_images_are_not_there_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bag = write_bag(tmp_path / "bag", {"/cam/image": [image_message(0)]})
-    monkeypatch.setattr("tasksr_ros.bags.AnyReader.messages", lambda *_: iter(()))
+    monkeypatch.setattr("tasksr_ros.bag_files.Reader.messages", lambda *_: iter(()))
     with pytest.raises(RecordingError, match="must hold images on /cam/image, got none"):
         open_recording(bag)
 
