@@ -39,13 +39,17 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
+        *shared_files("interfaces/vision_msgs/msg", "*.msg"),
         *shared_files("launch", "*.launch.py"),
         *shared_files("config"),
         *shared_files("models"),
     ],
     python_requires=">=3.10",
     install_requires=requirements("torch.txt") + requirements("runtime.txt"),
-    extras_require={"test": ["pytest"]},  # tells colcon to test with pytest
+    extras_require={
+        "test": ["pytest"],  # tells colcon to test with pytest
+        "cluster": requirements("cluster.txt"),
+    },
     zip_safe=False,
     maintainer="tasksr_ros maintainers",
     maintainer_email="tasksr@example.org",

@@ -39,7 +39,6 @@ from tasksr_ros.regions import Rect, distant_band
 from tasksr_ros.transport import transport_environment
 
 ROOT = Path(__file__).resolve().parents[1]
-INTERFACES = ROOT / "interfaces" / "vision_msgs"
 DRIVE = DriveConfig(num_frames=40, fps=4.0, seed=7)
 DOMAIN_ID = "87"
 """The demo's ROS domain, unless the user has chosen one."""
@@ -145,7 +144,7 @@ def _run(recording: Recording, bundle: str, out: Path) -> None:
                 f"{np.median([a.latency_ms for a in answers]):.0f} ms"
             )
     (out / "detections.mcap").unlink(missing_ok=True)
-    write_answers(answers, out / "detections.mcap", INTERFACES)
+    write_answers(answers, out / "detections.mcap")
     sheet = _write_video(recording, answers, region, out / "annotated.mp4")
     cv2.imwrite(str(out / "contact_sheet.png"), sheet)
     _report(recording, answers, region, out)

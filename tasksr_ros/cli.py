@@ -13,7 +13,15 @@ from typing import Any, get_origin
 
 from tasksr_ros import __version__
 from tasksr_ros.benchmarks.config import NetworksConfig
-from tasksr_ros.config import EvaluationConfig, NodeConfig, PipelineConfig, Value, build, walk
+from tasksr_ros.config import (
+    EvaluationConfig,
+    NodeConfig,
+    PipelineConfig,
+    ReplayConfig,
+    Value,
+    build,
+    walk,
+)
 from tasksr_ros.errors import BundleError, ConfigError, TaskSRError
 from tasksr_ros.evaluation.summary import Summary
 
@@ -39,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_detect(commands)
+    _add_replay(commands)
     _add_make_bag(commands)
     _add_make_drive(commands)
     _add_models(commands)
@@ -64,6 +73,17 @@ def _add_detect(commands: Any) -> None:
     parser.add_argument("--bundle", default=NodeConfig().bundle, help="model (%(default)s)")
     parser.add_argument("--topic", help="image topic, if a bag has several")
     parser.add_argument("--calibration", help="file with the camera's intrinsics")
+    _add_config(parser, PipelineConfig)
+
+
+def _add_replay(commands: Any) -> None:
+    from tasksr_ros.replay.command import add_arguments
+
+    parser = _command(
+        commands, "replay", _replay, "run recordings through the pipeline into a predictions file"
+    )
+    add_arguments(parser)
+    _add_config(parser, ReplayConfig, "frames")
     _add_config(parser, PipelineConfig)
 
 
@@ -142,9 +162,9 @@ def _add_evaluate(commands: Any) -> None:
     _add_config(parser, EvaluationConfig)
 
 
-def _add_config(parser: Any, config_type: type) -> None:
+def _add_config(parser: Any, config_type: type, title: str = "configuration") -> None:
     """One option for each field of a config; none given leaves the default."""
-    group = parser.add_argument_group("configuration")
+    group = parser.add_argument_group(title)
     for name, type_, default, option in walk(config_type):
         text = option.description.replace("%", "%%")
         group.add_argument(
@@ -164,16 +184,10 @@ def _yes_or_no(text: str) -> bool:
     return known[text.lower()]
 
 
-def _config(options: argparse.Namespace) -> PipelineConfig:
-    return build(PipelineConfig, _given(options))
-
-
-def _given(options: argparse.Namespace) -> dict[str, Value]:
-    return {
-        name.removeprefix("config:"): value
-        for name, value in vars(options).items()
-        if name.startswith("config:") and value is not None
-    }
+def _given(options: argparse.Namespace, config_type: type) -> dict[str, Value]:
+    """Fields of a config that were given as options, by full name."""
+    given = {name: getattr(options, f"config:{name}") for name, *_ in walk(config_type)}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _detect(options: argparse.Namespace) -> None:
@@ -181,11 +195,23 @@ def _detect(options: argparse.Namespace) -> None:
     from tasksr_ros.detect import detect
     from tasksr_ros.recordings import open_recording
 
-    config = _config(options)
+    config = build(PipelineConfig, _given(options, PipelineConfig))
     recording = open_recording(options.input, options.topic)
     if options.calibration:
         recording.camera = read_calibration(options.calibration)
     detect(recording, options.bundle, config, options.out)
+
+
+def _replay(options: argparse.Namespace) -> None:
+    from tasksr_ros.replay.command import run
+
+    pipeline_values = _given(options, PipelineConfig)
+    run(options, pipeline_values, _given(options, ReplayConfig), _command_line())
+
+
+def _command_line() -> str:
+    """The command as typed, to be run again."""
+    return shlex.join(["tasksr", *sys.argv[1:]])
 
 
 def _make_bag(options: argparse.Namespace) -> None:
@@ -260,11 +286,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     from tasksr_ros.evaluation.summary_text import text
     from tasksr_ros.recordings import make_folder
 
-    config = build(EvaluationConfig, _given(options))
+    config = build(EvaluationConfig, _given(options, EvaluationConfig))
     for path in filter(None, (options.json, options.html)):
         make_folder(path.parent)
-    command = shlex.join(["tasksr", *sys.argv[1:]])
-    summary = evaluate(options.ground_truth, options.predictions, config, command)
+    summary = evaluate(options.ground_truth, options.predictions, config, _command_line())
     print(text(summary))
     if options.json:
         write_json(summary, options.json)

@@ -329,6 +329,19 @@ class EvaluationConfig:
     )
 
 
+@dataclass(frozen=True)
+class ReplayConfig:
+    """Which frames of a recording are replayed, and how they meet their ground truth."""
+
+    every: int = _option(1, "of each camera, replay every n-th frame", low=1, high=1000000)
+    start: float = _option(0.0, "leave out the recording's first seconds", low=0, high=1e9)
+    duration: float = _option(0.0, "replay this many seconds; 0: to the end", low=0, high=1e9)
+    tolerance: float = _option(
+        2.0, "most that a frame's stamp and its ground truth's may differ, ms", low=0, high=1000
+    )
+    workers: int = _option(1, "recordings of a folder to replay at the same time", low=1, high=1024)
+
+
 def walk(config_type: type, prefix: str = "") -> Iterator[tuple[str, type, Value, Option]]:
     """Yield (full name, type, default, option) of every leaf field, in the order written."""
     types = get_type_hints(config_type)

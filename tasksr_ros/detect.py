@@ -66,7 +66,9 @@ def _write_json(path: Path, values: list[dict[str, Any]]) -> None:
     path.write_text(json.dumps(values), encoding="utf-8")
 
 
-def coco_results(detections: Detections, image_id: int, stamp_ns: int) -> list[dict[str, Any]]:
+def coco_results(
+    detections: Detections, image_id: int | str, stamp_ns: int
+) -> list[dict[str, Any]]:
     """COCO results of one image; categories count from 1."""
     sizes: NDArray[np.float32] = detections.xyxy[:, 2:] - detections.xyxy[:, :2]
     return [

@@ -39,6 +39,7 @@ class FolderRecording(Recording):
             self.files = [path] if path.is_file() else _image_files(path)
         by_folder = itertools.groupby(self.files, key=lambda file: file.parent)
         self.stamps = [stamp for _, group in by_folder for stamp in _stamps(list(group))]
+        self.duration_s = (self.stamps[-1] - self.stamps[0]) / 1e9
         self.cameras = {"": _camera(self.files[0].parent)}
 
     def __len__(self) -> int:

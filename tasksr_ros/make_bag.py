@@ -6,25 +6,24 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
-from rosbags.typesys import Stores, get_typestore
 from tqdm import tqdm
 
 from tasksr_ros.bags import CAMERA_INFO, COMPRESSED, IMAGE, camera_info_topics
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import ConfigError, RecordingError
 from tasksr_ros.frames import Frame, to_bgr, with_whole_pixels
+from tasksr_ros.message_types import Message, header, message_types
 from tasksr_ros.recordings import Encoded, Recording, length, open_recording
 
-_PLUGINS = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
-_TYPES = get_typestore(Stores.ROS2_JAZZY)
-Message = Any
+PLUGINS = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
+JPEG_QUALITY = 90
+"""Of images that are not stored as JPEG or PNG, 1 to 100."""
 
 
 def make_bag(
@@ -34,7 +33,7 @@ def make_bag(
     compressed: bool = False,
     camera: CameraModel | None = None,
     topic: str = "/camera/image",
-    jpeg_quality: int = 90,
+    jpeg_quality: int = JPEG_QUALITY,
 ) -> Path:
     """Write a bag of one camera; return its folder.
 
@@ -52,14 +51,14 @@ def make_bag(
         RecordingError: where the source is unreadable or ``out`` exists.
         ConfigError: for an unknown storage or a topic that is no absolute name.
     """
-    if storage not in _PLUGINS:
-        raise ConfigError(f"storage must be one of {', '.join(_PLUGINS)}, got {storage!r}")
+    if storage not in PLUGINS:
+        raise ConfigError(f"storage must be one of {', '.join(PLUGINS)}, got {storage!r}")
     if not topic.startswith("/") or topic.endswith("/"):
         raise ConfigError(f"topic must be absolute, like /camera/image, got {topic!r}")
     recording = source if isinstance(source, Recording) else open_recording(source)
     try:
-        writer = Writer(out, version=9, storage_plugin=_PLUGINS[storage])
-        with _removed_on_error(Path(out)), writer:
+        writer = Writer(out, version=9, storage_plugin=PLUGINS[storage])
+        with removed_on_error(Path(out)), writer:
             _write(writer, recording, compressed, camera or recording.camera, topic, jpeg_quality)
     except (WriterError, OSError) as error:
         raise RecordingError(f"bag {out} cannot be written: {error}") from error
@@ -67,7 +66,7 @@ def make_bag(
 
 
 @contextmanager
-def _removed_on_error(folder: Path) -> Iterator[None]:
+def removed_on_error(folder: Path) -> Iterator[None]:
     """Leave no half-written bag behind."""
     try:
         yield
@@ -84,43 +83,77 @@ def _write(
     topic: str,
     jpeg_quality: int,
 ) -> None:
-    if compressed:
-        images = _connect(writer, f"{topic}/compressed", COMPRESSED)
-    else:
-        images = _connect(writer, topic, IMAGE)
-    infos = _connect(writer, camera_info_topics(topic)[0], CAMERA_INFO) if camera else None
+    topics = CameraTopics(writer, topic, camera, compressed=compressed, jpeg_quality=jpeg_quality)
     frames = recording.encoded() if compressed else iter(recording)
     with tqdm(frames, total=length(recording), desc="make-bag", unit="frame") as bar:
         for item in bar:
-            if compressed:
-                message = _compressed_message(item, jpeg_quality)
-            else:
-                assert isinstance(item, Frame)
-                message = _image_message(item)
-            _append(writer, images, item.stamp_ns, message)
-            if infos is not None and camera is not None:
-                _append(writer, infos, item.stamp_ns, _camera_info(item, camera))
+            topics.write(item)
 
 
-def _connect(writer: Writer, topic: str, msgtype: str) -> Connection:
-    return writer.add_connection(topic, msgtype, typestore=_TYPES)
+class CameraTopics:
+    """The topics of one camera in a bag that is being written.
+
+    Args:
+        writer: of the bag.
+        topic: of the images, without the ending /compressed.
+        camera: written as CameraInfo beside each image, unless None.
+        compressed: write CompressedImage on ``topic``/compressed; a frame becomes JPEG.
+        jpeg_quality: 1 to 100.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        topic: str,
+        camera: CameraModel | None,
+        *,
+        compressed: bool,
+        jpeg_quality: int = JPEG_QUALITY,
+    ) -> None:
+        self._writer = writer
+        self._compressed = compressed
+        self._camera = camera
+        self._jpeg_quality = jpeg_quality
+        if compressed:
+            self._images = connect(writer, f"{topic}/compressed", COMPRESSED)
+        else:
+            self._images = connect(writer, topic, IMAGE)
+        if camera is not None:
+            self._infos = connect(writer, camera_info_topics(topic)[0], CAMERA_INFO)
+
+    def write(self, item: Encoded | Frame) -> None:
+        """Append an image; only a camera of compressed images takes an encoded one."""
+        if self._compressed:
+            message = _compressed_message(item, self._jpeg_quality)
+        else:
+            assert isinstance(item, Frame)
+            message = _image_message(item)
+        append(self._writer, self._images, item.stamp_ns, message)
+        if self._camera is not None:
+            info = _camera_info(item, self._camera)
+            append(self._writer, self._infos, item.stamp_ns, info)
 
 
-def _append(writer: Writer, connection: Connection, stamp_ns: int, message: Message) -> None:
-    writer.write(connection, stamp_ns, _TYPES.serialize_cdr(message, connection.msgtype))
+def connect(writer: Writer, topic: str, msgtype: str) -> Connection:
+    """Add a topic to a bag."""
+    return writer.add_connection(topic, msgtype, typestore=message_types())
+
+
+def append(writer: Writer, connection: Connection, stamp_ns: int, message: Message) -> None:
+    """Append a message to a topic of a bag, recorded at its stamp."""
+    data = message_types().serialize_cdr(message, connection.msgtype)
+    writer.write(connection, stamp_ns, data)
 
 
 def _header(item: Encoded | Frame) -> Message:
-    time = _TYPES.types["builtin_interfaces/msg/Time"]
-    stamp = time(sec=item.stamp_ns // 1_000_000_000, nanosec=item.stamp_ns % 1_000_000_000)
-    return _TYPES.types["std_msgs/msg/Header"](stamp=stamp, frame_id=item.frame_id)
+    return header(item.stamp_ns, item.frame_id)
 
 
 def _image_message(frame: Frame) -> Message:
     frame = with_whole_pixels(frame)
     width, height = frame.size
     data = np.ascontiguousarray(frame.image).reshape(-1)
-    return _TYPES.types[IMAGE](
+    return message_types().types[IMAGE](
         header=_header(frame),
         height=height,
         width=width,
@@ -132,24 +165,23 @@ def _image_message(frame: Frame) -> Message:
 
 
 def _compressed_message(item: Encoded | Frame, jpeg_quality: int) -> Message:
-    if isinstance(item, Encoded):
-        kind, data = item.format, np.frombuffer(item.data, np.uint8)
-    else:
-        kind, data = "jpeg", _jpeg(item, jpeg_quality)
-    return _TYPES.types[COMPRESSED](header=_header(item), format=kind, data=data)
+    stored = item if isinstance(item, Encoded) else to_jpeg(item, jpeg_quality)
+    data = np.frombuffer(stored.data, np.uint8)
+    return message_types().types[COMPRESSED](header=_header(item), format=stored.format, data=data)
 
 
-def _jpeg(frame: Frame, quality: int) -> NDArray[np.uint8]:
+def to_jpeg(frame: Frame, quality: int = JPEG_QUALITY) -> Encoded:
+    """A frame as a JPEG file."""
     image = frame.image if frame.encoding == "mono8" else to_bgr(frame)
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(data, np.uint8).reshape(-1)
+    return Encoded(np.asarray(data, np.uint8).tobytes(), "jpeg", frame.stamp_ns, frame.frame_id)
 
 
 def _camera_info(item: Encoded | Frame, camera: CameraModel) -> Message:
     k = [camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1]
     p = [*k[:3], 0, *k[3:6], 0, *k[6:], 0]
-    roi = _TYPES.types["sensor_msgs/msg/RegionOfInterest"]
-    return _TYPES.types[CAMERA_INFO](
+    roi = message_types().types["sensor_msgs/msg/RegionOfInterest"]
+    return message_types().types[CAMERA_INFO](
         header=_header(item),
         height=camera.height,
         width=camera.width,

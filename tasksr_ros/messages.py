@@ -106,3 +106,18 @@ def to_latency(latency_ms: dict[str, float], name: str, header: Header) -> Diagn
         level=DiagnosticStatus.OK, name=name, message="latency in ms", values=values
     )
     return DiagnosticArray(header=header, status=[status])
+
+
+def to_camera_info(camera: CameraModel, header: Header) -> CameraInfo:
+    """The inverse of `to_camera_model`, for an undistorted camera."""
+    message = CameraInfo(header=header, width=camera.width, height=camera.height)
+    message.distortion_model = "plumb_bob"
+    message.d = [0.0] * 5
+    message.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    message.p = [
+        *(camera.fx, 0.0, camera.cx, 0.0),
+        *(0.0, camera.fy, camera.cy, 0.0),
+        *(0.0, 0.0, 1.0, 0.0),
+    ]
+    return message

@@ -71,11 +71,13 @@ class Recording(ABC):
         frame_id: the coordinate frame of the first image.
         cameras: the intrinsics of each camera, None where the recording has none. A bag's cameras
             are named by their image topics, any other recording's one camera by an empty name.
+        duration_s: from the first image to the last, 0 where it is not known.
     """
 
     path: Path
     frame_id: str = FRAME_ID
     cameras: dict[str, CameraModel | None]
+    duration_s: float = 0.0
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -174,6 +176,7 @@ class VideoRecording(Recording):
         if not 0.1 <= self.fps <= 1000:
             self.fps = FALLBACK_FPS
         self._count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.duration_s = max(0, self._count) / self.fps
         readable, _ = capture.read()
         capture.release()
         if not readable:

@@ -7,6 +7,8 @@ read their settings when a process starts.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,3 +35,18 @@ def transport_environment(share: Path, environment: Mapping[str, str]) -> dict[s
         **_ALLOCATOR,
     }
     return {name: value for name, value in wanted.items() if name not in environment}
+
+
+def restart_with_transport() -> None:
+    """Start this program again with these variables, unless it has them: it must be ``tasksr``."""
+    added = transport_environment(share_folder(), os.environ)
+    if added:
+        command = [sys.executable, "-m", "tasksr_ros.cli", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, **added})
+
+
+def share_folder() -> Path:
+    """The checkout, or the installed package's share folder."""
+    parents = Path(__file__).resolve().parents
+    candidates = [parents[1], *(parent / "share" / "tasksr_ros" for parent in parents)]
+    return next((folder for folder in candidates if (folder / PROFILE).is_file()), parents[1])

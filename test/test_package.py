@@ -40,6 +40,7 @@ ROS_FILES = {
     "topics.py",
     "messages.py",
     "diagnostics.py",
+    "replay/session.py",
 }
 
 

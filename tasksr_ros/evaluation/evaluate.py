@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -25,6 +22,7 @@ from tasksr_ros.evaluation.run_figures import run_figures
 from tasksr_ros.evaluation.run_statistics import RunStatistics, recorded_hours
 from tasksr_ros.evaluation.summary import SCHEMA, Comparison, GroundTruthInfo, Summary
 from tasksr_ros.evaluation.summary import Protocol as ProtocolInfo
+from tasksr_ros.provenance import commit, machine
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,25 +141,10 @@ def _created(command: str | None) -> dict[str, Any]:
     return {
         "command": command,
         "version": __version__,
-        "commit": _commit(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "commit": commit(),
+        "machine": machine(),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-
-
-def _commit() -> str | None:
-    """Of the checkout that this file lies in; None where it is installed."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--match=-"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
 
 
 def _protocol_info(protocol: Protocol) -> ProtocolInfo:

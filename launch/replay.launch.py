@@ -1,0 +1,142 @@
+r"""Play a bag to the tasksr node, keep what it finds, and evaluate it.
+
+The node runs on the bag's time. `ros2 bag play` begins once the node is active and `tasksr replay`
+listens; when the last frame is answered, the predictions file is written and, where there is
+ground truth, evaluated. Then everything ends.
+
+    ros2 launch tasksr_ros replay.launch.py bag:=drive image:=/front/image_raw \
+        predictions:=out/p.json ground_truth:=drive.json
+
+Arguments beside those below are those of tasksr.launch.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+)
+from launch.event_handlers import OnProcessExit, OnProcessIO
+from launch.events.process import ProcessExited, ProcessIO
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import SetParameter
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+
+LISTENING = b"listening"
+"""What `tasksr replay` says once it is ready."""
+TASKSR = [sys.executable, "-m", "tasksr_ros.cli"]
+
+
+def value(context: LaunchContext, name: str) -> str:
+    """A launch argument's value."""
+    return LaunchConfiguration(name).perform(context)
+
+
+def listener_command(context: LaunchContext) -> list[str]:
+    """`tasksr replay`, listening to the node."""
+    namespace = value(context, "namespace").strip("/")
+    node = f"/{namespace}/tasksr" if namespace else "/tasksr"
+    given = {
+        "--predictions": value(context, "predictions"),
+        "--topic": value(context, "image"),
+        "--ground-truth": value(context, "ground_truth"),
+        "--bundle": value(context, "bundle"),
+        "--node": node,
+    }
+    command = [*TASKSR, "replay", value(context, "bag"), "--live", "--listen"]
+    return command + [part for key, text in given.items() if text for part in (key, text)]
+
+
+def player_command(context: LaunchContext) -> list[str]:
+    """`ros2 bag play`, publishing the time."""
+    return ["ros2", "bag", "play", value(context, "bag"), "--clock", value(context, "clock")]
+
+
+def evaluation_command(context: LaunchContext) -> list[str]:
+    """`tasksr evaluate` on what was found; empty where there is no ground truth."""
+    truth = value(context, "ground_truth")
+    if not truth:
+        return []
+    predictions = Path(value(context, "predictions"))
+    if not Path(truth).is_file():  # a topic: the listener has written it
+        truth = str(predictions.with_name(f"{predictions.stem}.ground_truth.json"))
+    given = {
+        "--ground-truth": truth,
+        "--predictions": str(predictions),
+        "--protocol": value(context, "protocol"),
+        "--json": str(predictions.with_name(f"{predictions.stem}.evaluation.json")),
+        "--html": str(predictions.with_name(f"{predictions.stem}.evaluation.html")),
+    }
+    return [*TASKSR, "evaluate", *(part for pair in given.items() for part in pair)]
+
+
+def processes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Listener, player and evaluation, each begun by what comes before it."""
+    listener = ExecuteProcess(cmd=listener_command(context), name="listener", output="screen")
+    player = ExecuteProcess(cmd=player_command(context), name="player", output="screen")
+    started: list[bool] = []
+
+    def when_listening(event: ProcessIO) -> list[LaunchDescriptionEntity]:
+        if started or LISTENING not in event.text:
+            return []
+        started.append(True)
+        return [player]
+
+    def when_heard(event: ProcessExited, _: LaunchContext) -> list[LaunchDescriptionEntity]:
+        command = evaluation_command(context)
+        if event.returncode != 0 or not command:
+            return [Shutdown(reason=f"the replay ended with status {event.returncode}")]
+        evaluation = ExecuteProcess(cmd=command, name="evaluation", output="screen")
+        done = OnProcessExit(
+            target_action=evaluation, on_exit=[Shutdown(reason="the replay is evaluated")]
+        )
+        return [RegisterEventHandler(done), evaluation]
+
+    def when_played(event: ProcessExited, _: LaunchContext) -> list[LaunchDescriptionEntity]:
+        if event.returncode == 0:
+            return []  # the listener ends when the last answer has come
+        return [Shutdown(reason=f"ros2 bag play ended with status {event.returncode}")]
+
+    handlers = [
+        OnProcessIO(target_action=listener, on_stderr=when_listening),
+        OnProcessExit(target_action=listener, on_exit=when_heard),
+        OnProcessExit(target_action=player, on_exit=when_played),
+    ]
+    return [*map(RegisterEventHandler, handlers), listener]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The node and what is made of the bag."""
+    arguments = [
+        DeclareLaunchArgument("bag", description="rosbag2 to play"),
+        DeclareLaunchArgument("image", description="its image topic"),
+        DeclareLaunchArgument("predictions", description="predictions file to write (.json)"),
+        DeclareLaunchArgument(
+            "ground_truth",
+            default_value="",
+            description="COCO file, or topic of the bag; without, nothing is evaluated",
+        ),
+        DeclareLaunchArgument(
+            "protocol", default_value="citypersons", description="of the evaluation"
+        ),
+        DeclareLaunchArgument(
+            "clock", default_value="100", description="rate at which the time is published, Hz"
+        ),
+    ]
+    share = Path(get_package_share_directory("tasksr_ros"))
+    # Its own arguments are given to this launch file as they are.
+    node = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(share / "launch" / "tasksr.launch.py"))
+    )
+    sim_time = SetParameter("use_sim_time", True)
+    return LaunchDescription([*arguments, sim_time, node, OpaqueFunction(function=processes)])

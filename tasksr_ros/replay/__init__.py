@@ -1,0 +1,1 @@
+"""Recordings to predictions files: `tasksr replay`."""

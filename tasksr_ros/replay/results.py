@@ -1,0 +1,95 @@
+"""The files that a replay leaves: predictions, what the run says of itself, bag, videos."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tasksr_ros.config import RegionConfig
+from tasksr_ros.errors import RecordingError
+from tasksr_ros.recordings import Recording
+from tasksr_ros.replay.journal import Journal
+from tasksr_ros.replay.outputs import write_bag, write_videos
+from tasksr_ros.replay.run_file import beside, categories, results, run_description, write_json
+from tasksr_ros.replay.truth_images import TruthImages, image_ids
+
+if TYPE_CHECKING:
+    from tasksr_ros.replay.job import Job
+
+logger = logging.getLogger(__name__)
+
+
+def write_results(
+    job: Job,
+    recording: Recording,
+    truth: TruthImages | None,
+    journal: Journal,
+    classes: tuple[str, ...],
+    run: Mapping[str, Any],
+    regions: Mapping[str, RegionConfig],
+) -> None:
+    """Write the predictions file, what belongs to it, and the outputs asked for.
+
+    Raises:
+        RecordingError: if no frame could be processed, or the ground truth does not fit.
+    """
+    outcomes = journal.outcomes
+    summary = journal.summary or {}
+    if all(outcome.error for outcome in outcomes):
+        reasons = [*dict.fromkeys(o.error for o in outcomes), *summary.get("warnings", ())]
+        raise RecordingError(
+            f"none of the {len(outcomes)} frames of {job.input} could be processed"
+            + (f": {reasons[0]}" if reasons else "; are --start and --duration within it?")
+        )
+    ids = image_ids(outcomes, truth, job.input, job.config.tolerance)
+    description = {**run, **run_description(outcomes, ids, summary)}
+    description["ground_truth"] = {
+        "path": str(truth.path) if truth else None,
+        "images": len(truth.images) if truth else 0,
+        "matched_by": ids.matched_by,
+        "tolerance_ms": job.config.tolerance,
+        "matched": sum(ids.known),
+    }
+    description["warnings"] = [*description.get("warnings", ()), *ids.notes]
+    write_json(beside(job.predictions, ".run.json"), description)
+    write_json(job.predictions, results(outcomes, ids, categories(classes, truth)))
+    _report(job, description)
+    if job.bag:
+        write_bag(job.bag, recording, job.config, outcomes, regions)
+    if job.video:
+        write_videos(job.video, recording, job.config, outcomes, regions)
+
+
+def _report(job: Job, run: Mapping[str, Any]) -> None:
+    counts, truth = run["counts"], run["ground_truth"]
+    total = run["latency_ms"].get("total", [0.0])
+    p50, p95 = np.percentile(total, [50, 95])
+    logger.info(
+        "%d frames, %d detections; latency median %.0f ms, 95 %% within %.0f ms; in %s",
+        counts["processed"],
+        counts["detections"],
+        p50,
+        p95,
+        job.predictions,
+    )
+    if counts["dropped"]:
+        logger.info(
+            "%d of %d frames were dropped: no answer came", counts["dropped"], counts["frames"]
+        )
+    if truth["path"]:
+        logger.info(
+            "%d of these frames are images of %s (by %s), which has %d",
+            counts["with_ground_truth"],
+            truth["path"],
+            truth["matched_by"],
+            truth["images"],
+        )
+    for entry in run["unreadable"][:5]:
+        logger.warning("frame %d not processed: %s", entry["index"], entry["reason"])
+    if counts["unreadable"] > 5:
+        logger.warning("and %d more, see the .run.json", counts["unreadable"] - 5)
+    for warning in run["warnings"]:
+        logger.warning("warning: %s", warning)

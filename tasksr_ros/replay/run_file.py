@@ -1,0 +1,122 @@
+"""The predictions file, and beside it what the run says of itself (``P.run.json``)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasksr_ros import __version__
+from tasksr_ros.detect import coco_results
+from tasksr_ros.provenance import commit, machine
+from tasksr_ros.replay.outcome import DROPPED, Outcome
+from tasksr_ros.replay.truth_images import ImageIds, TruthImages
+
+
+def beside(predictions: Path, suffix: str) -> Path:
+    """The file that goes with a predictions file: P.json -> P<suffix>."""
+    return predictions.with_name(predictions.stem + suffix)
+
+
+def results(
+    outcomes: Sequence[Outcome], ids: ImageIds, categories: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    """COCO results of all frames, in their order.
+
+    Args:
+        outcomes: the frames.
+        ids: theirs.
+        categories: category id by class_id, where it is not class_id + 1.
+    """
+    found = []
+    for outcome, image_id in zip(outcomes, ids.ids, strict=True):
+        for entry in coco_results(outcome.detections, image_id, outcome.stamp_ns):
+            class_id = entry["category_id"] - 1
+            found.append({**entry, "category_id": categories.get(class_id, class_id + 1)})
+    return found
+
+
+def categories(bundle_classes: Sequence[str], truth: TruthImages | None) -> dict[int, int]:
+    """Category id by class_id, where the ground truth has a category of the class's name."""
+    known = truth.categories if truth is not None else {}
+    return {k: known[name] for k, name in enumerate(bundle_classes) if name in known}
+
+
+def run_description(
+    outcomes: Sequence[Outcome], ids: ImageIds, summary: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is known of the frames: which were processed, dropped or unreadable, and how quickly.
+
+    Args:
+        outcomes: the frames that were tried.
+        ids: theirs.
+        summary: of the journal.
+    """
+    rows = list(zip(outcomes, ids.ids, ids.known, strict=True))
+    done = [row for row in rows if not row[0].error]
+    dropped = [o for o in outcomes if o.error == DROPPED]
+    unreadable = [o for o in outcomes if o.error not in ("", DROPPED)]
+    stages = list(dict.fromkeys(stage for o, *_ in done for stage in o.latency_ms))
+    return {
+        "image_ids": [image_id for _, image_id, _ in done],
+        "without_ground_truth": [image_id for _, image_id, known in done if not known],
+        "latency_ms": {
+            stage: [o.latency_ms[stage] for o, *_ in done if stage in o.latency_ms]
+            for stage in stages
+        },
+        "counts": {
+            "frames": len(rows),
+            "processed": len(done),
+            "unreadable": len(unreadable),
+            "dropped": len(dropped),
+            "with_ground_truth": sum(known for *_, known in done),
+            "detections": sum(len(o.detections) for o, *_ in done),
+        },
+        "frames": [
+            {
+                "image_id": image_id,
+                "camera": o.camera,
+                "index": o.index,
+                "file_name": o.name,
+                "stamp_ns": o.stamp_ns,
+                "width": o.size[0],
+                "height": o.size[1],
+            }
+            for o, image_id, _ in done
+        ],
+        "unreadable": [{**_place(o), "reason": o.error} for o in unreadable],
+        "dropped": [_place(o) for o in dropped],
+        **summary,
+    }
+
+
+def _place(outcome: Outcome) -> dict[str, Any]:
+    return {"camera": outcome.camera, "index": outcome.index, "stamp_ns": outcome.stamp_ns}
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a file as a whole: it is never there half written."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def origin(command: str, bundle: str, sha256: str, engine: str) -> dict[str, str]:
+    """Where a run's figures come from: command, code, model and machine."""
+    return {
+        "command": command,
+        "version": __version__,
+        "commit": commit() or "unknown",
+        "bundle": bundle,
+        "bundle_sha256": sha256,
+        "engine": engine,
+        "machine": machine(),
+    }

@@ -1,0 +1,104 @@
+"""Ground truth from a topic of a bag: its Detection2DArray as COCO."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tasksr_ros.bag_files import OpenBag, is_bag, open_bag
+from tasksr_ros.decoding import stamp_ns
+from tasksr_ros.errors import RecordingError
+from tasksr_ros.message_types import DETECTIONS, message_types
+
+PEDESTRIAN = "pedestrian"
+
+
+def is_topic(path: Path, text: str) -> bool:
+    """Whether this names a topic of the bag at ``path``, not a file."""
+    return text.startswith("/") and not Path(text).is_file() and is_bag(path)
+
+
+def read_truth_topic(path: Path, topic: str, classes: Sequence[str]) -> dict[str, Any]:
+    """The messages of a topic as COCO ground truth; each is an image, known by its stamp.
+
+    Args:
+        path: of the bag.
+        topic: of type vision_msgs/msg/Detection2DArray.
+        classes: names by class_id; objects count if their class_id is one of these names or its
+            number. Objects of other classes are left out and counted in ``info``.
+
+    Raises:
+        RecordingError: if the bag has no such topic or a message of it is unreadable.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    others: Counter[str] = Counter()
+    with open_bag(path) as bag:
+        _check(bag, topic)
+        for message in _messages(bag, topic):
+            image_id = len(images) + 1
+            images.append({"id": image_id, "stamp_ns": stamp_ns(message.header)})
+            for detection in message.detections:
+                name = str(detection.results[0].hypothesis.class_id) if detection.results else ""
+                category = _category(name, classes)
+                if category is None:
+                    others[name] += 1
+                else:
+                    entry = _annotation(detection, len(annotations) + 1, image_id, category)
+                    annotations.append(entry)
+    if not images:
+        raise RecordingError(f"bag {path} must have ground truth on {topic}, got no messages")
+    return {
+        "info": {"bag": str(path), "topic": topic, "other_classes": dict(others)},
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": k + 1, "name": name} for k, name in enumerate(classes)],
+    }
+
+
+def _check(bag: OpenBag, topic: str) -> None:
+    types = {c.topic: c.msgtype for c in bag.connections}
+    if types.get(topic) != DETECTIONS:
+        known = sorted(name for name, type_ in types.items() if type_ == DETECTIONS)
+        raise RecordingError(
+            f"ground truth must be a file or a topic of type {DETECTIONS} in bag {bag.path}, got "
+            f"{topic!r} ({types.get(topic, 'no such topic')}); there are: "
+            f"{', '.join(known) or 'none'}"
+        )
+
+
+def _messages(bag: OpenBag, topic: str) -> list[Any]:
+    types = message_types()
+    try:
+        return [
+            types.deserialize_cdr(data, DETECTIONS)
+            for _, _, data in bag.messages(lambda c: (c.topic, c.msgtype) == (topic, DETECTIONS))
+        ]
+    except Exception as error:  # corrupt bytes make the parser raise nearly anything
+        raise RecordingError(f"{topic} of bag {bag.path} is unreadable: {error}") from error
+
+
+def _category(name: str, classes: Sequence[str]) -> int | None:
+    for index, known in enumerate(classes):
+        if name.casefold() in (known.casefold(), str(index)):
+            return index + 1
+    return None
+
+
+def _annotation(detection: Any, number: int, image_id: int, category: int) -> dict[str, Any]:
+    box = detection.bbox
+    width, height = float(box.size_x), float(box.size_y)
+    x, y = float(box.center.position.x), float(box.center.position.y)
+    entry = {
+        "id": number,
+        "image_id": image_id,
+        "category_id": category,
+        "bbox": [x - width / 2, y - height / 2, width, height],
+        "area": width * height,
+        "height": height,
+        "iscrowd": 0,
+        "ignore": 0,
+    }
+    return {**entry, "track_id": str(detection.id)} if detection.id else entry
