@@ -77,35 +77,47 @@ def _gain(row: dict[str, Any], name: str) -> str:
     return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
+COSTS = {"parameters": "parameters", "gmac": "GMAC per LR region of 320x96 px"}
+"""What a network costs, and how an axis says it."""
+
+
 def plot(result: dict[str, Any], path: Path) -> None:
-    """PSNR gained on the first row against operations, an axes per comparison, a line per set."""
+    """PSNR gained on the first row against parameters and operations; a line per set."""
     comparisons = result["comparisons"]
-    columns = min(2, len(comparisons))
-    lines = -(-len(comparisons) // columns)
-    figure = Figure(figsize=(6 * columns, 4.4 * lines), layout="constrained")
-    for index, comparison in enumerate(comparisons):
-        _plot_one(figure.add_subplot(lines, columns, index + 1), comparison)
-    figure.savefig(path, dpi=130)
+    lines = len(comparisons)
+    figure = Figure(figsize=(12, 4.2 * lines), layout="constrained")
+    for line, comparison in enumerate(comparisons):
+        for column, cost in enumerate(COSTS):
+            _plot_one(figure.add_subplot(lines, 2, 2 * line + column + 1), comparison, cost)
+    figure.savefig(path, dpi=110)
 
 
-def _plot_one(axes: Axes, comparison: dict[str, Any]) -> None:
-    first, *rows = comparison["rows"]
-    operations = [row["cost"]["gmac"] for row in rows]
+def _plot_one(axes: Axes, comparison: dict[str, Any], cost: str) -> None:
+    first, *rows = sorted(comparison["rows"], key=lambda row: row["cost"][cost])
+    costs = [row["cost"][cost] for row in rows]
     for name in first["mean"]:
         start = first["mean"][name]["psnr_y"]
         gained = [row["mean"][name]["psnr_y"] - start for row in rows]
-        axes.plot(operations, gained, "o-", label=f"{name} ({start:.1f} dB)")
+        axes.plot(costs, gained, "o-", label=f"{name} ({start:.1f} dB)")
     axes.axhline(0, color="black", linewidth=1)
     axes.set_xscale("log")
-    axes.margins(x=0.2, y=0.3)
-    for row, x in zip(rows, operations, strict=True):
-        top = max(row["mean"][n]["psnr_y"] - first["mean"][n]["psnr_y"] for n in row["mean"])
-        axes.annotate(row["name"], (x, top), (0, 6), textcoords="offset points", ha="center")
+    axes.margins(x=0.25, y=0.35)
+    _name_columns(axes, [row["name"] for row in rows], costs)
     axes.set_title(f"{comparison['title']}, x{comparison['scale_factor']}", fontsize=10)
-    axes.set_xlabel("GMAC per region of 320x96 LR px")
+    axes.set_xlabel(COSTS[cost])
     axes.set_ylabel(f"PSNR-Y gained on {first['name']}, dB")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="lower right", title=f"set ({first['name']})", title_fontsize=7)
+
+
+def _name_columns(axes: Axes, names: Sequence[str], costs: Sequence[float]) -> None:
+    """Write each system's name at the top of its column; neighbours on lines of their own."""
+    for index, (name, cost) in enumerate(zip(names, costs, strict=True)):
+        axes.axvline(cost, color="grey", linewidth=0.5, linestyle=":")
+        axes.annotate(
+            name, (cost, 1), (0, -10 - 11 * (index % 3)), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="center", fontsize=7,
+        )  # fmt: skip
 
 
 def draw_panel(panel: Panel, path: Path) -> None:
