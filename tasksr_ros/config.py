@@ -127,6 +127,12 @@ class EngineConfig:
         "openvino only, needs calibration once",
         choices=("fp32", "bf16", "int8"),
     )
+    hint: Literal["latency", "throughput"] = _option(
+        "latency",
+        "openvino: latency: all threads on one region after the other; throughput: regions of a "
+        "call side by side, for two or more regions or cameras",
+        choices=("latency", "throughput"),
+    )
     calibration: str = _option(
         "", "images, video or bag that an int8 model is made with, where the cache has none"
     )

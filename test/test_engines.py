@@ -39,7 +39,13 @@ def openvino_engine(tiny_bundle: Path, cache: Path) -> Engine:
     )
 
 
-@pytest.fixture(params=["torch_engine", "openvino_engine"])
+@pytest.fixture(scope="module")
+def throughput_engine(tiny_bundle: Path, cache: Path) -> Engine:
+    config = EngineConfig(name="openvino", cache_dir=str(cache), hint="throughput", threads=2)
+    return build_engine(load_bundle(tiny_bundle), config)
+
+
+@pytest.fixture(params=["torch_engine", "openvino_engine", "throughput_engine"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     built: Engine = request.getfixturevalue(request.param)
     return built
