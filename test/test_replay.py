@@ -530,3 +530,19 @@ def test_a_wrong_region_is_refused(
         path.write_text(text)
     assert run(tiny_bundle, folder, tmp_path / "p.json", "--region", path) == 1
     assert message in capsys.readouterr().err
+
+
+def test_tracks_make_a_killed_replay_begin_anew(
+    tiny_bundle: Path, bag: Path, tmp_path: Path
+) -> None:
+    """A track's id depends on all frames before."""
+    tracked = ("--tracking.enabled", "true")
+    whole, torn = tmp_path / "whole.json", tmp_path / "p.json"
+    assert run(tiny_bundle, bag, whole, *tracked) == 0
+    lines = (tmp_path / "whole.journal").read_bytes().splitlines(keepends=True)
+    (tmp_path / "p.journal").write_bytes(b"".join(lines[:4]))
+    assert run(tiny_bundle, bag, torn, *tracked) == 0
+    again = (tmp_path / "p.journal").read_bytes().splitlines()
+    ids = [[json.loads(line).get("track_id") for line in some] for some in (lines, again)]
+    assert ids[0] == ids[1]
+    assert len(again) == len(lines)
