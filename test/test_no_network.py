@@ -44,6 +44,7 @@ def test_the_guard_leaves_local_sockets() -> None:
     assert run.stdout == "alive\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["openvino", "torch"])
 def test_detect_needs_no_network(engine: str, tiny_bundle: Path, tmp_path: Path) -> None:
     """With an empty cache and home, so that conversion and first use are seen as well."""
