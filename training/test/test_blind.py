@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from tasksr_training.blur_kernels import BlurConfig, draw_kernels
+from tasksr_training.checkpoints import load_checkpoint
 from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
 from tasksr_training.degradations import degrade
 from tasksr_training.errors import TrainingError
@@ -125,6 +126,39 @@ def test_three_steps_change_what_they_should(data: Path, tmp_path: Path) -> None
     assert changed(4) == {True, False}
     figures = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert {"val/psnr_y/images", "val/kernel_error/images"} <= figures.keys()
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(data: Path, tmp_path: Path) -> None:
+    sources = [SourceConfig("train.json")]
+    patches = PatchConfig(size=32, min_height=12, max_height=30)
+    sampler = PatchSampler(read_sources(data, sources), sources, patches)
+
+    def run(out: str, stop_at: int | None = None) -> dict[str, torch.Tensor]:
+        torch.manual_seed(1)
+        stage = BlindSuperResolution(CONFIG, data)
+        update, calls = stage.loss, 0
+
+        def loss(*arguments: object) -> dict[str, torch.Tensor]:
+            nonlocal calls
+            calls += 1
+            if calls == stop_at:
+                raise KeyboardInterrupt
+            return update(*arguments)  # type: ignore[arg-type]
+
+        stage.loss = loss  # type: ignore[method-assign]
+        loop = LoopConfig(
+            max_steps=5, batch_size=2, warmup_steps=1, accelerator="cpu", threads=1,
+            checkpoint_minutes=0,
+        )  # fmt: skip
+        train(stage, sampler, loop, tmp_path / out)
+        return load_checkpoint(tmp_path / out)["model"]
+
+    whole = run("whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("parts", stop_at=4)
+    assert load_checkpoint(tmp_path / "parts")["step"] == 3
+    parts = run("parts")
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
 
 
 def test_blurs_that_the_network_cannot_see_are_refused(data: Path) -> None:
