@@ -34,7 +34,6 @@ class OpenVinoEngine:
     """See `engines.Engine`. Regions are run one by one on all threads, or side by side."""
 
     name = "openvino"
-    runs_batches = False
 
     def __init__(self, bundle: Bundle, config: EngineConfig) -> None:
         self.region_size = bundle.region_size
@@ -56,6 +55,7 @@ class OpenVinoEngine:
             properties["INFERENCE_NUM_THREADS"] = config.threads
         compiled = core.compile_model(model, "CPU", properties)
         together = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self.runs_batches = together > 1
         self._requests = [compiled.create_infer_request() for _ in range(together)]
 
     def __call__(
@@ -63,6 +63,7 @@ class OpenVinoEngine:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """See `engines.Engine`."""
         check_regions(regions, self.region_size)
+        regions = np.ascontiguousarray(regions)  # the requests share its memory
         boxes, scores = (
             np.empty((len(regions), *output.shape[1:]), np.float32)
             for output in self._requests[0].model_outputs
@@ -71,8 +72,7 @@ class OpenVinoEngine:
             for first in range(0, len(regions), len(self._requests)):
                 some = range(first, min(first + len(self._requests), len(regions)))
                 for index, request in zip(some, self._requests, strict=False):
-                    region = np.ascontiguousarray(regions[index : index + 1])
-                    request.start_async([region], share_inputs=True)
+                    request.start_async([regions[index : index + 1]], share_inputs=True)
                 for index, request in zip(some, self._requests, strict=False):
                     request.wait()
                     boxes[index] = request.get_output_tensor(0).data[0]
