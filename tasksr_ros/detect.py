@@ -17,7 +17,7 @@ from tqdm import tqdm
 from tasksr_ros.annotate import VideoWriter, draw
 from tasksr_ros.bundle import load_bundle
 from tasksr_ros.config import PipelineConfig
-from tasksr_ros.detections import Detections
+from tasksr_ros.detections import NO_TRACK, Detections
 from tasksr_ros.engines import build_engine
 from tasksr_ros.errors import TaskSRError
 from tasksr_ros.frames import to_bgr
@@ -69,20 +69,21 @@ def _write_json(path: Path, values: list[dict[str, Any]]) -> None:
 def coco_results(
     detections: Detections, image_id: int | str, stamp_ns: int
 ) -> list[dict[str, Any]]:
-    """COCO results of one image; categories count from 1."""
+    """COCO results of one image; categories count from 1, ``track_id`` where there is one."""
     sizes: NDArray[np.float32] = detections.xyxy[:, 2:] - detections.xyxy[:, :2]
-    return [
-        {
+    found = []
+    for k, (corners, size) in enumerate(zip(detections.xyxy, sizes, strict=True)):
+        entry = {
             "image_id": image_id,
-            "category_id": int(class_id) + 1,
+            "category_id": int(detections.class_id[k]) + 1,
             "bbox": [round(float(value), 3) for value in (*corners[:2], *size)],
-            "score": round(float(score), 5),
+            "score": round(float(detections.score[k]), 5),
             "stamp_ns": stamp_ns,
         }
-        for corners, size, score, class_id in zip(
-            detections.xyxy, sizes, detections.score, detections.class_id, strict=True
-        )
-    ]
+        if detections.track_id[k] != NO_TRACK:
+            entry["track_id"] = int(detections.track_id[k])
+        found.append(entry)
+    return found
 
 
 def frames_per_second(recording: Recording) -> float:

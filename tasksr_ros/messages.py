@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,11 +70,13 @@ def from_detection_array(message: Detection2DArray) -> Detections:
     centres = np.array([(b.center.position.x, b.center.position.y) for b in boxes]).reshape(-1, 2)
     halves = np.array([(b.size_x, b.size_y) for b in boxes]).reshape(-1, 2) / 2
     hypotheses = [d.results[0].hypothesis for d in message.detections]
-    return Detections.from_arrays(
+    detections = Detections.from_arrays(
         np.concatenate((centres - halves, centres + halves), 1),
         np.array([h.score for h in hypotheses]),
         np.array([int(h.class_id) for h in hypotheses], np.int32),
     )
+    track_ids = [int(d.id) if d.id else NO_TRACK for d in message.detections]
+    return replace(detections, track_id=np.array(track_ids, np.int32))
 
 
 def to_label_info(classes: Sequence[str], threshold: float, header: Header) -> LabelInfo:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tasksr_ros.config import DetectionConfig, EngineConfig, PipelineConfig, RegionConfig
-from tasksr_ros.detect import detect, fitted
+from tasksr_ros.detect import coco_results, detect, fitted
+from tasksr_ros.detections import NO_TRACK, Detections
 from tasksr_ros.errors import ImageError
 from tasksr_ros.recordings import open_recording
 
@@ -66,3 +67,13 @@ def test_fitted_by_hand() -> None:
     wide = fitted(image, (30, 5))
     assert (wide[:, 10:20] == 200).all()
     assert wide.sum() == 5 * 10 * 3 * 200
+
+
+def test_results_have_track_ids_where_there_are_tracks() -> None:
+    boxes, scores = np.array([[1, 2, 4, 8], [0, 0, 1, 1]], np.float32), np.ones(2, np.float32)
+    classes = np.zeros(2, np.int32)
+    found = Detections(boxes, scores, classes, np.array([7, NO_TRACK], np.int32))
+    results = coco_results(found, 3, 5)
+    first = {"image_id": 3, "category_id": 1, "bbox": [1, 2, 3, 6], "score": 1, "stamp_ns": 5}
+    assert results[0] == {**first, "track_id": 7}
+    assert "track_id" not in results[1]

@@ -67,7 +67,9 @@ def test_track_ids_are_told() -> None:
         np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int32),
         np.array([12], np.int32),
     )  # fmt: skip
-    assert messages.to_detection_array(tracked, HEADER).detections[0].id == "12"
+    array = messages.to_detection_array(tracked, HEADER)
+    assert array.detections[0].id == "12"
+    assert messages.from_detection_array(array).track_id.tolist() == [12]
 
 
 def test_camera_model_takes_p_before_k() -> None:

@@ -101,7 +101,6 @@ def test_live_and_offline_agree(
     assert "starting one in /tasksr_replay" in done.stderr
     told = read(tmp_path / "live.run.json")
     answered = check_agreement(offline, live)
-    assert answered >= FRAMES / 2
     assert told["counts"]["dropped"] == FRAMES - answered
     assert told["mode"] == "live"
     assert told["info"]["bundle"] == str(tiny_bundle)

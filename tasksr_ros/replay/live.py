@@ -99,7 +99,7 @@ def _node(
         raise RecordingError(f"several nodes run, choose one with --node: {known}")
     if found:
         logger.info("live: the node %s/%s runs", found[0][1].rstrip("/"), found[0][0])
-        yield (*found[0], lambda: None)
+        yield (*found[0], session.check)
         return
     if options.listen:
         raise RecordingError(f"no node {options.node!r} is found within {patience:g} s")
@@ -107,6 +107,7 @@ def _node(
     with _started(options, cameras) as process:
 
         def check() -> None:
+            session.check()
             if process.poll() is not None:
                 raise RecordingError(f"the node ended with status {process.returncode}")
 

@@ -25,6 +25,7 @@ from tasksr_ros import messages
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.decoding import stamp_ns
 from tasksr_ros.detections import Detections
+from tasksr_ros.errors import RecordingError
 from tasksr_ros.frames import Frame, with_whole_pixels
 from tasksr_ros.recordings import Encoded
 
@@ -99,6 +100,7 @@ class Session:
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.heard_s = 0.0
         self._publishers: dict[str, Any] = {}
+        self._failure: Exception | None = None
         self._node.create_subscription(
             DiagnosticArray, "/diagnostics", self._on_diagnostics, _RELIABLE
         )
@@ -110,6 +112,13 @@ class Session:
             self._executor.spin()
         except ExternalShutdownException:
             return
+        except Exception as error:  # told by check(), in the thread that waits
+            self._failure = error
+
+    def check(self) -> None:
+        """Raise RecordingError if messages are no longer received."""
+        if self._failure is not None:
+            raise RecordingError(f"a message of the node is unreadable: {self._failure!r}")
 
     # The graph
 
