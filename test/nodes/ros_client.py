@@ -309,7 +309,7 @@ class Diagnostics:
     def __init__(self, client: Client, keep: int | None = None) -> None:
         self._reports: deque[DiagnosticArray] = deque(maxlen=keep)
         client.node.create_subscription(
-            DiagnosticArray, "/diagnostics", self._reports.append, RELIABLE
+            DiagnosticArray, "/diagnostics", lambda report: self._reports.append(report), RELIABLE
         )
 
     def __getitem__(self, part: str) -> DiagnosticStatus | None:
