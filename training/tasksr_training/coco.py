@@ -38,6 +38,7 @@ class LabelledImage:
         name: file name, for messages.
         sequence: name of the recording it belongs to, if any.
         frame: its number in that recording, if any.
+        false_positives: (K, 5) float32, corners and score of a detector's errors, if known.
     """
 
     image: NDArray[np.uint8]
@@ -47,6 +48,7 @@ class LabelledImage:
     name: str
     sequence: str = ""
     frame: int | None = None
+    false_positives: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tasksr_training.coco import READ, LabelledImage, ReadConfig, read_set
+from tasksr_training.copy_paste import CopyPaste
 from tasksr_training.errors import TrainingDataError
+from tasksr_training.hard_backgrounds import HardBackgrounds, with_false_positives
 
 PADDING = 114
 """Grey value outside the image."""
@@ -31,6 +33,10 @@ class SourceConfig:
         min_scale: least scale of a patch that is cut anywhere.
         max_scale: greatest scale of any patch; above 1 the image is enlarged.
         read: what becomes of bad images and of people who are hardly visible.
+        predictions: file of a detector's predictions on this set, relative to the data folder: its
+            false positives are the hard backgrounds; without it these are upright edges.
+        hard_backgrounds: whether hard backgrounds are drawn from it: not from sets with people
+            who are not labelled.
     """
 
     path: str
@@ -38,6 +44,8 @@ class SourceConfig:
     min_scale: float = 0.3
     max_scale: float = 1.5
     read: ReadConfig = READ
+    predictions: str = ""
+    hard_backgrounds: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,10 @@ class PatchConfig:
 
     Attributes:
         size: side of the square patch, HR px.
-        pedestrian_fraction: share of patches cut around a pedestrian; the rest is cut anywhere.
+        hard_background_fraction: share of patches cut around a hard background.
+        copy_paste_fraction: share of patches cut around a pedestrian pasted from another image.
+        pedestrian_fraction: share of the other patches cut around a pedestrian; the rest is cut
+            anywhere.
         min_height: least height a chosen pedestrian is scaled to, HR px.
         max_height: greatest height a chosen pedestrian is scaled to, HR px.
         min_visible: a box with less than this fraction of its area inside the patch is ignored.
@@ -55,6 +66,8 @@ class PatchConfig:
     """
 
     size: int = 256
+    hard_background_fraction: float = 0.0
+    copy_paste_fraction: float = 0.0
     pedestrian_fraction: float = 0.7
     min_height: float = 24.0
     max_height: float = 220.0
@@ -100,7 +113,11 @@ def read_sources(data: Path, sources: Sequence[SourceConfig]) -> list[list[Label
     """Decode all images of all sources into memory."""
     if not sources:
         raise TrainingDataError("expected at least one source of training images, got none")
-    return [read_set(data, source.path, source.read) for source in sources]
+    images = [read_set(data, source.path, source.read) for source in sources]
+    return [
+        with_false_positives(one, data / source.predictions) if source.predictions else one
+        for one, source in zip(images, sources, strict=True)
+    ]
 
 
 class Sampler(Protocol):
@@ -129,6 +146,17 @@ class PatchSampler:
         self._images = images
         self._sources = sources
         self._config = config
+        if not 0 <= config.hard_background_fraction + config.copy_paste_fraction <= 1:
+            raise TrainingDataError(
+                "patches: expected hard_background_fraction and copy_paste_fraction to be at most "
+                f"1 together, got {config.hard_background_fraction} and "
+                f"{config.copy_paste_fraction}"
+            )
+        self._hard = [
+            HardBackgrounds(one if config.hard_background_fraction and s.hard_backgrounds else [])
+            for one, s in zip(images, sources, strict=True)
+        ]
+        self._copies = CopyPaste(images) if config.copy_paste_fraction else None
         self._pedestrians = [
             [(i, int(b)) for i, img in enumerate(one) for b in np.flatnonzero(~img.ignore)]
             for one in images
@@ -137,26 +165,49 @@ class PatchSampler:
     def draw(self, rng: np.random.Generator) -> Patch:
         """Draw one patch; the same generator state gives the same patch."""
         index = int(rng.choice(len(self._sources), p=self._shares))
-        around = self._pedestrians[index]
-        if around and rng.random() < self._config.pedestrian_fraction:
-            image, box = around[int(rng.integers(len(around)))]
-            patch = self._around(self._images[index][image], box, self._sources[index], rng)
-        else:
-            image = int(rng.integers(len(self._images[index])))
-            patch = self._anywhere(self._images[index][image], self._sources[index], rng)
+        patch = self._special(index, rng) or self._plain(index, rng)
         if rng.random() < 0.5:
             patch = flip(patch)
         return Patch(jitter(patch.image, self._config.jitter, rng), patch.boxes, patch.ignore)
+
+    def _special(self, index: int, rng: np.random.Generator) -> Patch | None:
+        """A patch around a hard background or a pasted pedestrian, in their share of the draws."""
+        c, limits = self._config, self._sources[index]
+        if c.hard_background_fraction + c.copy_paste_fraction == 0:
+            return None
+        kind = rng.random()
+        if kind < c.hard_background_fraction and len(self._hard[index]):
+            image, box = self._hard[index].draw(rng)
+            return self._around(self._images[index][image], box, limits, rng)
+        if self._copies is not None and kind >= 1 - c.copy_paste_fraction:
+            pasted = self._copies.paste(index, int(rng.integers(len(self._images[index]))), rng)
+            if pasted is not None:
+                return self._around(pasted[0], pasted[0].boxes[pasted[1]], limits, rng)
+        return None
+
+    def _plain(self, index: int, rng: np.random.Generator) -> Patch:
+        """A patch around a pedestrian, or anywhere."""
+        around = self._pedestrians[index]
+        if around and rng.random() < self._config.pedestrian_fraction:
+            chosen, box = around[int(rng.integers(len(around)))]
+            image = self._images[index][chosen]
+            return self._around(image, image.boxes[box], self._sources[index], rng)
+        image = self._images[index][int(rng.integers(len(self._images[index])))]
+        return self._anywhere(image, self._sources[index], rng)
 
     def collate(self, samples: Sequence[Patch], rng: np.random.Generator) -> Batch:
         """See `collate`."""
         return collate(samples, rng)
 
     def _around(
-        self, source: LabelledImage, box: int, limits: SourceConfig, rng: np.random.Generator
+        self,
+        source: LabelledImage,
+        box: NDArray[np.float32],
+        limits: SourceConfig,
+        rng: np.random.Generator,
     ) -> Patch:
         c = self._config
-        x0, y0, x1, y1 = source.boxes[box]
+        x0, y0, x1, y1 = box
         height = float(np.exp(rng.uniform(np.log(c.min_height), np.log(c.max_height))))
         side = self._side(source, height / float(y1 - y0), limits)
         centre = np.array([x0 + x1, y0 + y1]) / 2
