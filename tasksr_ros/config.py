@@ -345,6 +345,13 @@ class ReplayConfig:
     tolerance: float = _option(
         2.0, "most that a frame's stamp and its ground truth's may differ, ms", low=0, high=1000
     )
+    least_score: float = _option(
+        0.05,
+        "least score in the predictions file, since curves need more than the model's threshold "
+        "lets through; -1: that; not used with detection.score_threshold or tracking",
+        low=-1,
+        high=1,
+    )
     workers: int = _option(1, "recordings of a folder to replay at the same time", low=1, high=1024)
 
 

@@ -54,10 +54,22 @@ def bag(folder: Path, tmp_path: Path) -> Path:
     return make_bag(folder, tmp_path / "bag")
 
 
+FAST = ("--engine", "torch", "--region", "full", "--region.tile_overlap", 8, "--least_score", -1)
+
+
 def run(tiny_bundle: Path, source: Path, out: Path, *options: object) -> int:
     arguments = ["replay", source, "--bundle", tiny_bundle, "--predictions", out]
-    fast = ["--engine", "torch", "--region", "full", "--region.tile_overlap", 8]
-    return main([str(argument) for argument in [*arguments, *fast, *options]])
+    fast = [
+        "--engine",
+        "torch",
+        "--region",
+        "full",
+        "--region.tile_overlap",
+        8,
+        "--least_score",
+        -1,
+    ]
+    return main([str(argument) for argument in [*arguments, *FAST, *options]])
 
 
 def read(path: Path) -> Any:
@@ -189,8 +201,17 @@ def test_a_killed_replay_goes_on_to_the_same_result(
     assert run(tiny_bundle, bag, tmp_path / "whole.json") == 0
     journal = tmp_path / "p.journal"
     options = ["--bundle", tiny_bundle, "--predictions", tmp_path / "p.json"]
-    fast = ["--engine", "torch", "--region", "full", "--region.tile_overlap", 8]
-    command = [sys.executable, "-c", SLOW_REPLAY, "replay", bag, *options, *fast]
+    fast = [
+        "--engine",
+        "torch",
+        "--region",
+        "full",
+        "--region.tile_overlap",
+        8,
+        "--least_score",
+        -1,
+    ]
+    command = [sys.executable, "-c", SLOW_REPLAY, "replay", bag, *options, *FAST]
     for _ in range(2):
         lines = len(journal.read_bytes().splitlines()) if journal.exists() else 0
         process = subprocess.Popen([str(c) for c in command], stderr=subprocess.DEVNULL)
@@ -425,6 +446,25 @@ def test_a_bag_with_the_detections(
     assert message.results[0].hypothesis.score == pytest.approx(first["score"], abs=1e-5)
     frames = list(open_recording(tmp_path / "seen", images))
     assert all(np.array_equal(f.image, picture(k)) for k, f in enumerate(frames))
+
+
+def test_predictions_go_below_the_threshold_of_what_is_shown(
+    tiny_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    """The bundle's threshold is .01: nothing else is shown, whatever the predictions hold."""
+    out, seen = tmp_path / "p.json", tmp_path / "seen"
+    assert run(tiny_bundle, folder, out, "--least_score", 0.001, "--bag", seen) == 0
+    scores = [entry["score"] for entry in read(out)]
+    assert min(scores) < 0.0099
+    assert described(out)["config"]["detection.score_threshold"] == 0.001
+    with open_bag(seen) as bag:
+        found = [
+            message_types().deserialize_cdr(data, DETECTIONS)
+            for *_, data in bag.messages(lambda c: c.topic == "/camera/detections")
+        ]
+    shown = [d.results[0].hypothesis.score for array in found for d in array.detections]
+    assert 0 < len(shown) < len(scores)
+    assert min(shown) > 0.0099
 
 
 # Bad input

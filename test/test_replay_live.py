@@ -24,7 +24,16 @@ pytestmark = pytest.mark.wire
 
 WIDTH, HEIGHT, FRAMES = 64, 32, 8
 START_S = 90.0
-FAST = ("--engine", "torch", "--region", "full", "--region.tile_overlap", "8")
+FAST = (
+    "--engine",
+    "torch",
+    "--region",
+    "full",
+    "--region.tile_overlap",
+    "8",
+    "--least_score",
+    "-1",
+)
 
 
 @pytest.fixture

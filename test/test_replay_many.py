@@ -19,7 +19,16 @@ from tasksr_ros.make_bag import CameraTopics, append, connect, make_bag
 from tasksr_ros.message_types import DETECTIONS, detection_array
 from tasksr_ros.replay.many import recordings_below
 
-FAST = ("--engine", "torch", "--region", "full", "--region.tile_overlap", "8")
+FAST = (
+    "--engine",
+    "torch",
+    "--region",
+    "full",
+    "--region.tile_overlap",
+    "8",
+    "--least_score",
+    "-1",
+)
 
 
 @pytest.fixture

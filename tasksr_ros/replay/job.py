@@ -114,13 +114,13 @@ def replay(job: Job) -> None:
             engine = _run_offline(job, recording, bundle, configs, journal)
         info = origin(job.command, _findable(bundle), bundle.weights_sha256, engine)
         run = {
-            "name": f"{bundle.name} {job.region}",
+            "name": f"{bundle.name} {Path(job.region).stem}{' live' if job.live else ''}",
             "info": info | {"region": job.region},
             "mode": "live" if job.live else "offline",
             "config": flatten(next(iter(configs.values()))),
         }
         regions = {camera: config.region for camera, config in configs.items()}
-        write_results(job, recording, truth, journal, bundle.classes, run, regions)
+        write_results(job, recording, truth, journal, bundle, run, regions)
 
 
 def _run_offline(
@@ -215,6 +215,8 @@ def pipeline_config(job: Job, camera: CameraModel | None) -> PipelineConfig:
         ConfigError: if the region's file or a value is wrong.
     """
     values = region_values(job.region, camera)
+    if not job.values.get("tracking.enabled"):  # tracks depend on the threshold
+        values["detection.score_threshold"] = job.config.least_score
     return build(PipelineConfig, {**values, **job.values})
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasksr_ros.config import RegionConfig
+from tasksr_ros.bundle import Bundle
+from tasksr_ros.config import MODEL_SCORE_THRESHOLD, PipelineConfig, RegionConfig, build
 from tasksr_ros.errors import RecordingError
 from tasksr_ros.recordings import Recording
 from tasksr_ros.replay.journal import Journal
+from tasksr_ros.replay.outcome import Outcome
 from tasksr_ros.replay.outputs import write_bag, write_videos
 from tasksr_ros.replay.run_file import beside, categories, results, run_description, write_json
 from tasksr_ros.replay.truth_images import TruthImages, image_ids
@@ -27,7 +30,7 @@ def write_results(
     recording: Recording,
     truth: TruthImages | None,
     journal: Journal,
-    classes: tuple[str, ...],
+    bundle: Bundle,
     run: Mapping[str, Any],
     regions: Mapping[str, RegionConfig],
 ) -> None:
@@ -55,12 +58,28 @@ def write_results(
     }
     description["warnings"] = [*description.get("warnings", ()), *ids.notes]
     write_json(beside(job.predictions, ".run.json"), description)
-    write_json(job.predictions, results(outcomes, ids, categories(classes, truth)))
+    write_json(job.predictions, results(outcomes, ids, categories(bundle.classes, truth)))
     _report(job, description)
-    if job.bag:
-        write_bag(job.bag, recording, job.config, outcomes, regions)
-    if job.video:
-        write_videos(job.video, recording, job.config, outcomes, regions)
+    if job.bag or job.video:
+        shown = _above(outcomes, working_threshold(job, bundle))
+        if job.bag:
+            write_bag(job.bag, recording, job.config, shown, regions)
+        if job.video:
+            write_videos(job.video, recording, job.config, shown, regions)
+
+
+def working_threshold(job: Job, bundle: Bundle) -> float:
+    """The score from which the node would publish: as given, else the bundle's."""
+    given = build(PipelineConfig, job.values).detection.score_threshold
+    return bundle.score_threshold if given == MODEL_SCORE_THRESHOLD else given
+
+
+def _above(outcomes: Sequence[Outcome], threshold: float) -> list[Outcome]:
+    """The outcomes with what of the detections the node would publish."""
+    return [
+        replace(o, detections=o.detections.select(o.detections.score >= threshold))
+        for o in outcomes
+    ]
 
 
 def _report(job: Job, run: Mapping[str, Any]) -> None:
