@@ -49,6 +49,7 @@ setup(
     extras_require={
         "test": ["pytest"],  # tells colcon to test with pytest
         "cluster": requirements("cluster.txt"),
+        "int8": requirements("int8.txt"),
     },
     zip_safe=False,
     maintainer="tasksr_ros maintainers",

@@ -67,7 +67,9 @@ def _step(recording: Recording, number: int) -> int:
 def check_installed() -> None:
     """Raise EngineError without NNCF."""
     if not importlib.util.find_spec("nncf"):
-        raise EngineError("int8 needs the Python package nncf (pip install nncf), not found")
+        raise EngineError(
+            "int8 needs the Python package nncf (pip install nncf), which is not installed"
+        )
 
 
 def quantise(model: ov.Model, inputs: Sequence[NDArray[np.generic]]) -> ov.Model:

@@ -23,7 +23,7 @@ from tasksr_training.drives import write_drives
 from tasksr_training.export import export, export_sr
 from tasksr_training.loop import LoopConfig, train
 from tasksr_training.panels import write_panels
-from tasksr_training.precision import compare_precisions
+from tasksr_training.precision import precision_predictions
 from tasksr_training.stages.blind import BlindSuperResolution
 from tasksr_training.stages.detector import DetectorConfig, DetectorStage
 from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
@@ -197,7 +197,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "task-driven": task_driven,
     "validate": validate,
     "compare-sr": compare_sr,
-    "compare-precisions": compare_precisions,
+    "precision-predictions": precision_predictions,
     "export": export,
     "export-sr": export_sr,
     "generated-drives": write_drives,
