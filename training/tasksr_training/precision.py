@@ -1,4 +1,4 @@
-"""Detections of the OpenVINO engine in several precisions, to compare them with ``tasksr evaluate``."""
+"""Detections of the OpenVINO engine in several precisions, for ``tasksr evaluate``."""
 
 from __future__ import annotations
 
