@@ -33,12 +33,14 @@ def main() -> None:
     options = parser.parse_args()
     recording = open_recording(options.recording)
     bundle = load_bundle(options.bundle)
-    config = PipelineConfig(RegionConfig(mode="fixed"), engine=EngineConfig(options.engine))
+    region = RegionConfig(left=0.42, right=0.58, top=0.46, bottom=0.54)  # of 1080p, one tile
+    config = PipelineConfig(region, engine=EngineConfig(options.engine))
     engine = build_engine(bundle, config.engine)
     camera = next(iter(recording.cameras))
     pipeline = Pipeline(engine, config, bundle.score_threshold, recording.camera)
     frames = list(itertools.islice(recording, options.frames))
     pipeline(frames[0])
+    print(f"{len(pipeline.tiles(frames[0].size))} tile(s) of {engine.region_size} px per frame")
     alone, replayed = [], []
     for _ in range(options.rounds):
         alone.append(in_memory(pipeline, frames))
