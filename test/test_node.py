@@ -151,7 +151,7 @@ def bad_images(stamp: Header) -> dict[str, tuple[Image, str]]:
 
     return {
         "unknown encoding": (edited(encoding="32FC1"), "encoding must be one of"),
-        "lying height": (edited(height=51), "data must hold step x height"),
+        "lying height": (edited(height=51), "must hold step x rows"),
         "step too small": (edited(step=299), "step of a 100 px wide bgr8 image"),
         "no pixels": (edited(width=0), "image must not be empty"),
     }

@@ -203,9 +203,13 @@ def run(
     client: Client, soak: Soak, log: Measured, process: subprocess.Popen[str], seconds: float
 ) -> dict[str, Any]:
     diagnostics = Diagnostics(client, keep=50)
-    for camera in CAMERAS:
-        soak.send(camera)  # waits for the node
-    client.wait(lambda: soak.checked >= len(CAMERAS), "the first detections", 120.0)
+    deadline = time.monotonic() + 120.0
+    while soak.checked < len(CAMERAS):  # until each side has found the other
+        if time.monotonic() > deadline:
+            raise SystemExit("soak: no detections within 120 s")
+        for camera in CAMERAS:
+            soak.send(camera)
+        client.spin(1.0)
     begun, before = time.monotonic(), soak.checked
     soak.play(200.0, CALIBRATION_S, process, log)
     sustainable_hz = (soak.checked - before) / (time.monotonic() - begun)
