@@ -41,9 +41,9 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {
-    "missing image": Rule(STOP, "left out with on_bad_image: skip"),
-    "corrupt image": Rule(STOP, "left out with on_bad_image: skip"),
-    "image of another size": Rule(STOP, "left out with on_bad_image: skip"),
+    "missing image": Rule(STOP, "on_bad_image: skip goes on without it"),
+    "corrupt image": Rule(STOP, "on_bad_image: skip goes on without it"),
+    "image of another size": Rule(STOP, "on_bad_image: skip goes on without it"),
     "malformed image entry": Rule(STOP, "id and file_name are needed, ids once only"),
     "malformed annotation": Rule(STOP, "image_id and a bbox of four finite numbers are needed"),
     "annotation of an image that is not listed": Rule(STOP, "list the image or drop the entry"),

@@ -76,7 +76,7 @@ def add_to(commands: Any) -> None:
     ):
         action = ArgumentParser(description=(ACTIONS[name].__doc__ or "").split("\n")[0])
         action.add_argument(position, type=Path, help=text)
-        action.add_function_arguments(ACTIONS[name], skip={position})
+        action.add_function_arguments(ACTIONS[name], as_group=False, skip={position})
         actions.add_subcommand(name, action)
 
 
