@@ -173,7 +173,7 @@ def compare_sr(
     """Compare super-resolution networks: size, cost, PSNR and SSIM beside bicubic.
 
     Args:
-        out: folder for ``compare_sr.json``, the table, the plot and the panels.
+        out: folder for ``compare_sr.json``, the table, the plot, training curves and panels.
         data: folder that the paths of image sets start from.
         runs: folder that the paths of training runs start from.
         comparisons: systems on the same LR images.
@@ -186,6 +186,7 @@ def compare_sr(
     table = compare_sr_report.markdown(result)
     (out / "compare_sr.md").write_text(table)
     compare_sr_report.plot(result, out / "compare_sr.png")
+    compare_sr_report.curves(comparisons, runs, out / "curves.png")
     for index, panel in enumerate(panels):
         compare_sr_report.draw_panel(panel, out / f"panel_{index + 1:02}.png")
     print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tasksr_training.compare_sr import Panel
+from tasksr_training.compare_sr import ComparisonConfig, Panel
 
 matplotlib.use("agg")
 
@@ -118,6 +119,31 @@ def _name_columns(axes: Axes, names: Sequence[str], costs: Sequence[float]) -> N
             name, (cost, 1), (0, -10 - 11 * (index % 3)), xycoords=("data", "axes fraction"),
             textcoords="offset points", ha="center", fontsize=7,
         )  # fmt: skip
+
+
+def curves(comparisons: Sequence[ComparisonConfig], runs: Path, path: Path) -> None:
+    """Distance to the HR image (L1, mean of 20 lines of the log) while the networks were trained.
+
+    Args:
+        comparisons: an axes each, a line per system that was trained.
+        runs: folder that the systems' runs start from.
+        path: picture to write.
+    """
+    figure = Figure(figsize=(6 * len(comparisons), 4), layout="constrained")
+    for index, comparison in enumerate(comparisons):
+        axes = figure.add_subplot(1, len(comparisons), index + 1)
+        for system in comparison.systems:
+            log = runs / system.run / "log.jsonl"
+            if system.run and log.exists():
+                lines = [json.loads(line) for line in log.read_text().splitlines()]
+                rows = [(r["step"], r.get("hr", r["total"])) for r in lines if "total" in r]
+                steps, losses = np.array(rows[: len(rows) // 20 * 20]).reshape(-1, 20, 2).mean(1).T
+                axes.plot(steps, losses, label=system.name)
+        axes.set(xlabel="step", ylabel="L1 to HR", yscale="log")
+        axes.set_title(f"{comparison.title}, x{comparison.scale_factor}", fontsize=10)
+        axes.grid(alpha=0.3, which="both")
+        axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
 
 
 def draw_panel(panel: Panel, path: Path) -> None:

@@ -123,12 +123,14 @@ def test_command_writes_table_plot_and_panels(
     )
     out = tmp_path / "out"
     arguments = ["--config", str(config), "--data", str(data), "--runs", str(runs)]
+    log = [{"step": step, "total": 1 / step} for step in range(1, 45)]
+    (runs / "still" / "log.jsonl").write_text("\n".join(map(json.dumps, log)))
     assert cli.main(["compare-sr", *arguments, "--out", str(out)]) == 0
     table = (out / "compare_sr.md").read_text()
     assert table in capsys.readouterr().out
     assert "| ours | 109,086 |" in table and "| ours - bicubic |" in table
     assert json.loads((out / "compare_sr.json").read_text())["cost_hw"] == [96, 320]
-    for picture in ("compare_sr.png", "panel_01.png"):
+    for picture in ("compare_sr.png", "curves.png", "panel_01.png"):
         assert np.std(cv2.imread(str(out / picture))) > 1
 
 
