@@ -45,6 +45,7 @@ WAIT_S = 60.0  # discovery takes 0.2 to 3 s, a start of the node on a busy machi
 RELIABLE = QoSProfile(depth=50)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RED_NODE = str(Path(__file__).parent / "red_node.py")
+HARMLESS = {"change_state": ChangeState.Request(transition=Transition(label="none"))}
 RED_PARAMETERS = {
     "input.reliability": "reliable",
     "region.mode": "full",
@@ -63,10 +64,13 @@ class Client:
         self._executor.add_node(self.node)
         self._publishers: dict[str, Any] = {}
         self._services: dict[str, Any] = {}
+        self._answers: list[str] = []
 
     def listen(self, kind: type, topic: str, qos: QoSProfile = RELIABLE) -> list[Any]:
         """The messages of a topic, growing as they come."""
         received: list[Any] = []
+        if topic.endswith("detections"):
+            self._answers.append(topic)
         self.node.create_subscription(kind, topic, received.append, qos)
         return received
 
@@ -75,6 +79,8 @@ class Client:
             publisher = self.node.create_publisher(type(message), topic, RELIABLE)
             self._publishers[topic] = publisher
             self.wait(publisher.get_subscription_count, f"a subscriber of {topic}")
+            self.wait(lambda: all(map(self.node.count_publishers, self._answers)), "who answers")
+            self.spin(0.1)  # the node has to find those who listen, or its answer is lost
         self._publishers[topic].publish(message)
 
     def forget(self, topic: str) -> None:
@@ -97,12 +103,25 @@ class Client:
         """The node's answer to a request."""
         if name not in self._services:
             self._services[name] = self.node.create_client(kind, f"tasksr/{name}")
-            self.wait(self._services[name].service_is_ready, name)
-            self.spin(0.3)  # the node has to find this client, too, or its answer is lost
-        service = self._services[name]
-        future = service.call_async(request)
+            self._find(self._services[name], name)
+        future = self._services[name].call_async(request)
         self.wait(future.done, f"an answer of {name}")
         return future.result()
+
+    def _find(self, service: Any, name: str) -> None:
+        """Ask for nothing until it is answered: before node and client know each other, answers
+        are lost."""
+        self.wait(service.service_is_ready, name)
+        nothing = HARMLESS.get(name, service.srv_type.Request())
+        answered: list[Any] = []
+
+        def ask() -> bool:
+            future = service.call_async(nothing)
+            future.add_done_callback(answered.append)
+            self.spin(0.5)
+            return bool(answered)
+
+        self.wait(ask, f"an answer of {name}")
 
     def transition(self, transition_id: int) -> bool:
         request = ChangeState.Request(transition=Transition(id=transition_id))
