@@ -6,8 +6,6 @@ and the one above it comes with a paired bootstrap interval over the images.
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from tasksr_ros.networks import KBPN, RBPN, Bicubic
 from tasksr_training.blur_kernels import BlurConfig
 from tasksr_training.checkpoints import load_checkpoint, load_network
 from tasksr_training.coco import read_set
+from tasksr_training.costs import COST_HW, network_cost
 from tasksr_training.detect import to_pixels
 from tasksr_training.errors import TrainingError
 from tasksr_training.image_quality import psnr, ssim
@@ -35,9 +33,6 @@ from tasksr_training.stages.super_resolution import (
     sample,
 )
 from tasksr_training.stages.video import super_resolve_lr_frames
-
-COST_HW = (96, 320)
-"""LR px for which operations and time are given: one region of the node."""
 
 RESAMPLES = 10_000
 """Of the bootstrap."""
@@ -263,19 +258,13 @@ def _cost(network: nn.Module, system: SystemConfig, scale_factor: int, runs: Pat
         k = network.num_frames - 1
         neighbours, flows = torch.rand(1, k, 3, height, width), torch.zeros(1, k, 2, height, width)
         inputs = (*inputs, neighbours, flows)
-    with FlopCounterMode(display=False) as counter:
-        network(*inputs)
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        network(*inputs)
-        seconds.append(time.perf_counter() - start)
+    cost = network_cost([network], inputs)
     content = load_checkpoint(runs / system.run) if system.run else {"step": 0, "seconds": 0}
     return Cost(
-        parameters=sum(p.numel() for p in network.parameters()),
-        gmac=counter.get_total_flops() / 2e9,
-        ms=1e3 * statistics.median(seconds),
-        threads=torch.get_num_threads(),
+        parameters=cost.parameters,
+        gmac=cost.gmac,
+        ms=cost.ms,
+        threads=cost.threads,
         steps=content["step"],
         minutes=content["seconds"] / 60,
     )

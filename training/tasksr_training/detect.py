@@ -59,11 +59,8 @@ def detect_image(
     The image is padded by its edge to the size the detector needs. ``sr`` None: the detector sees
     the HR image itself; ``sr`` that gives LR back: it sees that, and there is no PSNR.
     """
-    hr = to_tensor(source.image).to(device_of(detector))
     height, width = source.image.shape[:2]
-    multiple = SIZE_MULTIPLE * scale_factor if isinstance(sr, nn.Identity) else SIZE_MULTIPLE
-    padded = F.pad(hr, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-    image = padded if sr is None else sr(_last(downscale(padded, scale_factor)))
+    padded, image = upscale(source, sr, scale_factor, device_of(detector))
     boxes, scores = detector(_last(image))
     boxes = boxes * (padded.shape[-1] / image.shape[-1])
     strong = scores[0] >= config.min_score
@@ -79,6 +76,30 @@ def detect_image(
     uncut = np.zeros(len(found), bool)  # one tile: the image itself
     kept = merge(found, uncut, config.nms_iou, config.max_detections)
     return ImageResult(kept, seen, psnr_y)
+
+
+@torch.no_grad()
+def upscale(
+    source: LabelledImage, sr: nn.Module | None, scale_factor: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The HR image, padded by its edge to the size a detector needs, and what ``sr`` makes of it.
+
+    Args:
+        source: (H, W, 3) uint8 RGB.
+        sr: as `detect_image` takes it.
+        scale_factor: how many times smaller the LR image is.
+        device: where ``sr`` is.
+
+    Returns:
+        HR (1, 3, H', W') in [0, 1], and SR of the same shape; for an ``sr`` that gives LR back
+        (1, 3, H'/s, W'/s).
+    """
+    hr = to_tensor(source.image).to(device)
+    height, width = source.image.shape[:2]
+    multiple = SIZE_MULTIPLE * scale_factor if isinstance(sr, nn.Identity) else SIZE_MULTIPLE
+    padded = F.pad(hr, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    image = padded if sr is None else sr(_last(downscale(padded, scale_factor)))
+    return padded, image
 
 
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:

@@ -12,42 +12,44 @@ from tasksr_ros.networks.tdsr import TDSR
 from tasksr_training import compare_sr_report
 from tasksr_training.checkpoints import load_checkpoint, load_network
 from tasksr_training.errors import CheckpointError
-from tasksr_training.validation import markdown
+from tasksr_training.study.measure import ALL
+from tasksr_training.study.report import notes as notes_of
+from tasksr_training.study.report import table_markdown
 
 
 def export(
     run: Path,
     bundle: Path,
-    validation: Path,
-    system: str = "tdsr",
+    study: Path,
+    row: str,
     region_size: tuple[int, int] = (320, 96),
     fppi: float = 0.3,
     stages: Sequence[str] = (),
     data: Sequence[str] = (),
-    validated_by: str = "tasksr-train validate",
+    measured_by: str = "tasksr-train study",
     notes: Sequence[str] = (),
 ) -> None:
     """Write a bundle with a card.
 
     Args:
-        run: folder of a task-driven run.
+        run: folder of a task-driven run, or of a baseline that was trained as one.
         bundle: folder to write; its name is the bundle's.
-        validation: ``validation.json`` of `tasksr-train validate`.
-        system: the run's row in it.
+        study: ``study.json`` of `tasksr-train study`.
+        row: the run's row in it; its first table that has it goes into the card.
         region_size: width and height of an engine's region, region px.
         fppi: the score threshold is the one with this many false positives per image in it.
         stages: commands that trained the weights, for the card.
         data: image sets that they were trained on, for the card.
-        validated_by: command that wrote the validation, for the card.
+        measured_by: command that wrote the study, for the card.
         notes: what else the card should say of the figures.
 
     Raises:
-        CheckpointError: when the run or the validation is not there or not of this system.
+        CheckpointError: when the run or the study is not there, or not of this row.
     """
     sr, sr_description = load_network(run, "sr")
     detector, detector_description = load_network(run, "detector")
-    result = _read(validation, system)
-    threshold = result["systems"][system]["all"][f"score_at_{fppi:g}_fppi"]
+    result = _read(study, row)
+    threshold = _threshold(result, study, row, run, fppi)
     recipe = _recipe(load_checkpoint(run), stages, data)
     description = {
         "name": bundle.name,
@@ -59,7 +61,7 @@ def export(
         "score_threshold": round(float(threshold), 3),
         "recipe": recipe,
     }
-    text = card(description, result, fppi, validated_by, notes)
+    text = card(description, result, row, fppi, measured_by, notes)
     save_bundle(bundle, TDSR(sr, detector).eval(), description, text)
 
 
@@ -148,26 +150,47 @@ def _recipe(
     return {**recipe, "ran_on": content["ran_on"]} if content.get("ran_on") else recipe
 
 
-def _read(validation: Path, system: str) -> dict[str, Any]:
+def _read(study: Path, row: str) -> dict[str, Any]:
+    """The study with its first table that has the row alone."""
     try:
-        result: dict[str, Any] = json.loads(validation.read_text())
-        known = result["systems"]
+        result: dict[str, Any] = json.loads(study.read_text())
+        tables = result["tables"]
+        names = [[r["name"] for r in table["rows"]] for table in tables]
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{validation}: expected a validation.json, got {error}") from error
-    if system not in known:
-        raise CheckpointError(f"{validation}: expected a row {system!r}, got {sorted(known)}")
-    return result
+        raise CheckpointError(f"{study}: expected a study.json, got {error}") from error
+    for table, known in zip(tables, names, strict=True):
+        if row in known:
+            return {**result, "tables": [table]}
+    raise CheckpointError(
+        f"{study}: expected a row {row!r}, got {sorted({n for known in names for n in known})}"
+    )
+
+
+def _threshold(result: Mapping[str, Any], study: Path, row: str, run: Path, fppi: float) -> float:
+    """The score threshold of the run's seed, on all sets together."""
+    entry = next(r for r in result["tables"][0]["rows"] if r["name"] == row)
+    seeds = {Path(s["detector"]).resolve(): s for s in entry["systems"]}
+    if run.resolve() not in seeds:
+        known = ", ".join(s["detector"] for s in entry["systems"])
+        raise CheckpointError(f"{study}: expected {row!r} to be of {run}, it is of {known}")
+    by_set = seeds[run.resolve()]["thresholds"]
+    by_fppi = by_set[ALL] if ALL in by_set else next(iter(by_set.values()))
+    if f"{fppi:g}" not in by_fppi:
+        raise CheckpointError(f"fppi: expected one of {', '.join(by_fppi)}, got {fppi:g}")
+    return float(by_fppi[f"{fppi:g}"])
 
 
 def card(
     description: Mapping[str, Any],
     result: Mapping[str, Any],
+    row: str,
     fppi: float,
-    validated_by: str,
+    measured_by: str,
     notes: Sequence[str],
 ) -> str:
     """The bundle's README.md."""
     recipe = description["recipe"]
+    table = result["tables"][0]
     width, height = description["region_size"]
     text = f"""# {description["name"]}
 
@@ -182,12 +205,12 @@ on the images below.
 
 ## Measured
 
-HR images reduced bicubically (antialiased) by {result["scale_factor"]}, whole images, none of them
-trained on; by `{validated_by}`. AP at IoU .5 and .3 as COCO defines it;
-PSNR on luminance in dB; recall at IoU .5 and 0.1 or 1 false positives per image, and at 1 by
-height of the pedestrian in LR px.
+HR images reduced bicubically (antialiased) by {table["scale_factor"]}, whole images, none of them
+trained on; by `{measured_by}`. The row of these weights is "{row}".
 
-{markdown(result)}
+{table_markdown(table)}
+
+{notes_of(result)}
 
 {_items(notes) if notes else ""}
 """

@@ -141,6 +141,13 @@ def learning_rate_factor(step: int, progress: float, config: LoopConfig) -> floa
     return warm * (config.final_fraction + (1 - config.final_fraction) * cosine)
 
 
+def spent(step: int, seconds: float, config: LoopConfig) -> float:
+    """Share of the budget that is spent, 1 or more at its end."""
+    by_steps = step / config.max_steps if config.max_steps else 0.0
+    by_time = seconds / 60 / config.max_minutes if config.max_minutes else 0.0
+    return max(by_steps, by_time)
+
+
 class _Run:
     def __init__(self, stage: Stage, config: LoopConfig, fabric: Fabric, out: Path) -> None:
         if config.max_steps <= 0 and config.max_minutes <= 0:
@@ -209,10 +216,7 @@ class _Run:
         bar.close()
 
     def _progress(self) -> float:
-        by_steps = self.step / self.config.max_steps if self.config.max_steps else 0.0
-        minutes = self.seconds / 60
-        by_time = minutes / self.config.max_minutes if self.config.max_minutes else 0.0
-        return max(by_steps, by_time)
+        return spent(self.step, self.seconds, self.config)
 
     def _of_rank_0(self, value: float) -> float:
         """One clock for all processes: they must end, save and wait at the same step."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from tasksr_ros.evaluation.metrics import match_image
 from tasksr_training.coco import LabelledImage
 from tasksr_training.detect import HR, DetectConfig, ImageResult, detect_image
-from tasksr_training.validation import HEIGHT_BINS, System
+from tasksr_training.study.systems import System
 
 FOUND, FALSE, MISSED = (0, 220, 0), (255, 140, 0), (230, 0, 0)
 """RGB of boxes: a detection that is right, one that is wrong, a pedestrian not found."""
@@ -42,10 +40,10 @@ def found_per_image(
     images: Sequence[LabelledImage],
     detections: Sequence[Mapping[str, Any]],
     threshold: float,
-    scale_factor: int,
+    heights: tuple[float, float],
 ) -> dict[int, int]:
-    """Distant pedestrians found less false positives, per image id."""
-    low, high = HEIGHT_BINS[0][0] * scale_factor, HEIGHT_BINS[-1][1] * scale_factor
+    """Pedestrians of ``heights`` (HR px) found less false positives, per image id."""
+    low, high = heights
     counts = {}
     for image in images:
         mine = [
@@ -63,43 +61,6 @@ def found_per_image(
     return counts
 
 
-def write_panels(
-    systems: Sequence[System],
-    sets: Mapping[str, Sequence[LabelledImage]],
-    out: Path,
-    system: str,
-    baseline: str,
-) -> list[Path]:
-    """Write a picture per set and rule, the systems one below the other.
-
-    Args:
-        systems: rows of the picture.
-        sets: as `tasksr_training.validation.validate` had them.
-        out: its output folder: predictions are read and pictures written there.
-        system: name of the system whose gain is looked for.
-        baseline: name of the one that it is compared with.
-    """
-    result = json.loads((out / "validation.json").read_text())
-    thresholds = {
-        name: rows["all"]["score_at_0.1_fppi"] for name, rows in result["systems"].items()
-    }
-    written = []
-    for name, images in sets.items():
-        counts = {}
-        for row in (system, baseline):
-            path = out / row.replace(" ", "_") / f"{name.replace('/', '_')}.json"
-            detections = json.loads(path.read_text())["detections"]
-            counts[row] = found_per_image(
-                images, detections, thresholds[row], result["scale_factor"]
-            )
-        for rule, image in choose(images, counts[system], counts[baseline]).items():
-            path = out / f"panel_{name.replace('/', '_')}_{rule}.png"
-            picture = panel(systems, image, thresholds, result["scale_factor"])
-            cv2.imwrite(str(path), picture[..., ::-1])
-            written.append(path)
-    return written
-
-
 def panel(
     systems: Sequence[System],
     image: LabelledImage,
@@ -115,7 +76,7 @@ def panel(
         picture = marked(result, image, thresholds[system.name])[
             ZOOM * y0 : ZOOM * y1, ZOOM * x0 : ZOOM * x1
         ]
-        quality = "" if system.sr is None else f", PSNR-Y {result.psnr_y:.2f} dB"
+        quality = f", PSNR-Y {result.psnr_y:.2f} dB" if np.isfinite(result.psnr_y) else ""
         caption = np.full((26, picture.shape[1], 3), 255, np.uint8)
         cv2.putText(
             caption,

@@ -33,7 +33,7 @@ def write_set(folder: Path, name: str, images: int, seed: int) -> Path:
         for ignore in (0, 1):
             x, y = int(rng.integers(5, 60)) + 75 * ignore, int(rng.integers(5, 60))
             image[y : y + 50, x : x + 18] = (20, 30, 60)
-            box = {"bbox": [x, y, 18, 50], "ignore": ignore, "image_id": i + 10}
+            box = {"bbox": [x, y, 18, 50], "ignore": ignore, "image_id": i + 10, "category_id": 1}
             content["annotations"].append({**box, "id": len(content["annotations"]) + 1})
         cv2.imwrite(str(folder / file_name), image[..., ::-1])
     path = folder / f"{name}.json"

@@ -26,6 +26,33 @@ def write(path: Path, stage: dict[str, object]) -> str:
     return str(path)
 
 
+ROWS: dict[str, dict[str, object]] = {
+    "bicubic + detector retrained": {"upscaling": "bicubic", "detector": "bicubic"},
+    "SR + HR detector": {"sr": "sr", "detector": "detector"},
+    "TDSR": {"sr": "tdsr", "detector": "tdsr"},
+    "HR": {"upscaling": "hr", "detector": "detector"},
+}
+
+
+def study_of(folder: Path, *runs: str) -> dict[str, object]:
+    """A study of runs that are trained already."""
+    table = {
+        "title": "Tiny",
+        "baseline": "bicubic + detector retrained",
+        "bound": "HR",
+        "subject": "TDSR",
+        "panels": ["HR", "TDSR"],
+        "rows": [{"name": name, **row} for name, row in ROWS.items()],
+    }
+    return {
+        "runs": [{"name": name, "trained": str(folder / name)} for name in runs],
+        "judge": "detector",
+        "sets": [{"path": "val.json"}],
+        "samples": 20,
+        "tables": [table],
+    }
+
+
 def test_from_images_to_a_bundle(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,44 +75,45 @@ def test_from_images_to_a_bundle(
     assert kept["loop"]["max_steps"] == 1
 
     capsys.readouterr()
-    runs = [f"--{name}={tmp_path / name}" for name in ("detector", "sr", "bicubic", "tdsr")]
     out = tmp_path / "out"
-    sets = '--sets=["val.json"]'
-    assert run("validate", f"--out={out}", f"--data={data}", *runs, sets) == 0
+    study = tmp_path / "study.yaml"
+    study.write_text(yaml.safe_dump(study_of(tmp_path, "sr", "detector", "bicubic", "tdsr")))
+    assert run("study", "--config", str(study), f"--out={out}", f"--data={data}") == 0
     printed = capsys.readouterr().out
-    result = json.loads((out / "validation.json").read_text())
-    rows = ["hr + hr detector", "bicubic + hr detector", "sr + hr detector"]
-    rows += ["bicubic + retrained detector", "bicubic + tdsr's detector", "tdsr"]
-    assert list(result["systems"]) == rows
-    assert all(name in printed for name in result["systems"])
-    assert result["systems"]["tdsr"]["val"]["pedestrians"] == 2
-    assert result["systems"]["hr + hr detector"]["val"]["psnr_y"] is None
+    result = json.loads((out / "study.json").read_text())
+    rows = {row["name"]: row["sets"]["val"] for row in result["tables"][0]["rows"]}
+    assert all(f"| {name} |" in printed for name in ROWS)
+    assert result["tables"][0]["pedestrians"]["val"]["all"] == 2
+    assert rows["HR"]["psnr_y"]["value"] is None
+    assert rows["TDSR"]["psnr_y"]["value"] > 0
     assert {p.name for p in out.glob("*.png")} == {
-        f"panel_val_{rule}.png" for rule in ("gain", "loss", "median")
+        *(f"panel_1_val_{rule}.png" for rule in ("gain", "loss", "median")),
+        *(f"{plot}_1_val.png" for plot in ("psnr_ap", "cost_ap", "recall")),
     }
 
     bundle = tmp_path / "tiny"
-    file = out / "validation.json"
-    assert (
-        run("export", f"--run={tmp_path / 'tdsr'}", f"--bundle={bundle}", f"--validation={file}")
-        == 0
-    )
+    file = out / "study.json"
+    options = [f"--bundle={bundle}", f"--study={file}", "--row=TDSR", f"--run={tmp_path / 'tdsr'}"]
+    assert run("export", *options) == 0
     loaded = load_bundle(bundle)
     assert (loaded.sr, loaded.scale_factor, loaded.detector_width) == ("dbpn-ss", 4, 0.25)
     weights = load_checkpoint(tmp_path / "tdsr")["ema"]
     state = loaded.load().state_dict()
     assert all(torch.equal(state[k], weights[k]) for k in weights)
+    wrong = [*options[:2], "--row=gone", options[3]]
+    assert run("export", *wrong) == 1
+    assert "expected a row 'gone', got ['HR', 'SR + HR detector', 'TDSR'" in capsys.readouterr().err
+    assert run("export", *options[:3], f"--run={tmp_path / 'bicubic'}") == 1
+    assert "expected 'TDSR' to be of" in capsys.readouterr().err
     card = (bundle / "README.md").read_text()
-    assert "bicubic + retrained detector" in card
+    assert 'The row of these weights is "TDSR".' in card
+    assert "| bicubic + detector retrained |" in card
     assert " minutes on 1 x cpu (CPU threads: 1, precision: 32-true).\n" in card
 
     content = load_checkpoint(tmp_path / "tdsr")
     del content["ran_on"]  # as in checkpoints of a version that did not write it
     save_checkpoint(tmp_path / "tdsr" / LAST, content)
-    assert (
-        run("export", f"--run={tmp_path / 'tdsr'}", f"--bundle={bundle}", f"--validation={file}")
-        == 0
-    )
+    assert run("export", *options) == 0
     assert " minutes.\n" in (bundle / "README.md").read_text()
 
 

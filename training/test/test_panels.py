@@ -13,7 +13,7 @@ from tasksr_training.panels import (
     panel,
     window,
 )
-from tasksr_training.validation import System
+from tasksr_training.study.systems import System
 from torch import Tensor, nn
 
 from tasksr_ros.networks import build_sr
@@ -49,9 +49,9 @@ def test_found_less_false_positives() -> None:
 
     detections = [detection(PERSON, 0.9), detection(near, 0.9), detection(OTHER, 0.1)]
     image = labelled(7, PERSON, OTHER, near)
-    assert found_per_image([image], detections, 0.5, 4) == {7: 1}
+    assert found_per_image([image], detections, 0.5, (32, 160)) == {7: 1}
     false = detection((500, 10, 516, 60), 0.6)
-    assert found_per_image([image], [*detections, false], 0.05, 4) == {7: 1}
+    assert found_per_image([image], [*detections, false], 0.05, (32, 160)) == {7: 1}
 
 
 def test_window_is_around_the_pedestrians_and_inside_the_image() -> None:
@@ -68,8 +68,8 @@ class Fixed(nn.Module):
 
 def test_panel_shows_what_is_right_wrong_and_missed() -> None:
     systems = [
-        System("hr", None, Fixed()),
-        System("bicubic", build_sr("bicubic", 4), Fixed()),
+        System("hr", None, Fixed(), 4),
+        System("bicubic", build_sr("bicubic", 4), Fixed(), 4),
     ]
     picture = panel(systems, labelled(1, PERSON, OTHER), {"hr": 0.5, "bicubic": 0.5}, 4)
     assert picture.shape == (2 * (26 + 112 * ZOOM), 320 * ZOOM, 3)

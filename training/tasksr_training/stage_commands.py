@@ -1,0 +1,106 @@
+"""The commands of the stages: options to a run of the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from tasksr_ros.networks import BLIND_SR_NAMES, VIDEO_SR_NAMES
+from tasksr_training.clips import ClipConfig, ClipSampler
+from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
+from tasksr_training.loop import LoopConfig, train
+from tasksr_training.stages.blind import BlindSuperResolution
+from tasksr_training.stages.detector import DetectorConfig, DetectorStage
+from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
+from tasksr_training.stages.task_driven import TaskDriven, TaskDrivenConfig
+from tasksr_training.stages.video import VideoSuperResolution
+
+CLIPS = ClipConfig()
+
+
+def _sampler(data: Path, sources: Sequence[SourceConfig], patches: PatchConfig) -> PatchSampler:
+    return PatchSampler(read_sources(data, sources), sources, patches)
+
+
+def super_resolution(
+    out: Path,
+    data: Path,
+    sources: list[SourceConfig],
+    patches: PatchConfig,
+    stage: SuperResolutionConfig,
+    loop: LoopConfig,
+    clips: ClipConfig = CLIPS,
+) -> None:
+    """Train a super-resolution network on HR images alone: still, video or blind.
+
+    Args:
+        out: folder of the run; a run that was stopped goes on from there.
+        data: folder that the paths of image sets start from.
+        sources: image sets to train on.
+        patches: how HR patches are cut.
+        stage: what is trained.
+        loop: how long and how.
+        clips: for a video network, how patches become clips.
+    """
+    torch.manual_seed(loop.seed)
+    if stage.network in VIDEO_SR_NAMES:
+        video = VideoSuperResolution(stage, data)
+        images = read_sources(data, sources)
+        sampler = ClipSampler(images, sources, patches, clips, video.num_frames, stage.scale_factor)
+        train(video, sampler, loop, out)
+        return
+    kind = BlindSuperResolution if stage.network in BLIND_SR_NAMES else SuperResolution
+    train(kind(stage, data), _sampler(data, sources, patches), loop, out)
+
+
+def detector(
+    out: Path,
+    data: Path,
+    sources: list[SourceConfig],
+    patches: PatchConfig,
+    stage: DetectorConfig,
+    loop: LoopConfig,
+) -> None:
+    """Train the detector on HR images.
+
+    Args:
+        out: folder of the run; a run that was stopped goes on from there.
+        data: folder that the paths of image sets start from.
+        sources: image sets to train on.
+        patches: how HR patches are cut.
+        stage: what is trained.
+        loop: how long and how.
+    """
+    torch.manual_seed(loop.seed)
+    train(DetectorStage(stage, data), _sampler(data, sources, patches), loop, out)
+
+
+def task_driven(
+    out: Path,
+    data: Path,
+    sources: list[SourceConfig],
+    patches: PatchConfig,
+    stage: TaskDrivenConfig,
+    loop: LoopConfig,
+) -> None:
+    """Train super-resolution and detector together, or the bicubic baseline.
+
+    Args:
+        out: folder of the run; a run that was stopped goes on from there.
+        data: folder that the paths of image sets start from.
+        sources: image sets to train on.
+        patches: how HR patches are cut.
+        stage: what is trained.
+        loop: how long and how.
+    """
+    torch.manual_seed(loop.seed)
+    train(TaskDriven(stage, data), _sampler(data, sources, patches), loop, out)
+
+
+STAGES: dict[str, Callable[..., None]] = {
+    "super-resolution": super_resolution,
+    "detector": detector,
+    "task-driven": task_driven,
+}

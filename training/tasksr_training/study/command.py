@@ -1,0 +1,166 @@
+"""`tasksr-train study`: from a YAML file to the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasksr_training.checkpoints import LAST, load_checkpoint, load_network
+from tasksr_training.costs import COST_HW
+from tasksr_training.errors import TrainingError
+from tasksr_training.study import plots, systems
+from tasksr_training.study.config import RunConfig, SetConfig, TableConfig
+from tasksr_training.study.execute import alone, execute
+from tasksr_training.study.measure import (
+    ImageSet,
+    measure_quality,
+    predict,
+    read_image_set,
+    write_ground_truth,
+    write_json,
+)
+from tasksr_training.study.outlook import describe
+from tasksr_training.study.panels import write_panels
+from tasksr_training.study.plan import Run, Runs, check_unchanged, find, resolve
+from tasksr_training.study.report import markdown
+from tasksr_training.study.tables import MeasuredRow, MeasuredSystem, compare_rows
+
+
+def study(
+    out: Path,
+    data: Path,
+    runs: list[RunConfig],
+    tables: list[TableConfig],
+    judge: str,
+    sets: list[SetConfig],
+    overrides: dict[str, Any] | None = None,
+    parallel: int = 1,
+    threads: int = 0,
+    samples: int = 1000,
+    plan: bool = False,
+) -> None:
+    """Train all runs of a study that are not finished, measure its rows, write its tables.
+
+    Args:
+        out: folder of the study; one that was stopped or killed goes on from there.
+        data: folder that the paths of image sets start from.
+        runs: what is trained, each after those it starts from.
+        tables: what is compared.
+        judge: run of the detector on HR images whose features are compared.
+        sets: images to measure on, none of them trained on.
+        overrides: options of all runs in place of their files'.
+        parallel: how many runs are trained at once.
+        threads: CPU threads for measuring; 0: all.
+        samples: sets of images drawn for the intervals.
+        plan: only print the runs, their budgets and the total.
+    """
+    resolved = resolve(runs, overrides or {}, out / "runs", data)
+    each = [run for seeds in resolved.values() for run in seeds]
+    _check(tables, resolved, judge, parallel, sets)
+    by_name = {run.name: run for run in each}
+    for run in each:
+        check_unchanged(run, by_name)
+    print(describe(each, parallel))
+    if plan:
+        return
+    if threads:
+        torch.set_num_threads(threads)
+    with alone(out) as lock:
+        images = [read_image_set(one, data) for one in sets]  # a missing one shows at once
+        execute(each, data, parallel, lock)
+        result = _measure(out, images, tables, resolved, judge, samples)
+    print(markdown(result))
+
+
+def _check(
+    tables: Sequence[TableConfig],
+    runs: Runs,
+    judge: str,
+    parallel: int,
+    sets: Sequence[SetConfig],
+) -> None:
+    """Find what would fail only after hours of training."""
+    find(runs, judge, "judge")
+    if parallel < 1 or not sets or not tables:
+        raise TrainingError("expected parallel >= 1, and at least one of sets and of tables")
+    for table in tables:
+        names = [row.name for row in table.rows]
+        wanted = {"baseline": [table.baseline], "bound": [table.bound] if table.bound else []}
+        wanted |= {"subject": [table.subject] if table.subject else [], "panels": table.panels}
+        wanted["equal_macs"] = table.equal_macs
+        for what, given in wanted.items():
+            for name in given:
+                if names.count(name) != 1:
+                    raise TrainingError(
+                        f"table {table.title!r}: {what}: expected the name of one row "
+                        f"({', '.join(names)}), got {name!r}"
+                    )
+        if len(table.equal_macs) not in (0, 2):
+            raise TrainingError(f"table {table.title!r}: equal_macs: expected two rows")
+        for row in table.rows:
+            systems.parts(row, runs)
+
+
+def _measure(
+    out: Path,
+    images: Sequence[ImageSet],
+    tables: Sequence[TableConfig],
+    runs: Runs,
+    judge: str,
+    samples: int,
+) -> dict[str, Any]:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    names = write_ground_truth(images, out / "ground_truth")
+    judging = load_network(runs[judge][0].folder, "detector")[0].to(device)
+    result: dict[str, Any] = {
+        "cost_hw": COST_HW,
+        "samples": samples,
+        "runs": {run.name: _trained(run) for seeds in runs.values() for run in seeds},
+        "tables": [],
+    }
+    for index, table in enumerate(tables, 1):
+        rows = []
+        for row in table.rows:
+            loaded = [systems.load(row, part, table, device) for part in systems.parts(row, runs)]
+            for system in loaded:
+                predict(system, images, out / "predictions" / system.label)
+                if row.upscaling in ("sr", "bicubic"):
+                    folder = out / "quality" / system.image_label
+                    measure_quality(system, judging, images, folder)
+            made_of = systems.parts(row, runs)
+            measured = [
+                MeasuredSystem(part, system.label, system.image_label)
+                for part, system in zip(made_of, loaded, strict=True)
+            ]
+            rows.append(MeasuredRow(row, measured, systems.cost(loaded[0])))
+        entry = compare_rows(table, rows, images, names, out, samples)
+        entry["equal_macs"] = table.equal_macs
+        result["tables"].append(entry)
+        _plot(entry, names, out, index)
+        if table.subject:
+            write_panels(table, entry, rows, images, out, index, device)
+    write_json(out / "study.json", result)
+    (out / "study.md").write_text(markdown(result))
+    return result
+
+
+def _plot(table: dict[str, Any], names: Sequence[str], out: Path, index: int) -> None:
+    for name in names:
+        end = f"{index}_{name.replace('/', '_')}.png"
+        plots.quality_plot(table, name, out / f"psnr_ap_{end}")
+        plots.cost_plot(table, name, out / f"cost_ap_{end}")
+        plots.height_plot(table, name, out / f"recall_{end}")
+
+
+def _trained(run: Run) -> dict[str, Any]:
+    """What a run was, for the study's JSON."""
+    entry: dict[str, Any] = {"command": run.command, "options": run.options, "needs": run.needs}
+    if (run.folder / LAST).is_file():
+        content = load_checkpoint(run.folder)
+        entry |= {key: content.get(key) for key in ("step", "seconds", "ran_on")}
+        entry["loop"] = asdict(run.loop) if run.loop else None
+    return entry

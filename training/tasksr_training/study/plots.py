@@ -1,0 +1,96 @@
+"""Plots of a study's tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tasksr_training.study.figures import BINS
+
+matplotlib.use("agg")
+
+
+def quality_plot(table: dict[str, Any], name: str, path: Path) -> None:
+    """PSNR against AP50: for people, and for machines. Rows without PSNR are lines."""
+    figure = Figure(figsize=(7.5, 5.5), layout="constrained")
+    axes = figure.add_subplot()
+    _scatter(axes, table, name, lambda row: row["sets"][name]["psnr_y"]["value"])
+    for row in table["rows"]:
+        ap50 = row["sets"][name]["ap50"]["value"]
+        if row["sets"][name]["psnr_y"]["value"] is None and ap50 is not None:
+            axes.axhline(ap50, color="grey", linestyle="--", linewidth=1)
+            _label(axes, row["name"], (0, ap50), axes.get_yaxis_transform(), (4, 3), "left")
+    axes.set_xlabel("PSNR-Y, dB (for people)")
+    axes.set_ylabel("AP50 (for machines)")
+    _finish(figure, axes, table, name, path)
+
+
+def cost_plot(table: dict[str, Any], name: str, path: Path) -> None:
+    """AP50 against operations."""
+    figure = Figure(figsize=(7.5, 5.5), layout="constrained")
+    axes = figure.add_subplot()
+    _scatter(axes, table, name, lambda row: row["cost"]["gmac"])
+    axes.set_xscale("log")
+    axes.set_xlabel("GMAC per region of 320x96 LR px")
+    axes.set_ylabel("AP50")
+    _finish(figure, axes, table, name, path)
+
+
+def height_plot(table: dict[str, Any], name: str, path: Path) -> None:
+    """Recall at 0.1 false positives per image by height, a line per row."""
+    figure = Figure(figsize=(7.5, 5.5), layout="constrained")
+    axes = figure.add_subplot()
+    people = table["pedestrians"][name]
+    for index, row in enumerate(table["rows"]):
+        recall = [row["sets"][name][f"recall@0.1/{b}"]["value"] for b in BINS]
+        values = [float("nan") if r is None else r for r in recall]
+        strong = row["name"] in (table["baseline"], table["bound"])
+        axes.plot(
+            range(len(BINS)),
+            values,
+            "s--" if strong else "o-",
+            color=matplotlib.colormaps["tab20"](index % 20),
+            label=row["name"],
+        )
+    axes.set_xticks(range(len(BINS)), [f"{b} px\n({people[b]})" for b in BINS])
+    axes.set_xlabel("height in LR px (pedestrians)")
+    axes.set_ylabel("recall at 0.1 false positives per image")
+    axes.legend(fontsize=7)
+    _finish(figure, axes, table, name, path)
+
+
+def _scatter(axes: Axes, table: dict[str, Any], name: str, x_of: Any) -> None:
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for row in table["rows"]:
+        x, ap50 = x_of(row), row["sets"][name]["ap50"]
+        if x is None or ap50["value"] is None:
+            continue
+        colour = "tab:red" if row["name"] == table["baseline"] else "tab:blue"
+        axes.plot(x, ap50["value"], "o", color=colour)
+        seeds = [v for v in ap50["seeds"] if v is not None]
+        if len(seeds) > 1:
+            axes.plot([x] * len(seeds), seeds, ".", color=colour, markersize=4, alpha=0.6)
+        _label(axes, row["name"], (x, ap50["value"]), axes.transData, (5, 4), "left")
+        if row["curve"]:
+            curves.setdefault(row["curve"], []).append((x, ap50["value"]))
+    for label, points in curves.items():
+        axes.plot(*zip(*points, strict=True), "-", linewidth=1, alpha=0.7, label=label)
+    if curves:
+        axes.legend(fontsize=8)
+    axes.margins(x=0.25, y=0.15)
+
+
+def _label(
+    axes: Axes, text: str, at: tuple[float, float], system: Any, by: tuple[int, int], side: str
+) -> None:
+    axes.annotate(text, at, by, xycoords=system, textcoords="offset points", ha=side, fontsize=7)
+
+
+def _finish(figure: Figure, axes: Axes, table: dict[str, Any], name: str, path: Path) -> None:
+    axes.set_title(f"{table['title']}, x{table['scale_factor']}: {name}", fontsize=10)
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=130)

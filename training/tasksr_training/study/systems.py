@@ -1,0 +1,125 @@
+"""The networks of a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tasksr_ros.networks import build_sr
+from tasksr_training.checkpoints import load_network
+from tasksr_training.costs import COST_HW, NetworkCost, network_cost
+from tasksr_training.errors import TrainingError
+from tasksr_training.study.config import RowConfig, TableConfig
+from tasksr_training.study.plan import Run, Runs, find
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """What turns an LR image into detections, or an HR image for the bound.
+
+    Attributes:
+        name: for messages and captions.
+        sr: LR -> SR, in eval mode; `nn.Identity`: the detector sees LR; None: it sees HR.
+        detector: as `tasksr_ros.networks.detector.Detector`, in eval mode.
+        scale_factor: how many times smaller LR is.
+        image_label: of the image that the detector sees: systems of one label show it the same.
+        label: of the system, for folders.
+    """
+
+    name: str
+    sr: nn.Module | None
+    detector: nn.Module
+    scale_factor: int
+    image_label: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The runs whose networks make up a system.
+
+    Attributes:
+        sr: run of the super-resolution network; None for the other ways of upscaling.
+        detector: run of the detector.
+    """
+
+    sr: Run | None
+    detector: Run
+
+
+def parts(row: RowConfig, runs: Runs) -> list[Parts]:
+    """The row's systems: one, or one per seed.
+
+    Raises:
+        TrainingError: for a run that does not exist, or runs of different seeds.
+    """
+    who = f"row {row.name!r}"
+    detectors = find(runs, row.detector, who)
+    if (row.upscaling == "sr") != bool(row.sr):
+        raise TrainingError(
+            f"{who}: expected sr, a run, with upscaling sr and only then, "
+            f"got upscaling {row.upscaling} and sr {row.sr!r}"
+        )
+    if not row.sr:
+        return [Parts(None, detector) for detector in detectors]
+    srs = find(runs, row.sr, who)
+    if len(srs) == 1:
+        srs = srs * len(detectors)
+    if len(detectors) == 1:
+        detectors = detectors * len(srs)
+    if len(srs) != len(detectors):
+        raise TrainingError(f"{who}: expected as many seeds of {row.sr} as of {row.detector}")
+    return [Parts(sr, detector) for sr, detector in zip(srs, detectors, strict=True)]
+
+
+def load(row: RowConfig, part: Parts, table: TableConfig, device: torch.device) -> System:
+    """Load the networks of a system.
+
+    Raises:
+        TrainingError: for a super-resolution network of another scale factor.
+    """
+    detector = load_network(part.detector.folder, "detector")[0]
+    sr = _sr(row, part, table.scale_factor)
+    image_label = _image_label(row, part, table.scale_factor)
+    detector_label = f"detector-{part.detector.name}"
+    return System(
+        row.name,
+        None if sr is None else sr.to(device),
+        detector.to(device),
+        table.scale_factor,
+        image_label,
+        f"{image_label}_{detector_label}",
+    )
+
+
+def _sr(row: RowConfig, part: Parts, scale_factor: int) -> nn.Module | None:
+    if part.sr is not None:
+        network, description = load_network(part.sr.folder, "sr")
+        if description["scale_factor"] != scale_factor:
+            raise TrainingError(
+                f"row {row.name!r}: expected {part.sr.name} of scale factor {scale_factor}, "
+                f"got {description['scale_factor']}"
+            )
+        return network
+    if row.upscaling == "hr":
+        return None
+    return nn.Identity() if row.upscaling == "none" else build_sr("bicubic", scale_factor)
+
+
+def _image_label(row: RowConfig, part: Parts, scale_factor: int) -> str:
+    if row.upscaling == "hr":
+        return "hr"
+    return f"x{scale_factor}_" + (f"sr-{part.sr.name}" if part.sr else row.upscaling)
+
+
+def cost(system: System) -> NetworkCost:
+    """Of one region: LR of ``COST_HW`` px, or HR of as many times more."""
+    device = next(system.detector.parameters()).device
+    height, width = COST_HW
+    if system.sr is None:
+        size = (height * system.scale_factor, width * system.scale_factor)
+        return network_cost([system.detector], (torch.rand(1, 3, *size, device=device),))
+    lr = torch.rand(1, 3, height, width, device=device)
+    return network_cost([system.sr, system.detector], (lr,))

@@ -1,0 +1,178 @@
+"""A whole study on generated data, killed twice on its way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tasksr_training.checkpoints import LAST, load_checkpoint
+from tasksr_training.cli import main
+
+STEPS = 120
+"""Of the detector: enough to be killed in the midst of them."""
+
+LIMIT_S = 300.0
+
+
+def write_study(folder: Path) -> Path:
+    """A study of four runs; every step of the detector is a checkpoint."""
+    small: dict[str, Any] = {
+        "sources": [{"path": "train.json"}],
+        "patches": {"size": 32, "min_height": 12, "max_height": 30},
+        "loop": {"max_steps": 2, "batch_size": 2, "accelerator": "cpu", "threads": 1},
+    }
+    validation = {"sets": ["val.json"], "every": 2}
+    stages = {
+        "sr": {"validation": ["images"], "validation_side": 32},
+        "detector": {"width": 0.25, "validation": validation},
+        "task": {"frozen_fraction": 0, "validation": validation},
+    }
+    for name, stage in stages.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump({**small, "stage": stage}))
+    detector = {"detector_checkpoint": {"run": "detector"}}
+    study = {
+        "judge": "detector",
+        "samples": 20,
+        "threads": 1,
+        "parallel": 2,
+        "sets": [{"path": "val.json"}, {"path": "train.json", "every": 2}],
+        "overrides": {"loop": {"log_every": 1, "checkpoint_minutes": 0.0}},
+        "runs": [
+            {
+                "name": "detector",
+                "command": "detector",
+                "config": "detector.yaml",
+                "overrides": {"loop": {"max_steps": STEPS}},
+            },
+            {"name": "sr", "command": "super-resolution", "config": "sr.yaml"},
+            {
+                "name": "bicubic",
+                "command": "task-driven",
+                "config": "task.yaml",
+                "overrides": {"stage": {"upscaling": "bicubic", **detector}},
+            },
+            {
+                "name": "tdsr",
+                "command": "task-driven",
+                "config": "task.yaml",
+                "overrides": {"stage": {"sr_checkpoint": {"run": "sr"}, **detector}},
+            },
+        ],
+        "tables": [
+            {
+                "title": "Tiny",
+                "baseline": "bicubic",
+                "bound": "HR",
+                "rows": [
+                    {"name": "bicubic", "upscaling": "bicubic", "detector": "bicubic"},
+                    {"name": "TDSR", "sr": "tdsr", "detector": "tdsr"},
+                    {"name": "HR", "upscaling": "hr", "detector": "detector"},
+                ],
+            }
+        ],
+    }
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+def start(options: list[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tasksr_training.cli", "study", *options]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def step_of(run: Path) -> int:
+    return int(load_checkpoint(run)["step"]) if (run / LAST).is_file() else 0
+
+
+def wait_for_steps(run: Path, study: subprocess.Popen[str], more_than: int) -> None:
+    until = time.monotonic() + LIMIT_S
+    while step_of(run) <= more_than:
+        assert study.poll() is None, study.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def trainers(run: Path) -> list[int]:
+    """Processes that train the run."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"tasksr_training.study.child" in words and str(run).encode() in words:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux's /proc")
+def test_a_study_survives_kills_and_makes_its_table(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    run = out / "runs" / "detector"
+    options = ["--config", str(write_study(tmp_path)), f"--data={data}", f"--out={out}"]
+    assert main(["study", *options, "--plan"]) == 0
+    assert "run 4 of 4: tdsr: task-driven, 2 steps, not started, after detector, sr" in (
+        capsys.readouterr().out
+    )
+    assert not out.exists()
+
+    study = start(options)  # its run is killed
+    wait_for_steps(run, study, more_than=0)
+    for process in trainers(run):
+        os.kill(process, signal.SIGKILL)
+    error = study.communicate(timeout=LIMIT_S)[1].strip().splitlines()[-1]
+    assert study.returncode == 1
+    assert error.startswith("tasksr-train: run detector ended with exit status -9: ")
+
+    before = step_of(run)
+    study = start(options)  # it is killed itself
+    wait_for_steps(run, study, more_than=before)
+    study.kill()
+    study.communicate(timeout=LIMIT_S)
+    until = time.monotonic() + LIMIT_S
+    while trainers(run):  # the run ends with it
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+    before = step_of(run)
+    assert 0 < before < STEPS
+    assert main(["study", *options]) == 0
+    steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert step_of(run) == STEPS
+    assert steps.count(1) == 1  # nothing began anew
+    assert steps.count(before + 1) <= 2  # at most the step that was not saved was done again
+    result = json.loads((out / "study.json").read_text())
+    assert {name: r["step"] for name, r in result["runs"].items()} == {
+        "detector": STEPS,
+        "sr": 2,
+        "bicubic": 2,
+        "tdsr": 2,
+    }
+    assert list(result["tables"][0]["pedestrians"]) == ["val", "train", "all"]
+
+    made = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/*.ckpt")}
+    assert len(made) == 4
+    assert main(["study", *options]) == 0  # all is there: nothing is trained again
+    assert {p: p.stat().st_mtime_ns for p in made} == made
+
+    capsys.readouterr()
+    changed = yaml.safe_load((tmp_path / "study.yaml").read_text())
+    changed["overrides"]["loop"]["batch_size"] = 3
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(changed))
+    assert main(["study", *options]) == 1
+    assert capsys.readouterr().err == (
+        "tasksr-train: run detector: loop.batch_size has changed from 2 to 3 since it was "
+        f"started; remove {run} to train it again, or give it another name\n"
+    )

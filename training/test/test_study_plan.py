@@ -1,0 +1,229 @@
+"""What a study's file says: references, options, order, and what may not change."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from jsonargparse.typing import Path_fr
+from tasksr_training.checkpoints import LAST, save_checkpoint
+from tasksr_training.errors import CheckpointError, TrainingError
+from tasksr_training.study.config import RowConfig, RunConfig
+from tasksr_training.study.execute import last_line
+from tasksr_training.study.outlook import describe, outlook
+from tasksr_training.study.plan import (
+    MADE_OF,
+    Run,
+    Runs,
+    check_unchanged,
+    is_finished,
+    made_of,
+    merged,
+    resolve,
+)
+from tasksr_training.study.systems import parts
+
+from tasksr_ros.networks.detector import Detector
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Path:
+    path = tmp_path / "stage.yaml"
+    options = {"sources": [{"path": "train.json"}], "patches": {}, "loop": {"max_minutes": 30}}
+    path.write_text(yaml.safe_dump({**options, "stage": {}}))
+    return path
+
+
+def runs_of(stage: Path, *configs: dict[str, Any]) -> Runs:
+    given = [RunConfig(**{"config": Path_fr(str(stage)), **c}) for c in configs]
+    return resolve(given, {"loop": {"threads": 1}}, stage.parent / "runs", stage.parent)
+
+
+DETECTOR = {"name": "det", "command": "detector"}
+
+
+def checkpoint(run: Run, step: int = 10, minutes: float = 30, weight: float = 0.0) -> None:
+    """As a study leaves a run after so much training."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    content = {"networks": {}, "model": {}, "ema": {"w": torch.tensor(weight)}}
+    save_checkpoint(run.folder / LAST, {**content, "step": step, "seconds": 60 * minutes})
+
+
+def started(runs: Runs, name: str) -> Run:
+    run = runs[name][0]
+    checkpoint(run)
+    (run.folder / MADE_OF).write_text(json.dumps(made_of(run, by_name(runs))))
+    return run
+
+
+def by_name(runs: Runs) -> dict[str, Run]:
+    return {run.name: run for seeds in runs.values() for run in seeds}
+
+
+def test_nested_options_are_joined() -> None:
+    assert merged({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "e": {"f": 5}}) == {
+        "a": {"b": 1, "c": 4},
+        "d": 3,
+        "e": {"f": 5},
+    }
+
+
+def test_references_seeds_and_overrides(stage: Path) -> None:
+    follow = {"stage": {"detector_checkpoint": {"run": "det"}, "upscaling": "bicubic"}}
+    runs = runs_of(
+        stage,
+        {**DETECTOR, "seeds": [3, 5]},
+        {"name": "b", "command": "task-driven", "seeds": [5], "overrides": follow},
+    )
+    assert [run.name for run in runs["det"]] == ["det-3", "det-5"]
+    (b,) = runs["b"]
+    assert b.needs == ("det-5",)  # the one of its own seed
+    assert b.options["stage"]["detector_checkpoint"] == str(runs["det"][1].folder)
+    assert b.options["loop"] == {"max_minutes": 30, "threads": 1, "seed": 5}
+    assert b.loop is not None and (b.loop.seed, b.loop.max_minutes, b.loop.batch_size) == (5, 30, 8)
+
+
+@pytest.mark.parametrize(
+    ("configs", "message"),
+    [
+        (
+            [
+                {
+                    "name": "b",
+                    "command": "task-driven",
+                    "overrides": {"stage": {"x": {"run": "det"}}},
+                }
+            ],
+            r"run b: expected the name of an earlier run \(none\), got 'det'",
+        ),
+        (
+            [
+                {**DETECTOR, "seeds": [1, 2]},
+                {**DETECTOR, "name": "b", "seeds": [3], "overrides": {"stage": {"run": "det"}}},
+            ],
+            "run b: expected a run det of seed 3",
+        ),
+        ([DETECTOR, DETECTOR], "run det: expected distinct names"),
+        ([{**DETECTOR, "overrides": {"stage": {"widht": 2}}}], "run det: .*widht"),
+        ([{**DETECTOR, "overrides": {"loop": {"max_minutes": 0}}}], "expected loop.max_steps or"),
+        ([{"name": "x", "config": None, "trained": "nowhere"}], "expected a run or a bundle in"),
+        ([{**DETECTOR, "trained": "nowhere"}], "expected either trained, or command"),
+        ([{"name": "x", "config": None}], "expected command and config, or trained"),
+        ([{**DETECTOR, "seeds": [1, 1]}], "expected distinct seeds"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    stage: Path, configs: list[dict[str, Any]], message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message) as error:
+        runs_of(stage, *configs)
+    assert "\n" not in str(error.value)
+
+
+def test_finished_is_whose_budget_is_spent(stage: Path) -> None:
+    (run,) = runs_of(stage, DETECTOR)["det"]
+    assert not is_finished(run)
+    checkpoint(run, minutes=29.9)
+    assert not is_finished(run)
+    assert "run 1 of 1: det: detector, 30 min, at step 10, 29.9 min" in describe([run], 1)
+    checkpoint(run, minutes=30)
+    assert is_finished(run)
+    assert "det: detector, 30 min, finished" in describe([run], 1)
+
+
+def test_changed_options_of_a_run_are_refused(stage: Path) -> None:
+    runs = runs_of(stage, DETECTOR)
+    run = started(runs, "det")
+    check_unchanged(run, by_name(runs))
+    aside = runs_of(stage, {**DETECTOR, "overrides": {"loop": {"validate_minutes": 1}}})
+    check_unchanged(aside["det"][0], by_name(aside))  # has no part in what is learnt
+    wider = runs_of(stage, {**DETECTOR, "overrides": {"stage": {"width": 2.0}}})
+    with pytest.raises(CheckpointError, match=r"run det: stage.width has changed from None to 2.0"):
+        check_unchanged(wider["det"][0], by_name(wider))
+    (run.folder / LAST).unlink()
+    check_unchanged(wider["det"][0], by_name(wider))  # nothing was learnt yet
+
+
+def test_a_run_whose_start_was_trained_anew_is_refused(stage: Path) -> None:
+    follow = {"stage": {"detector_checkpoint": {"run": "det"}, "upscaling": "bicubic"}}
+    runs = runs_of(stage, DETECTOR, {"name": "b", "command": "task-driven", "overrides": follow})
+    started(runs, "det")
+    after = started(runs, "b")
+    check_unchanged(after, by_name(runs))
+    checkpoint(runs["det"][0], weight=1.0)
+    with pytest.raises(CheckpointError, match="run b: det, which it starts from, has been trained"):
+        check_unchanged(after, by_name(runs))
+
+
+def test_a_folder_that_no_study_trained_is_refused(stage: Path) -> None:
+    runs = runs_of(stage, DETECTOR)
+    checkpoint(runs["det"][0])
+    with pytest.raises(CheckpointError, match="was not trained by a study"):
+        check_unchanged(runs["det"][0], by_name(runs))
+
+
+def test_hours_follow_the_order_of_training(stage: Path) -> None:
+    follow = {"stage": {"detector_checkpoint": {"run": "det"}, "upscaling": "bicubic"}}
+    after = {"command": "task-driven", "overrides": follow}
+    runs = runs_of(stage, DETECTOR, {"name": "b", **after}, {"name": "c", **after})
+    each = [run for seeds in runs.values() for run in seeds]
+    left = {"det": 30.0, "b": 30.0, "c": 20.0}
+    assert outlook(each, 1, left).hours == pytest.approx(80 / 60)
+    assert outlook(each, 2, left).hours == pytest.approx(60 / 60)  # b and c wait for det
+    assert outlook(each, 2, {**left, "det": 0.0}).hours == pytest.approx(30 / 60)
+    assert outlook(each, 2, left).minutes == 90
+
+
+def test_systems_of_a_row_are_paired_by_seed(stage: Path) -> None:
+    runs = runs_of(
+        stage,
+        {"name": "sr", "command": "super-resolution"},
+        {**DETECTOR, "seeds": [1, 2]},
+        {**DETECTOR, "name": "other", "seeds": [1, 2, 3]},
+    )
+    both = parts(RowConfig("row", "det", sr="sr"), runs)
+    assert [(p.sr and p.sr.name, p.detector.name) for p in both] == [
+        ("sr", "det-1"),
+        ("sr", "det-2"),
+    ]
+    with pytest.raises(TrainingError, match="expected as many seeds of det as of other"):
+        parts(RowConfig("row", "other", sr="det"), runs)
+    with pytest.raises(TrainingError, match=r"row 'row': expected the name of an earlier run"):
+        parts(RowConfig("row", "gone", upscaling="bicubic"), runs)
+    with pytest.raises(TrainingError, match="with upscaling sr and only then"):
+        parts(RowConfig("row", "det"), runs)
+
+
+def test_last_line_is_a_whole_one(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    assert last_line(path) == {}
+    path.write_text('{"step": 1}\n{"step": 2}\n{"st')
+    assert last_line(path) == {"step": 2}
+
+
+@pytest.mark.parametrize("scale_factor", [2, 4])
+def test_larger_detectors_of_the_shipped_studies_take_equal_operations(scale_factor: int) -> None:
+    """Counted on tensors without content, as the table counts them."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from tasksr_ros.networks import build_sr
+
+    def operations(network: torch.nn.Module, scale: int) -> int:
+        images = torch.empty(1, 3, 96 * scale, 320 * scale, device="meta")
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network.to("meta").eval()(images)
+        return counter.get_total_flops()
+
+    configs = Path(__file__).resolve().parents[1] / "configs"
+    runs = yaml.safe_load((configs / "study_full.yaml").read_text())["runs"]
+    name = "detector-large" if scale_factor == 4 else "detector-large-x2"
+    width = next(r["overrides"]["stage"]["width"] for r in runs if r["name"] == name)
+    if scale_factor == 4:
+        small = yaml.safe_load((configs / "study_small.yaml").read_text())["runs"]
+        assert [r["overrides"]["stage"]["width"] for r in small if r["name"] == name] == [width]
+    both = operations(build_sr("dbpn-ss", scale_factor), 1) + operations(Detector(), scale_factor)
+    assert operations(Detector(width), scale_factor) / both == pytest.approx(1, abs=0.05)
