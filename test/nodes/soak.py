@@ -47,6 +47,7 @@ SCORE = 0.15
 """Low enough for boxes to be found in textures."""
 OVERLOAD = 2.0
 CALIBRATION_S = 20.0
+CALIBRATION_HZ = 30.0
 MAX_GROWTH_MB = 10.0
 ROW = "<!-- soak: rows are added by make soak -->\n"
 
@@ -215,7 +216,7 @@ def run(
             soak.send(camera)
         client.spin(1.0)
     begun, before = time.monotonic(), soak.checked
-    soak.play(200.0, CALIBRATION_S, process, log)
+    soak.play(CALIBRATION_HZ, CALIBRATION_S, process, log)
     sustainable_hz = (soak.checked - before) / (time.monotonic() - begun)
     begin_s, before = time.monotonic(), soak.checked
     soak.play(OVERLOAD * sustainable_hz, seconds, process, log)
