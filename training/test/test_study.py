@@ -16,7 +16,7 @@ import yaml
 from tasksr_training.checkpoints import LAST, load_checkpoint
 from tasksr_training.cli import main
 
-STEPS = 120
+STEPS = 80
 """Of the detector: enough to be killed in the midst of them."""
 
 LIMIT_S = 300.0
@@ -128,7 +128,7 @@ def test_a_study_survives_kills_and_makes_its_table(
     )
     assert not out.exists()
 
-    study = start(options)  # its run is killed
+    study = start([*options, "--parallel=1"])  # its run is killed
     wait_for_steps(run, study, more_than=0)
     for process in trainers(run):
         os.kill(process, signal.SIGKILL)
@@ -137,7 +137,7 @@ def test_a_study_survives_kills_and_makes_its_table(
     assert error.startswith("tasksr-train: run detector ended with exit status -9: ")
 
     before = step_of(run)
-    study = start(options)  # it is killed itself
+    study = start([*options, "--parallel=1"])  # it is killed itself
     wait_for_steps(run, study, more_than=before)
     study.kill()
     study.communicate(timeout=LIMIT_S)

@@ -100,7 +100,8 @@ def write_ground_truth(sets: Sequence[ImageSet], folder: Path) -> list[str]:
             )
     if len(sets) == 1:
         return [sets[0].name]
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     numbers = new_ids(sets)
     for one in sets:
         for image in one.content["images"]:

@@ -50,7 +50,7 @@ def write_panels(
         load(by_name[name].config, by_name[name].systems[0].parts, table, device)
         for name in table.panels
     ]
-    limits = tuple(edge * table.scale_factor for edge in DISTANT)
+    limits = (DISTANT[0] * table.scale_factor, DISTANT[1] * table.scale_factor)
     written = []
     for one in sets:
         counts = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasksr_training.study.figures import BINS, DISTANT, FPPI, REACH_FPPI
@@ -151,7 +151,7 @@ def _percent(entry: dict[str, Any], key: str, limits: str, sign: bool = False) -
     return f"{text} [{100 * low:{form}}, {100 * high:{form}}]"
 
 
-def notes(result: dict[str, Any]) -> str:
+def notes(result: Mapping[str, Any]) -> str:
     """What the columns mean."""
     height, width = result["cost_hw"]
     cost = result["tables"][0]["rows"][0]["cost"]

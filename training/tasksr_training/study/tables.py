@@ -97,7 +97,7 @@ def compare_rows(
     Returns:
         The table as ``study.json`` has it.
     """
-    result = {
+    result: dict[str, Any] = {
         "title": table.title,
         "scale_factor": table.scale_factor,
         "baseline": table.baseline,
@@ -127,7 +127,7 @@ def compare_rows(
 
 
 def _row(row: MeasuredRow) -> dict[str, Any]:
-    systems = [
+    systems: list[dict[str, Any]] = [
         {
             "detector": str(s.parts.detector.folder),
             "sr": str(s.parts.sr.folder) if s.parts.sr else None,
