@@ -131,7 +131,7 @@ def test_training_in_mixed_precision_is_no_error() -> None:
         ({"region_size": [64, -32]}, r"region_size must be \[width, height\] in px"),
         (
             {"scale_factor": 3, "region_size": [32, 32]},
-            "scale_factor must be one of 2, 4, 8, got 3",
+            "scale_factor must be 2, 4 or 8, got 3",
         ),
         ({"sr": "rbpn"}, "sr must be one of bicubic, .*got 'rbpn'"),
     ],

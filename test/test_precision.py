@@ -91,6 +91,7 @@ def test_int8_says_what_it_needs(
     bundle = load_bundle(tiny_bundle)
     with pytest.raises(EngineError, match=r"int8 needs engine\.calibration .* got none"):
         build_engine(bundle, engine_config(tmp_path, "int8"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: "installed")
     with pytest.raises(RecordingError, match="does not exist"):
         build_engine(bundle, engine_config(tmp_path, "int8", str(tmp_path / "nothing")))
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
