@@ -182,13 +182,14 @@ class CameraOutputs:
 
         A picture that cannot be drawn is no rejection: the detections are out.
         """
+        draws = self._wants_debug_image()  # who listens later does not get this frame's picture
         header = messages.to_header(answer.header)
         array = messages.to_detection_array(answer.result.detections, header)
         self._detections.publish(array)
         try:
             latency = messages.to_latency(answer.latency_ms, self._node.get_name(), header)
             self._latency.publish(latency)
-            if self._wants_debug_image():
+            if draws:
                 self._debug.publish(_debug_image(answer))
         except Exception as error:
             on_error(f"{answer.channel or 'camera'}: no debug image or latency: {error}")
