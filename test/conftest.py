@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ DOMAINS = range(1, 102)  # of these, the UDP ports lie below those the system ha
 # The tests' tensors are small: several threads cost more time than they save.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+_TURNS = itertools.count(os.getpid())
 WHEELS_HOOK_RAN = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
 
 
@@ -97,8 +99,11 @@ def ros_env(ros_domain: int) -> dict[str, str]:
 
 
 def _claim_domain() -> TextIO:
-    """Lock a domain until the returned file is closed; its suffix is the domain's number."""
-    first = os.getpid() % len(DOMAINS)
+    """Lock a domain until the returned file is closed; its suffix is the domain's number.
+
+    Each test starts at another one: what a failed test leaves running stays in its own.
+    """
+    first = next(_TURNS) % len(DOMAINS)
     for domain in [*DOMAINS[first:], *DOMAINS[:first]]:
         lock = (Path(tempfile.gettempdir()) / f"tasksr_ros_test_domain.{domain}").open("w")
         try:

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,19 @@ def test_what_fails_in_a_transition_is_undone(
         assert client.transition(ACTIVATE)
 
 
-def threads() -> int:
-    return len(os.listdir("/proc/self/task"))
+def held() -> tuple[int, int, int, int]:
+    """Threads, Python's threads, open files, resident bytes: the least of several looks.
+
+    The transport opens a socket now and then for a moment, to see which networks there are.
+    """
+    gc.collect()
+    looks = []
+    for _ in range(20):
+        tasks = len(os.listdir("/proc/self/task"))
+        looks.append((tasks, threading.active_count(), open_files(), resident_bytes()))
+        time.sleep(0.02)
+    threads, pythons, files, size = (min(values) for values in zip(*looks, strict=True))
+    return threads, pythons, files, size
 
 
 def cycle(client: Client, live: object, count: int) -> None:
@@ -90,7 +102,7 @@ def cycle(client: Client, live: object, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cycles", "growth_mb"), [(25, 30.0), pytest.param(1000, 30.0, marks=pytest.mark.soak)]
+    ("cycles", "growth_mb"), [(25, 10.0), pytest.param(1000, 10.0, marks=pytest.mark.soak)]
 )
 def test_cycles_leak_nothing(
     client: Client, ros_domain: int, tiny_bundle: Path, cycles: int, growth_mb: float
@@ -99,15 +111,11 @@ def test_cycles_leak_nothing(
     arrays = client.listen(Detection2DArray, "detections")
     with live_node(ros_domain, tiny_bundle, autostart=False) as live:
         cycle(client, live, 5)
-        gc.collect()
-        before = threads(), threading.active_count(), open_files(), resident_bytes()
+        before = held()
         cycle(client, live, cycles)
-        gc.collect()
-        after = threads(), threading.active_count(), open_files(), resident_bytes()
+        after = held()
         print(f"{cycles} cycles: threads, Python's, files, bytes: {before} -> {after}")
-        assert after[0] <= before[0]
-        assert after[1] <= before[1]
-        assert after[2] <= before[2]
+        assert all(now <= then for now, then in zip(after[:3], before[:3], strict=True))
         assert (after[3] - before[3]) / 1e6 <= growth_mb
         assert client.transition(CONFIGURE)
         assert client.transition(ACTIVATE)
