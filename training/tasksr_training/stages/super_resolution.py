@@ -22,6 +22,7 @@ from tasksr_training.detect import device_of, to_pixels, to_tensor
 from tasksr_training.errors import TrainingError
 from tasksr_training.image_quality import psnr
 from tasksr_training.loop import Validation
+from tasksr_training.lr_space import LRSpaceForms, super_resolve
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,11 @@ class SuperResolutionOnly(nn.Module):
     def __init__(self, sr: nn.Module) -> None:
         super().__init__()
         self.sr = sr
+        self._forms = LRSpaceForms()
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, 3, h, w) -> (N, 3, h·s, w·s), in [0, 1]."""
-        sr: Tensor = self.sr(lr).float()
-        return sr
+        return super_resolve(self.sr, lr, self._forms).float()
 
 
 class SuperResolution:
