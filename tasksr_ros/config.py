@@ -134,7 +134,8 @@ class EngineConfig:
         choices=("latency", "throughput"),
     )
     calibration: str = _option(
-        "", "images, video or bag that an int8 model is made with, where the cache has none"
+        "",
+        "images, video or bag to make an int8 model with; empty: the one in the cache",
     )
     cache_dir: str = _option("", "folder of compiled models; empty: the user's cache directory")
 

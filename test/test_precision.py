@@ -75,6 +75,9 @@ def test_int8_is_near_fp32_and_is_made_once(
         "importlib.util.find_spec", lambda _: None
     )  # not needed any more, nor the images
     build_engine(load_bundle(tiny_bundle), engine_config(cache, "int8"))
+    build_engine(load_bundle(tiny_bundle), config)
+    with pytest.raises(EngineError, match="nncf"):  # other images make another model
+        build_engine(load_bundle(tiny_bundle), engine_config(cache, "int8", str(images.parent)))
 
 
 def test_bf16_without_instructions_is_one_line(

@@ -28,6 +28,8 @@ from tasksr_ros.errors import EngineError
 logger = logging.getLogger(__name__)
 
 _MODEL = "model.xml"
+_CALIBRATION = "calibration.txt"
+"""Beside an int8 model: the images that it was fitted to."""
 
 
 class OpenVinoEngine:
@@ -43,10 +45,11 @@ class OpenVinoEngine:
         check_precision(core, config.precision)
         int8 = config.precision == "int8"
         folder = cache / (_key(bundle) + ("-int8" if int8 else ""))
-        model = _read(core, folder)
+        source = str(Path(config.calibration).resolve()) if int8 and config.calibration else ""
+        model = _read(core, folder, source)
         if model is None:
-            model = _quantised(bundle, config.calibration) if int8 else _convert(bundle)
-            _keep(model, folder)
+            model = _quantised(bundle, source) if int8 else _convert(bundle)
+            _keep(model, folder, source)
         properties: dict[str, Any] = {
             "PERFORMANCE_HINT": config.hint.upper(),
             "INFERENCE_PRECISION_HINT": "bf16" if config.precision == "bf16" else "f32",
@@ -105,10 +108,16 @@ def _key(bundle: Bundle) -> str:
     )
 
 
-def _read(core: ov.Core, folder: Path) -> ov.Model | None:
-    """The converted model from the cache; None if there is none that may or can be read."""
+def _read(core: ov.Core, folder: Path, calibration: str) -> ov.Model | None:
+    """The converted model from the cache; None if there is none that may or can be read.
+
+    An int8 model that other images than those named made is not taken.
+    """
     try:
         if not folder.is_dir() or not is_trusted(folder):
+            return None
+        if calibration and (folder / _CALIBRATION).read_text() != calibration:
+            logger.info("%s: made with other calibration images, making it again", folder)
             return None
         return core.read_model(folder / _MODEL)
     except (RuntimeError, OSError) as error:
@@ -151,20 +160,21 @@ def _quantised(bundle: Bundle, calibration: str) -> ov.Model:
     return quantise(_convert(bundle), [region[None] for region in regions])
 
 
-def _keep(model: ov.Model, folder: Path) -> None:
+def _keep(model: ov.Model, folder: Path, calibration: str) -> None:
     """Put the model into the cache; an engine runs without it too."""
     try:
-        _save(model, folder)
+        _save(model, folder, calibration)
     except (OSError, RuntimeError) as error:  # OpenVINO tells of a full disk with the latter
         logger.warning("%s: the converted model is not kept: %s", folder, error)
 
 
-def _save(model: ov.Model, folder: Path) -> None:
+def _save(model: ov.Model, folder: Path, calibration: str) -> None:
     """Write the model so that a reader sees all of it or nothing."""
     make_private(folder.parent)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
     try:
         ov.save_model(model, partial / _MODEL, compress_to_fp16=False)
+        (partial / _CALIBRATION).write_text(calibration)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
     finally:
