@@ -283,6 +283,12 @@ class DiagnosticsConfig:
     rejected_error: float = _option(
         0.5, "ERROR when more than this share of a report's frames is rejected", low=0, high=1
     )
+    memory_warn: float = _option(
+        4000.0, "WARN when the node's memory reaches this, MB; 0: never", low=0, high=1e6
+    )
+    memory_error: float = _option(
+        8000.0, "ERROR when the node's memory reaches this, MB; 0: never", low=0, high=1e6
+    )
     engine_timeout: float = _option(
         10.0, "ERROR and no new frames when a frame is in work for this long, s", low=0.1, high=3600
     )

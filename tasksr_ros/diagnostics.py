@@ -17,7 +17,9 @@ from tasksr_ros.live.health import (
     Health,
     camera_health,
     engine_health,
+    memory_health,
     process_values,
+    resident_bytes,
 )
 
 _LEVELS = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
@@ -70,9 +72,9 @@ class Reporter:
             label = f"{node_name}: {name or 'camera'}"
             period_s = max(1e-3, now_s - self._before_s)
             statuses.append(camera_status(label, health, report, before, period_s))
-        statuses.append(
-            engine_status(f"{node_name}: engine", engine_health(state), state, process_values())
-        )
+        found = engine_health(state), memory_health(resident_bytes() / 1e6, config)
+        worst = max(found, key=lambda health: health.level)
+        statuses.append(engine_status(f"{node_name}: engine", worst, state, process_values()))
         self._publisher.publish(to_array(statuses, now.to_msg()))
         self._before, self._before_s, self._ros_ns = dict(reports), now_s, now.nanoseconds
 

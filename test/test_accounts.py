@@ -16,6 +16,7 @@ from tasksr_ros.live.health import (
     Level,
     camera_health,
     engine_health,
+    memory_health,
     open_files,
     resident_bytes,
 )
@@ -122,6 +123,15 @@ def test_the_engine() -> None:
     assert changed(parameter_error="unknown").level == Level.ERROR
     assert changed(batch_limit=2).level == Level.WARN
     assert changed(swap_error="no bundle 'x'").message == "still tiny: no bundle 'x'"
+
+
+def test_memory_has_limits() -> None:
+    config = DiagnosticsConfig(memory_warn=100, memory_error=200)
+    levels = [memory_health(mb, config).level for mb in (99.0, 100.0, 199.0, 200.0)]
+    assert levels == [Level.OK, Level.WARN, Level.WARN, Level.ERROR]
+    assert memory_health(250.4, config).message == "the node takes 250 MB, 200 or more"
+    never = DiagnosticsConfig(memory_warn=0, memory_error=0)
+    assert memory_health(1e9, never).level == Level.OK
 
 
 def test_the_process_is_measured() -> None:

@@ -278,6 +278,16 @@ def test_an_engine_that_raises_every_10th_call(
     Expected(tiny_bundle).check(arrays, camera.sent)
 
 
+def test_memory_beyond_its_limit_is_told(
+    ros_domain: int, tiny_bundle: Path, diagnostics: Diagnostics, client: Client
+) -> None:
+    with live_node(ros_domain, tiny_bundle, diagnostics__memory_error=10.0):
+        client.wait(lambda: diagnostics.state("engine") == (ERROR, "memory"), "ERROR")
+        status = diagnostics["engine"]
+        assert status is not None
+        assert status.message.endswith(" MB, 10 or more")
+
+
 def blue_image(camera: Camera) -> Image:
     """An image that lets `RedEngine` hang."""
     image = np.zeros((50, 100, 3), np.uint8)

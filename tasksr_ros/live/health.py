@@ -148,6 +148,14 @@ def engine_health(state: EngineState) -> Health:
     return Health(Level.OK, "ok", state.lifecycle)
 
 
+def memory_health(memory_mb: float, config: DiagnosticsConfig) -> Health:
+    """Whether the process takes more memory than it should."""
+    for level, limit in ((Level.ERROR, config.memory_error), (Level.WARN, config.memory_warn)):
+        if 0 < limit <= memory_mb:
+            return Health(level, "memory", f"the node takes {memory_mb:.0f} MB, {limit:g} or more")
+    return Health(Level.OK, "ok", "ok")
+
+
 def process_values() -> dict[str, str]:
     """Memory, threads and open files of this process; GPU memory where torch uses one."""
     values = {
