@@ -155,6 +155,7 @@ def test_four_cameras_at_30_hz_with_unequal_loads_get_equal_shares(
         after = {name: live.report(name) for name in sizes}
     processed = {name: after[name].processed - before[name].processed for name in sizes}
     fair = sum(processed.values()) / 4
+    print(f"processed in 4 s: {processed}, fair: {fair}")
     assert {n: 0.9 <= count / fair <= 1.1 for n, count in processed.items()} == dict.fromkeys(
         sizes, True
     ), processed
