@@ -16,7 +16,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
 from launch import LaunchContext, LaunchDescription
-from tasksr_ros.config import NodeConfig, walk
+from tasksr_ros.config import NodeConfig
+from tasksr_ros.options import walk
 from tasksr_ros.transport import transport_environment
 
 PARAMETERS = {

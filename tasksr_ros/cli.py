@@ -13,17 +13,10 @@ from typing import Any, get_origin
 
 from tasksr_ros import __version__
 from tasksr_ros.benchmarks.config import NetworksConfig
-from tasksr_ros.config import (
-    EvaluationConfig,
-    NodeConfig,
-    PipelineConfig,
-    ReplayConfig,
-    Value,
-    build,
-    walk,
-)
+from tasksr_ros.config import EvaluationConfig, NodeConfig, PipelineConfig, ReplayConfig
 from tasksr_ros.errors import BundleError, ConfigError, TaskSRError
 from tasksr_ros.evaluation.summary import Summary
+from tasksr_ros.options import Value, build, walk
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

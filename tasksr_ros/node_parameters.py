@@ -9,8 +9,9 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from tasksr_ros.config import NodeConfig, Option, Value, flatten, walk
+from tasksr_ros.config import NodeConfig
 from tasksr_ros.errors import ConfigError
+from tasksr_ros.options import Option, Value, flatten, walk
 from tasksr_ros.parameters import Settings, check_parameter, needs_configure, read_settings
 
 _ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides.")

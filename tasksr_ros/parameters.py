@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from tasksr_ros.config import NodeConfig, Value, build, check_value, flatten
+from tasksr_ros.config import NodeConfig
 from tasksr_ros.errors import ConfigError
+from tasksr_ros.options import Value, build, check_value, flatten
 
 PER_CAMERA = ("input.", "region.", "detection.", "tracking.")
 """Groups that a camera may have of its own: ``front.region.top`` beside ``region.top``."""

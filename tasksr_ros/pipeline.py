@@ -26,13 +26,12 @@ from tasksr_ros.config import (
     PipelineConfig,
     RegionConfig,
     TrackingConfig,
-    build,
-    flatten,
 )
 from tasksr_ros.detections import Detections, concatenate
 from tasksr_ros.engines import Engine, build_engine
 from tasksr_ros.frames import Frame
 from tasksr_ros.merge import merge
+from tasksr_ros.options import build, flatten
 from tasksr_ros.regions import (
     Tile,
     check_overlap,

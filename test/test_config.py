@@ -1,11 +1,12 @@
-"""Tests of tasksr_ros.config."""
+"""Tests of tasksr_ros.config and tasksr_ros.options."""
 
 from __future__ import annotations
 
 import pytest
 
-from tasksr_ros.config import EngineConfig, NodeConfig, PipelineConfig, build, flatten, walk
+from tasksr_ros.config import EngineConfig, NodeConfig, PipelineConfig
 from tasksr_ros.errors import ConfigError
+from tasksr_ros.options import build, flatten, walk
 
 
 def test_build_of_nothing_is_the_defaults() -> None:

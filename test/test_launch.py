@@ -19,7 +19,8 @@ from launch.utilities import perform_substitutions
 from launch_ros.actions import LifecycleNode
 
 from launch import LaunchContext
-from tasksr_ros.config import NodeConfig, flatten
+from tasksr_ros.config import NodeConfig
+from tasksr_ros.options import flatten
 
 
 @pytest.fixture

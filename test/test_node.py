@@ -40,13 +40,14 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from tasksr_ros import messages
-from tasksr_ros.config import DetectionConfig, EngineConfig, NodeConfig, RegionConfig, walk
+from tasksr_ros.config import DetectionConfig, EngineConfig, NodeConfig, RegionConfig
 from tasksr_ros.decoding import decode_message, stamp_ns
 from tasksr_ros.drive.coco import write_coco
 from tasksr_ros.frames import Frame
 from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
 from tasksr_ros.make_bag import make_bag
 from tasksr_ros.node import TaskSRNode
+from tasksr_ros.options import walk
 from tasksr_ros.pipeline import Pipeline
 from tasksr_ros.recordings import open_recording
 

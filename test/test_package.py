@@ -18,7 +18,8 @@ import pytest
 import yaml
 
 from tasksr_ros import __version__
-from tasksr_ros.config import NodeConfig, build
+from tasksr_ros.config import NodeConfig
+from tasksr_ros.options import build
 
 ROSDEP_KEYS = {
     "jinja2": "python3-jinja2",

@@ -223,9 +223,9 @@ def test_nobody_is_found_twice_or_lost_at_a_seam(overlap: int) -> None:
 
 def test_values_that_a_file_would_not_pass_are_refused_here_too() -> None:
     for region, message in (
-        (RegionConfig(top=0.7), "region.top must be less than region.bottom"),
-        (RegionConfig(top=-3.0), "region.top must be at least 0"),
-        (RegionConfig(tile_overlap=32), "region.tile_overlap must be less than"),
+        ({"top": 0.7}, "region.top must be less than region.bottom"),
+        ({"top": -3.0}, "region.top must be at least 0"),
+        ({"tile_overlap": 32}, "region.tile_overlap must be less than"),
     ):
         with pytest.raises(ConfigError, match=message):
-            Pipeline(PixelEngine(), PipelineConfig(region), 0.5)
+            Pipeline(PixelEngine(), PipelineConfig(RegionConfig(**region)), 0.5)

@@ -14,14 +14,7 @@ from numpy.typing import NDArray
 from rosbags.typesys import Stores, get_typestore
 
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.config import (
-    DecodingConfig,
-    RegionConfig,
-    StampConfig,
-    TrackingConfig,
-    build,
-    flatten,
-)
+from tasksr_ros.config import DecodingConfig, RegionConfig, StampConfig, TrackingConfig
 from tasksr_ros.config import PipelineConfig as Config
 from tasksr_ros.detections import Detections
 from tasksr_ros.errors import ImageError
@@ -30,6 +23,7 @@ from tasksr_ros.live.scheduler import RateLimit
 from tasksr_ros.live.stamps import StampGate
 from tasksr_ros.live.wire import COMPRESSED_IMAGE, IMAGE, Serialized, decode, stamp_of
 from tasksr_ros.live.worker import Answer, Channel, Worker
+from tasksr_ros.options import build, flatten
 from tasksr_ros.pipeline import Pipeline
 from tasksr_ros.tracking import Tracker
 

@@ -6,8 +6,9 @@ import argparse
 import logging
 from pathlib import Path
 
-from tasksr_ros.config import NodeConfig, PipelineConfig, ReplayConfig, Value, build
+from tasksr_ros.config import NodeConfig, PipelineConfig, ReplayConfig
 from tasksr_ros.errors import ConfigError, RecordingError
+from tasksr_ros.options import Value, build
 from tasksr_ros.transport import restart_with_transport
 
 logger = logging.getLogger(__name__)

@@ -13,16 +13,11 @@ import numpy as np
 from tasksr_ros.bundle import Bundle, load_bundle, shipped_bundles
 from tasksr_ros.calibration import read_calibration
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.config import (
-    PipelineConfig,
-    ReplayConfig,
-    Value,
-    build,
-    flatten,
-)
+from tasksr_ros.config import PipelineConfig, ReplayConfig
 from tasksr_ros.engines import build_engine, choose_engine
 from tasksr_ros.errors import ConfigError
 from tasksr_ros.folders import FolderRecording
+from tasksr_ros.options import Value, build, flatten
 from tasksr_ros.pipeline import Pipeline
 from tasksr_ros.recordings import Recording, make_folder, open_recording
 from tasksr_ros.replay.journal import Journal

@@ -13,8 +13,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tasksr_ros.config import NodeConfig, ReplayConfig, Value, walk
+from tasksr_ros.config import NodeConfig, ReplayConfig
 from tasksr_ros.errors import RecordingError
+from tasksr_ros.options import Value, walk
 from tasksr_ros.recordings import Recording
 from tasksr_ros.replay.journal import Journal
 from tasksr_ros.replay.outcome import DROPPED, Outcome

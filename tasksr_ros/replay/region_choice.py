@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.config import Value
 from tasksr_ros.errors import ConfigError
+from tasksr_ros.options import Value
 
 REGIONS = ("far", "full")
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasksr_ros.bundle import Bundle
-from tasksr_ros.config import MODEL_SCORE_THRESHOLD, PipelineConfig, RegionConfig, build
+from tasksr_ros.config import MODEL_SCORE_THRESHOLD, PipelineConfig, RegionConfig
 from tasksr_ros.errors import RecordingError
+from tasksr_ros.options import build
 from tasksr_ros.recordings import Recording
 from tasksr_ros.replay.journal import Journal
 from tasksr_ros.replay.outcome import Outcome

@@ -30,9 +30,10 @@ from tqdm import tqdm
 from vision_msgs.msg import Detection2DArray
 
 from tasksr_ros import messages
-from tasksr_ros.config import EngineConfig, NodeConfig, build
+from tasksr_ros.config import EngineConfig, NodeConfig
 from tasksr_ros.detections import Detections
 from tasksr_ros.frames import Frame
+from tasksr_ros.options import build
 from tasksr_ros.pipeline import Pipeline
 from tasksr_ros.transport import transport_environment
 
