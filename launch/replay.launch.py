@@ -42,19 +42,24 @@ def value(context: LaunchContext, name: str) -> str:
     return LaunchConfiguration(name).perform(context)
 
 
+def values(context: LaunchContext, name: str) -> list[str]:
+    """Those of a launch argument with one for each camera."""
+    return [text.strip() for text in value(context, name).split(",") if text.strip()]
+
+
 def listener_command(context: LaunchContext) -> list[str]:
     """`tasksr replay`, listening to the node."""
     namespace = value(context, "namespace").strip("/")
     node = f"/{namespace}/tasksr" if namespace else "/tasksr"
-    given = {
-        "--predictions": value(context, "predictions"),
-        "--topic": value(context, "image"),
-        "--ground-truth": value(context, "ground_truth"),
-        "--bundle": value(context, "bundle"),
-        "--node": node,
-    }
+    given = [
+        ("--predictions", value(context, "predictions")),
+        *(("--topic", topic) for topic in values(context, "image")),
+        *(("--ground-truth", truth) for truth in values(context, "ground_truth")),
+        ("--bundle", value(context, "bundle")),
+        ("--node", node),
+    ]
     command = [*TASKSR, "replay", value(context, "bag"), "--live", "--listen"]
-    return command + [part for key, text in given.items() if text for part in (key, text)]
+    return command + [part for key, text in given if text for part in (key, text)]
 
 
 def player_command(context: LaunchContext) -> list[str]:
@@ -119,12 +124,13 @@ def generate_launch_description() -> LaunchDescription:
     """The node and what is made of the bag."""
     arguments = [
         DeclareLaunchArgument("bag", description="rosbag2 to play"),
-        DeclareLaunchArgument("image", description="its image topic"),
+        DeclareLaunchArgument("image", description="its image topic, or one for each camera"),
         DeclareLaunchArgument("predictions", description="predictions file to write (.json)"),
         DeclareLaunchArgument(
             "ground_truth",
             default_value="",
-            description="COCO file, or topic of the bag; without, nothing is evaluated",
+            description="COCO file, or topic of the bag, one for each camera; without, nothing is "
+            "evaluated",
         ),
         DeclareLaunchArgument(
             "protocol", default_value="citypersons", description="of the evaluation"

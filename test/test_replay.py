@@ -331,16 +331,17 @@ def test_what_is_no_ground_truth_is_refused(
 
 
 def two_cameras(path: Path) -> Path:
-    """A bag of /left/image and /right/image, with ground truth on /truth for the left one."""
+    """A bag of /left/image and /right/image, with ground truth on /left/truth and /right/truth."""
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         cameras = [CameraTopics(writer, f"/{s}/image", None, compressed=False) for s in SIDES]
-        truth = connect(writer, "/truth", DETECTIONS)
+        truths = [connect(writer, f"/{s}/truth", DETECTIONS) for s in SIDES]
         for index in range(4):
-            for shift, camera in enumerate(cameras):
+            for shift, (camera, truth) in enumerate(zip(cameras, truths, strict=True)):
                 stamp = index * STEP_NS + shift * 1_000_000
                 camera.write(Frame(picture(index + 10 * shift), stamp, "c", "bgr8"))
-            boxes = Detections.from_arrays(np.array([[4.0, 6, 14, 36]]), np.ones(1))
-            append(writer, truth, index * STEP_NS, detection_array(boxes, index * STEP_NS, "c"))
+                boxes = np.array([[4.0 + 10 * shift, 6, 14 + 10 * shift, 36]])
+                message = detection_array(Detections.from_arrays(boxes, np.ones(1)), stamp, "c")
+                append(writer, truth, stamp, message)
     return path
 
 
@@ -383,13 +384,35 @@ def test_ground_truth_of_a_topic(
 ) -> None:
     bag, out = two_cameras(tmp_path / "two"), tmp_path / "p.json"
     left = ("--topic", "/left/image")
-    assert run(tiny_bundle, bag, out, *left, "--ground-truth", "/truth") == 0
+    assert run(tiny_bundle, bag, out, *left, "--ground-truth", "/left/truth") == 0
     assert described(out)["image_ids"] == [1, 2, 3, 4]
     truth = read(tmp_path / "p.ground_truth.json")
     assert [a["bbox"] for a in truth["annotations"]] == [[4, 6, 10, 30]] * 4
     assert [i["stamp_ns"] for i in truth["images"]] == [n * STEP_NS for n in range(4)]
     assert run(tiny_bundle, bag, out, *left, "--ground-truth", "/left/image") == 1
-    assert "there are: /truth" in capsys.readouterr().err
+    assert "there are: /left/truth, /right/truth" in capsys.readouterr().err
+
+
+def test_ground_truth_of_a_topic_for_each_camera(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stamps of the cameras differ by less than the tolerance: images are told by camera."""
+    bag, out = two_cameras(tmp_path / "two"), tmp_path / "p.json"
+    both = ("--topic", "/right/image", "--topic", "/left/image")
+    assert run(tiny_bundle, bag, out, *both, "--ground-truth", "/left/truth") == 1
+    assert "a topic for each of 2 cameras in the order of --topic (/right/image, /left/image)" in (
+        capsys.readouterr().err
+    )
+    truths = ("--ground-truth", "/right/truth", "--ground-truth", "/left/truth")
+    assert run(tiny_bundle, bag, out, *both, *truths) == 0
+    assert described(out)["image_ids"] == [5, 1, 6, 2, 7, 3, 8, 4]
+    assert described(out)["without_ground_truth"] == []
+    truth = read(tmp_path / "p.ground_truth.json")
+    boxes = {a["image_id"]: a["bbox"] for a in truth["annotations"]}
+    assert boxes == {i: [14 if i < 5 else 4, 6, 10, 30] for i in range(1, 9)}
+    for image in truth["images"]:
+        frame = next(f for f in described(out)["frames"] if f["image_id"] == image["id"])
+        assert (frame["camera"], frame["stamp_ns"]) == (image["camera"], image["stamp_ns"])
 
 
 # Outputs

@@ -46,6 +46,11 @@ def test_the_listener_and_the_player(launch_file: ModuleType) -> None:
         *("--topic", "/cam/image", "--ground-truth", "/truth", "--bundle", "b"),
         *("--node", "/car/tasksr"),
     ]
+    several = context(launch_file, image="/l/image, /r/image", ground_truth="/l/gt,/r/gt")
+    assert launch_file.listener_command(several)[9:17] == [
+        *("--topic", "/l/image", "--topic", "/r/image"),
+        *("--ground-truth", "/l/gt", "--ground-truth", "/r/gt"),
+    ]
     play = ["ros2", "bag", "play", "drive", "--clock", "100"]
     assert launch_file.player_command(made) == play
 

@@ -35,8 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ground-truth",
+        action="append",
+        default=[],
         metavar="GT",
-        help="COCO file, or the bag's topic of type Detection2DArray: gives the image ids",
+        help="COCO file, or the bag's topic of type Detection2DArray, one for each --topic: gives "
+        "the image ids",
     )
     parser.add_argument("--calibration", type=Path, help="file with the camera's intrinsics")
     parser.add_argument(
@@ -106,7 +109,7 @@ def run(
         values=pipeline_values,
         config=config,
         topics=tuple(options.topic),
-        ground_truth=options.ground_truth,
+        ground_truth=tuple(options.ground_truth),
         calibration=options.calibration,
         bag=options.bag,
         video=options.video,
@@ -152,8 +155,7 @@ def _replay_many(
     finished = {names[p.recording]: p.predictions for p in parts if p.recording not in failed}
     problems = {names[recording]: reason for recording, reason in failed.items()}
     if finished:
-        common = Path(options.ground_truth) if options.ground_truth else None
-        common = common if common is not None and common.is_file() else None
+        common = next((Path(t) for t in options.ground_truth if Path(t).is_file()), None)
         sha256 = bundle.weights_sha256
         info = origin(command, options.bundle, sha256, "see the parts")
         merged = merge_parts(finished, problems, options.predictions, info, common)
@@ -186,8 +188,6 @@ def _arguments(
         "region": _resolved(options.region),
         **{key: value for key, value in given.items() if key != "workers"},
     }
-    if options.ground_truth:
-        values["ground-truth"] = _resolved(options.ground_truth)
     if options.calibration:
         values["calibration"] = options.calibration.resolve()
     if options.bag:
@@ -199,6 +199,8 @@ def _arguments(
         arguments += [f"--{key}", str(value)]
     for topic in options.topic:
         arguments += ["--topic", topic]
+    for truth in options.ground_truth:
+        arguments += ["--ground-truth", _resolved(truth)]
     return (*arguments, "--restart") if options.restart else tuple(arguments)
 
 

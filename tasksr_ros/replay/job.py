@@ -26,7 +26,7 @@ from tasksr_ros.replay.region_choice import region_values
 from tasksr_ros.replay.results import write_results
 from tasksr_ros.replay.run_file import beside, origin, write_json
 from tasksr_ros.replay.truth_images import TruthImages
-from tasksr_ros.replay.truth_topic import is_topic, read_truth_topic
+from tasksr_ros.replay.truth_topic import is_topic, read_truth_topics
 
 _NO_EFFECT = ("engine.threads", "engine.cache_dir")
 """Settings that do not change what is found."""
@@ -64,7 +64,7 @@ class Job:
         values: parameters of the pipeline by full name; they overrule the region.
         config: which frames.
         topics: of a bag's images; may be empty where it has one.
-        ground_truth: COCO file, or a topic of the bag.
+        ground_truth: COCO file, or a topic of the bag for each camera, in their order.
         calibration: file with the cameras' intrinsics, instead of the recording's own.
         bag: folder to write a bag with the detections to.
         video: file to write an annotated video to.
@@ -80,7 +80,7 @@ class Job:
     values: Mapping[str, Value] = field(default_factory=dict)
     config: ReplayConfig = field(default_factory=ReplayConfig)
     topics: tuple[str, ...] = ()
-    ground_truth: str | None = None
+    ground_truth: tuple[str, ...] = ()
     calibration: Path | None = None
     bag: Path | None = None
     video: Path | None = None
@@ -179,10 +179,10 @@ def open_input(job: Job, classes: tuple[str, ...]) -> tuple[Recording, TruthImag
     Of a folder, only the images that the ground truth lists are replayed.
     """
     make_folder(job.predictions.parent)
-    truth = None
-    if job.ground_truth is not None:
-        truth = TruthImages.read(_ground_truth_file(job, job.ground_truth, classes))
     recording = open_recording(job.input, list(job.topics) or None)
+    truth = None
+    if job.ground_truth:
+        truth = TruthImages.read(_ground_truth_file(job, list(recording.cameras), classes))
     if isinstance(recording, FolderRecording) and truth is not None and job.input.is_dir():
         recording = FolderRecording(job.input, list(truth.files(job.input)))
     if job.calibration:
@@ -190,16 +190,19 @@ def open_input(job: Job, classes: tuple[str, ...]) -> tuple[Recording, TruthImag
     return recording, truth
 
 
-def _ground_truth_file(job: Job, given: str, classes: tuple[str, ...]) -> Path:
-    """The ground truth's file; a topic's is written beside the predictions."""
-    if not is_topic(job.input, given):
-        return Path(given)
-    if len(job.topics) > 1:
+def _ground_truth_file(job: Job, cameras: list[str], classes: tuple[str, ...]) -> Path:
+    """The ground truth's file; that of topics is written beside the predictions."""
+    given = job.ground_truth
+    if len(given) == 1 and not is_topic(job.input, given[0]):
+        return Path(given[0])
+    if len(given) != len(cameras):
         raise ConfigError(
-            f"ground truth from a topic needs one camera, got {', '.join(job.topics)}"
+            f"ground truth must be one file, or a topic for each of {len(cameras)} cameras in the "
+            f"order of --topic ({', '.join(cameras)}), got {', '.join(given)}"
         )
     path = beside(job.predictions, ".ground_truth.json")
-    write_json(path, read_truth_topic(job.input, given, classes))
+    topics = dict(zip(cameras, given, strict=True))
+    write_json(path, read_truth_topics(job.input, topics, classes))
     return path
 
 

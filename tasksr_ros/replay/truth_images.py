@@ -199,13 +199,13 @@ def _no_match(
 
 
 def _images_of(truth: TruthImages, camera: str, num_cameras: int) -> list[dict[str, Any]]:
-    """The images of a camera: those that name it, or all where no camera is named in the topic.
+    """The images of a camera: those that name its topic or a part of it; of one camera, else all.
 
     Raises:
         RecordingError: if there are several cameras and this one is not among the ground truth's.
     """
-    parts = [part.casefold() for part in camera.split("/") if part]
-    named = [i for i in truth.images if str(i.get("camera", "")).casefold() in parts]
+    names = [name.casefold() for name in (camera, *camera.split("/")) if name]
+    named = [i for i in truth.images if str(i.get("camera", "")).casefold() in names]
     if named or num_cameras == 1:
         return named or truth.images
     known = sorted({str(i.get("camera", "")) for i in truth.images})

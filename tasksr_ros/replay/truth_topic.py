@@ -1,9 +1,9 @@
-"""Ground truth from a topic of a bag: its Detection2DArray as COCO."""
+"""Ground truth from topics of a bag: their Detection2DArray as COCO."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +20,58 @@ def is_topic(path: Path, text: str) -> bool:
     return text.startswith("/") and not Path(text).is_file() and is_bag(path)
 
 
-def read_truth_topic(path: Path, topic: str, classes: Sequence[str]) -> dict[str, Any]:
-    """The messages of a topic as COCO ground truth; each is an image, known by its stamp.
+def read_truth_topics(
+    path: Path, topics: Mapping[str, str], classes: Sequence[str]
+) -> dict[str, Any]:
+    """The messages of topics as COCO ground truth; each is an image, known by camera and stamp.
 
     Args:
         path: of the bag.
-        topic: of type vision_msgs/msg/Detection2DArray.
+        topics: of type vision_msgs/msg/Detection2DArray, by the image topic of their camera.
         classes: names by class_id; objects count if their class_id is one of these names or its
             number. Objects of other classes are left out and counted in ``info``.
 
     Raises:
-        RecordingError: if the bag has no such topic or a message of it is unreadable.
+        RecordingError: if the bag lacks such a topic or a message of it is unreadable.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     others: Counter[str] = Counter()
     with open_bag(path) as bag:
-        _check(bag, topic)
-        for message in _messages(bag, topic):
-            image_id = len(images) + 1
-            images.append({"id": image_id, "stamp_ns": stamp_ns(message.header)})
-            for detection in message.detections:
-                name = str(detection.results[0].hypothesis.class_id) if detection.results else ""
-                category = _category(name, classes)
-                if category is None:
-                    others[name] += 1
-                else:
-                    entry = _annotation(detection, len(annotations) + 1, image_id, category)
-                    annotations.append(entry)
-    if not images:
-        raise RecordingError(f"bag {path} must have ground truth on {topic}, got no messages")
+        for camera, topic in topics.items():
+            for message in _messages(bag, topic):
+                image_id = len(images) + 1
+                stamp = stamp_ns(message.header)
+                images.append({"id": image_id, "stamp_ns": stamp, "camera": camera})
+                for detection in message.detections:
+                    name = _class_id(detection)
+                    category = _category(name, classes)
+                    if category is None:
+                        others[name] += 1
+                    else:
+                        entry = _annotation(detection, len(annotations) + 1, image_id, category)
+                        annotations.append(entry)
     return {
-        "info": {"bag": str(path), "topic": topic, "other_classes": dict(others)},
+        "info": {"bag": str(path), "topics": dict(topics), "other_classes": dict(others)},
         "images": images,
         "annotations": annotations,
         "categories": [{"id": k + 1, "name": name} for k, name in enumerate(classes)],
     }
+
+
+def _messages(bag: OpenBag, topic: str) -> list[Any]:
+    _check(bag, topic)
+    types = message_types()
+    try:
+        found = [
+            types.deserialize_cdr(data, DETECTIONS)
+            for _, _, data in bag.messages(lambda c: (c.topic, c.msgtype) == (topic, DETECTIONS))
+        ]
+    except Exception as error:  # corrupt bytes make the parser raise nearly anything
+        raise RecordingError(f"{topic} of bag {bag.path} is unreadable: {error}") from error
+    if not found:
+        raise RecordingError(f"bag {bag.path} must have ground truth on {topic}, got no messages")
+    return found
 
 
 def _check(bag: OpenBag, topic: str) -> None:
@@ -69,15 +85,8 @@ def _check(bag: OpenBag, topic: str) -> None:
         )
 
 
-def _messages(bag: OpenBag, topic: str) -> list[Any]:
-    types = message_types()
-    try:
-        return [
-            types.deserialize_cdr(data, DETECTIONS)
-            for _, _, data in bag.messages(lambda c: (c.topic, c.msgtype) == (topic, DETECTIONS))
-        ]
-    except Exception as error:  # corrupt bytes make the parser raise nearly anything
-        raise RecordingError(f"{topic} of bag {bag.path} is unreadable: {error}") from error
+def _class_id(detection: Any) -> str:
+    return str(detection.results[0].hypothesis.class_id) if detection.results else ""
 
 
 def _category(name: str, classes: Sequence[str]) -> int | None:
