@@ -111,7 +111,9 @@ class CompressedFrame(Frame):
     @cached_property
     def image(self) -> NDArray[Any]:
         """The whole image, decoded when first asked for."""
-        return self.decoded().image
+        if self._file.codec == "jpeg":
+            return _decode_jpeg(self._data, self._file, self._file.height)
+        return _decode_other(self._data, self._file, ENCODINGS[self.encoding].bits)
 
     def decoded(self, bottom: int | None = None) -> Frame:
         """The frame with its pixels, at least those of the rows above ``bottom``; None: all.
@@ -119,11 +121,10 @@ class CompressedFrame(Frame):
         Raises:
             ImageError: where the file is damaged, or is not what its header claims.
         """
-        bottom = bottom if bottom is not None and self._partly else self._file.height
-        if self._file.codec == "jpeg":
+        if self._partly and bottom is not None and _rows(self._file, bottom) < self._file.height:
             pixels = _decode_jpeg(self._data, self._file, bottom)
         else:
-            pixels = _decode_other(self._data, self._file, ENCODINGS[self.encoding].bits)
+            pixels = self.image
         return Frame(pixels, self.stamp_ns, self.frame_id, self.encoding)
 
 
@@ -207,14 +208,22 @@ def _mosaic(file: ImageFile, source: str) -> str:
     return source
 
 
+def _rows(file: ImageFile, bottom: int) -> int:
+    """How many rows libjpeg-turbo has to decode for those above ``bottom``.
+
+    One row of blocks more: the colours of the last wanted row depend on the next.
+    """
+    if not file.block_rows:
+        return file.height
+    return min((bottom // file.block_rows + 2) * file.block_rows, file.height)
+
+
 def _decode_jpeg(data: bytes, file: ImageFile, bottom: int) -> NDArray[np.uint8]:
     """(rows, W, 3) BGR or (rows, W, 1) grey; all rows, or those above ``bottom``.
 
-    libjpeg-turbo decodes as many rows as the header says. One row of blocks more than wanted is
-    left to it: the colours of the last wanted row depend on the next.
+    libjpeg-turbo decodes as many rows as the header says.
     """
-    rows = (bottom // file.block_rows + 2) * file.block_rows if file.block_rows else file.height
-    rows = min(rows, file.height)
+    rows = _rows(file, bottom)
     if rows < file.height:
         at = file.height_at
         data = b"".join((data[:at], rows.to_bytes(2, "big"), data[at + 2 :]))

@@ -64,7 +64,7 @@ class Prepared:
     """One frame on its way to the engine.
 
     Attributes:
-        frame: with its pixels.
+        frame: as it came; its pixels are decoded.
         tiles: what of the image is looked at.
         regions: (tiles, height, width, 3) uint8 RGB.
         latency_ms: milliseconds by stage; `Pipeline.finish` adds to it.

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tasksr_ros import image_files
+from tasksr_ros import decoding, image_files
 from tasksr_ros.config import DecodingConfig
 from tasksr_ros.decoding import CompressedFrame, decode_compressed
 from tasksr_ros.errors import ImageError
@@ -96,6 +96,25 @@ def test_the_upper_rows_of_a_jpeg_are_exact(sampling: str, progressive: bool, bo
 
 def test_all_rows_are_decoded_unless_fewer_are_wanted() -> None:
     assert CompressedFrame(jpeg()).decoded(10).image.shape[0] == HEIGHT
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_a_whole_file_is_decoded_once(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often its pixels are asked for: by the pipeline, and by who draws into them."""
+    calls: list[str] = []
+    for name in ("_decode_jpeg", "_decode_other"):
+        decode = getattr(decoding, name)
+        monkeypatch.setattr(
+            decoding, name, lambda *a, decode=decode, name=name: calls.append(name) or decode(*a)
+        )
+    for config in (None, NEEDED_ROWS):
+        calls.clear()
+        frame = CompressedFrame(encode(suffix), suffix[1:], config)
+        assert not calls
+        pixels = frame.decoded(HEIGHT - 1).image
+        assert frame.image is pixels
+        assert frame.decoded().image is pixels
+        assert len(calls) == 1
 
 
 def test_lost_bytes_are_found_unless_fewer_rows_are_decoded() -> None:
