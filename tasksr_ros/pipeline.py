@@ -8,7 +8,7 @@ detections = pipeline(Frame(rgb_image))
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ class Prepared:
     Attributes:
         frame: as it came; its pixels are decoded.
         tiles: what of the image is looked at.
-        regions: (tiles, height, width, 3) uint8 RGB.
+        regions: (tiles, height, width, 3) uint8 RGB; overwritten by the next `Pipeline.prepare`.
         latency_ms: milliseconds by stage; `Pipeline.finish` adds to it.
     """
 
@@ -112,6 +112,9 @@ class Pipeline:
             if config.tracking.enabled
             else None
         )
+        self._view: tuple[tuple[int, int], CameraModel | None] | None = None
+        self._tiles: tuple[Tile, ...] | None = None
+        self._regions = np.empty((0, 0, 0, 3), np.uint8)
 
     @classmethod
     def from_bundle(
@@ -170,9 +173,8 @@ class Pipeline:
             frame_tiles = self.tiles(frame.size)
             pixels = frame.decoded(bottom=max(tile.rect.y1 for tile in frame_tiles))
         with _timed(latency_ms, "regions"):
-            size = self.engine.region_size
-            regions = np.stack([tile.pixels(pixels, size) for tile in frame_tiles])
-        return Prepared(frame, tuple(frame_tiles), regions, latency_ms)
+            regions = self._crop(pixels, frame_tiles)
+        return Prepared(frame, frame_tiles, regions, latency_ms)
 
     def finish(
         self, prepared: Prepared, boxes: NDArray[np.float32], scores: NDArray[np.float32]
@@ -207,16 +209,30 @@ class Pipeline:
             theirs.mounting, theirs.score_threshold = mine.mounting, mine.score_threshold
             self.tracker = theirs
 
-    def tiles(self, image_size: tuple[int, int]) -> list[Tile]:
+    def tiles(self, image_size: tuple[int, int]) -> tuple[Tile, ...]:
         """The tiles that cover the distant region of an image of (width, height) px.
 
         Raises:
             ConfigError: if the configured region does not fit the image.
         """
-        region, size = self.config.region, self.engine.region_size
-        band = distant_band(image_size, region, self.camera)
-        found = tiles(band, image_size, size, region.tile_overlap)
-        return [*found, full_frame_tile(image_size, size)] if region.full_frame else found
+        view = image_size, self.camera
+        if self._tiles is None or self._view != view:
+            region, size = self.config.region, self.engine.region_size
+            band = distant_band(image_size, region, self.camera)
+            found = tiles(band, image_size, size, region.tile_overlap)
+            full = [full_frame_tile(image_size, size)] if region.full_frame else []
+            self._view, self._tiles = view, (*found, *full)
+        return self._tiles
+
+    def _crop(self, frame: Frame, frame_tiles: Sequence[Tile]) -> NDArray[np.uint8]:
+        """The tiles' pixels as the engine takes them, in memory of the frame before."""
+        width, height = self.engine.region_size
+        shape = len(frame_tiles), height, width, 3
+        if self._regions.shape != shape:
+            self._regions = np.empty(shape, np.uint8)
+        for region, tile in zip(self._regions, frame_tiles, strict=True):
+            region[:] = tile.pixels(frame, (width, height))
+        return self._regions
 
     def _detections(
         self,
@@ -235,6 +251,8 @@ class Pipeline:
         """
         scale_factor = self.engine.scale_factor
         likely = scores >= self._least_score
+        if not likely.any():  # most tiles: nobody is there
+            return Detections.empty(), np.zeros(0, np.bool_)
         boxes, scores = boxes[likely], scores[likely]
         region_boxes = boxes / scale_factor
         xyxy = tile.to_image(boxes, scale_factor).clip(0, np.tile(image_size, 2))

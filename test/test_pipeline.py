@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tasksr_ros import pipeline as module
+from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import DetectionConfig, PipelineConfig, RegionConfig, TrackingConfig
 from tasksr_ros.errors import BundleError, ConfigError
 from tasksr_ros.frames import Frame
@@ -63,6 +65,44 @@ def test_only_the_band_is_looked_at() -> None:
     image[[5, 50, 95], 10, 0] = 255
     detections = pipeline(mode="fixed", top=0.45, bottom=0.55)(Frame(image))
     assert detections.xyxy.tolist() == [[10, 50, 11, 51]]
+
+
+def test_tiles_follow_the_image_and_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are worked out again where the image's size or the intrinsics change, and only there."""
+    calls: list[object] = []
+    monkeypatch.setattr(
+        module, "distant_band", lambda *a, of=module.distant_band: calls.append(a) or of(*a)
+    )
+    looking = pipeline(mode="distance")
+    looking.camera = CameraModel(200, 100, 300.0, 300.0, 100.0, 50.0)
+    image = np.zeros((100, 200, 3), np.uint8)
+    first = [looking.run(Frame(image)).tiles for _ in range(3)]
+    assert first[0] == first[1] == first[2]
+    assert len(calls) == 1
+    looking.camera = CameraModel(200, 100, 300.0, 300.0, 100.0, 50.0)  # the next CameraInfo
+    assert looking.tiles((200, 100)) == first[0]
+    assert len(calls) == 1
+    looking.camera = CameraModel(200, 100, 300.0, 300.0, 100.0, 30.0)
+    assert looking.tiles((200, 100))[0].rect.y0 < first[0][0].rect.y0
+    assert len(calls) == 2
+    with pytest.raises(ConfigError, match="intrinsics are for 200x100 px"):
+        looking.tiles((100, 50))
+    assert looking.tiles((200, 100))[0].rect.y0 < first[0][0].rect.y0
+
+
+def test_no_frames_pixels_reach_the_next() -> None:
+    """The memory of the regions is used again."""
+    looking = pipeline(mode="full")
+    red = np.zeros((40, 100, 3), np.uint8)
+    red[7, 80, 0] = 255
+    sizes = []
+    for image in (red, np.zeros_like(red), red[:, 30:], red[:, :60], red):
+        prepared = looking.prepare(Frame(image))
+        sizes.append(len(prepared.regions))
+        assert (prepared.regions[..., 0] == 255).any() == (image == 255).any()
+        assert len(looking(Frame(image))) == (image == 255).any()
+    assert sizes == [4, 4, 4, 2, 4]
+    assert looking.prepare(Frame(red)).regions is looking.prepare(Frame(red)).regions
 
 
 def test_full_frame_tile_finds_what_lies_outside_the_band() -> None:
