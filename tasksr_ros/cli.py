@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shlex
 import sys
@@ -12,9 +11,8 @@ from pathlib import Path
 from typing import Any, get_origin
 
 from tasksr_ros import __version__
-from tasksr_ros.benchmarks.config import NetworksConfig
 from tasksr_ros.config import EvaluationConfig, NodeConfig, PipelineConfig, ReplayConfig
-from tasksr_ros.errors import BundleError, ConfigError, TaskSRError
+from tasksr_ros.errors import BundleError, TaskSRError
 from tasksr_ros.evaluation.summary import Summary
 from tasksr_ros.options import Value, build, walk
 
@@ -105,33 +103,10 @@ def _add_models(commands: Any) -> None:
 
 
 def _add_benchmark(commands: Any) -> None:
+    from tasksr_ros.benchmarks.command import add_arguments
+
     parser = _command(commands, "benchmark", _benchmark, "measure speed, side by side in one run")
-    parser.add_argument("what", choices=("networks",), help="networks: super-resolution alone")
-    default = NetworksConfig()
-    parser.add_argument(
-        "--networks", nargs="+", default=default.networks, help="DBPN variants (dbpn-ss)"
-    )
-    parser.add_argument("--scale-factor", type=int, default=4, help="2, 4 or 8 (%(default)s)")
-    parser.add_argument(
-        "--region",
-        nargs=2,
-        type=int,
-        default=default.region_hw,
-        metavar=("HEIGHT", "WIDTH"),
-        help="LR region, px (96 320)",
-    )
-    parser.add_argument("--threads", nargs="+", type=int, default=default.threads, help="(1 2)")
-    parser.add_argument(
-        "--rounds", type=int, default=default.rounds, help="timed runs of each (%(default)s)"
-    )
-    parser.add_argument(
-        "--forms", nargs="+", default=default.forms, metavar="FORM", help="; ".join(default.forms)
-    )
-    parser.add_argument("--weights", default="", help="measure this bundle's network instead")
-    parser.add_argument("--calibration", default="", help="images, video or bag, for int8")
-    parser.add_argument("--images", default="", help="HR images for PSNR-Y, with --weights")
-    parser.add_argument("--json", type=Path, help="file to write the figures to")
-    parser.add_argument("--picture", type=Path, help="PNG or SVG to draw them in")
+    add_arguments(parser)
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -245,33 +220,9 @@ def _models(options: argparse.Namespace) -> None:
 
 
 def _benchmark(options: argparse.Namespace) -> None:
-    from tasksr_ros.benchmarks.networks import benchmark_networks
-    from tasksr_ros.benchmarks.report import as_json, picture, table
-    from tasksr_ros.recordings import make_folder
+    from tasksr_ros.benchmarks.command import run
 
-    height, width = options.region
-    config = NetworksConfig(
-        networks=tuple(options.networks),
-        scale_factor=options.scale_factor,
-        region_hw=(height, width),
-        threads=tuple(options.threads),
-        rounds=options.rounds,
-        forms=tuple(options.forms),
-        weights=options.weights,
-        calibration=options.calibration,
-        images=options.images,
-    )
-    for file in filter(None, (options.json, options.picture)):
-        make_folder(file.parent)
-    try:
-        rows = benchmark_networks(config)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(str(error)) from None
-    print(table(rows))
-    if options.json:
-        options.json.write_text(json.dumps(as_json(rows), indent=1), encoding="utf-8")
-    if options.picture:
-        picture(rows, options.picture)
+    run(options, _command_line())
 
 
 def _evaluate(options: argparse.Namespace) -> None:

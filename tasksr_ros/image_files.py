@@ -10,6 +10,8 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+import numpy as np
+
 from tasksr_ros.errors import ImageError
 
 MAX_SEGMENTS = 1000
@@ -162,7 +164,8 @@ def _finish_jpeg(
     if frame is None:
         raise ImageError("JPEG must have a frame header before its first scan, got none")
     file, components = frame
-    scans = data.count(b"\xff\xda", position - 2)
+    codes = np.frombuffer(data, np.uint8, offset=position - 2)
+    scans = int(np.count_nonzero((codes[:-1] == 0xFF) & (codes[1:] == 0xDA)))
     if scans > MAX_SCANS:
         raise ImageError(f"JPEG must have at most {MAX_SCANS} scans, got {scans}")
     if scans == 1 and data[position + 2] == components and not restarts:

@@ -13,8 +13,9 @@ import pytest
 
 from tasksr_ros.benchmarks.config import FORMS, NetworksConfig
 from tasksr_ros.benchmarks.networks import Row, benchmark_networks
+from tasksr_ros.benchmarks.output import markdown
 from tasksr_ros.benchmarks.quality import psnr_y, to_images
-from tasksr_ros.benchmarks.report import table
+from tasksr_ros.benchmarks.report import COLUMNS
 from tasksr_ros.cli import main
 
 pytest.importorskip("openvino")
@@ -122,7 +123,7 @@ def test_a_broken_compiler_is_one_line(
 
 def test_table_literal() -> None:
     row = Row("net", 4, "form", 2, 12.4, 20.1, 1.5, 0.61, 3.0, 2.5, 1.25, 1e-6, 27.5)
-    assert table([row]).splitlines()[-1] == (
+    assert markdown([row], COLUMNS).splitlines()[-1] == (
         "| net x4 (1.5 GFLOP) | 2 | form | 12 | 20 | 61% | 3.00x | 2.50x | 1.25x "
         "| 1.0e-06 | 27.500 |"
     )

@@ -282,7 +282,9 @@ def test_an_engine_that_raises_every_10th_call(
 def test_memory_beyond_its_limit_is_told(
     ros_domain: int, tiny_bundle: Path, diagnostics: Diagnostics, client: Client
 ) -> None:
-    with live_node(ros_domain, tiny_bundle, diagnostics__memory_error=10.0):
+    with live_node(
+        ros_domain, tiny_bundle, diagnostics__memory_warn=5.0, diagnostics__memory_error=10.0
+    ):
         client.wait(lambda: diagnostics.state("engine") == (ERROR, "memory"), "ERROR")
         status = diagnostics["engine"]
         assert status is not None

@@ -1,8 +1,12 @@
-"""What `benchmarks.networks` measures."""
+"""What each benchmark measures: the single home of their defaults."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasksr_ros.config import NodeConfig
+from tasksr_ros.errors import ConfigError
 
 FORMS: tuple[str, ...] = (
     "torch reference",
@@ -16,12 +20,19 @@ FORMS: tuple[str, ...] = (
     "openvino LR space, bf16",
     "openvino LR space, int8",
 )
-"""In the order of the steps; the first is what the others are compared with."""
+"""Of `benchmarks.networks`, in the order of the steps; the others are compared with the first."""
+
+BUNDLE = NodeConfig().bundle
+
+
+def _option(default: Any, description: str) -> Any:
+    """A field that is an option of the command."""
+    return field(default=default, metadata={"help": description})
 
 
 @dataclass(frozen=True)
 class NetworksConfig:
-    """What is measured.
+    """What `benchmarks.networks` measures.
 
     Attributes:
         networks: DBPN variants, with random weights.
@@ -46,3 +57,95 @@ class NetworksConfig:
     weights: str = ""
     calibration: str = ""
     images: str = ""
+
+
+@dataclass(frozen=True)
+class EnginesConfig:
+    """What `benchmarks.engines` measures.
+
+    The first network, scale factor and region are measured with every batch, and each other
+    network, scale factor and region with one region per call.
+    """
+
+    networks: tuple[str, ...] = _option(("dbpn-ss", "dbpn-s"), "DBPN variants, random weights")
+    scale_factors: tuple[int, ...] = _option((4, 2), "2, 4 or 8")
+    regions: tuple[str, ...] = _option(
+        ("320x96", "160x96", "320x192", "640x192"), "WIDTHxHEIGHT of a region, px"
+    )
+    batches: tuple[int, ...] = _option((1, 2, 4, 8), "regions of one call")
+    engines: tuple[str, ...] = _option((), "only these, by the names in the table; none: all")
+    threads: tuple[int, ...] = _option((2,), "CPU threads, one run for each number")
+    rounds: int = _option(11, "timed calls of each engine")
+    warm_up: int = _option(2, "untimed calls of each engine before")
+    calibration: str = _option("", "images, video or bag for int8; none: no int8")
+
+
+@dataclass(frozen=True)
+class PipelineBenchmarkConfig:
+    """What `benchmarks.pipeline` measures: the default engine, one region per frame."""
+
+    bundle: str = _option(BUNDLE, "model")
+    sizes: tuple[str, ...] = _option(
+        ("1920x1080", "1280x720", "3840x2160"), "WIDTHxHEIGHT of the image, px"
+    )
+    cameras: tuple[int, ...] = _option(
+        (1, 2, 4, 8), "cameras of one engine call, at the first size"
+    )
+    precision: str = _option("fp32", "of the engine: fp32 or bf16")
+    threads: int = _option(0, "CPU threads of the engine; 0: all cores")
+    hint: str = _option("latency", "of the engine: latency or throughput")
+    quality: int = _option(90, "of the JPEG files")
+    rounds: int = _option(21, "timed frames of each")
+    warm_up: int = _option(3, "untimed frames of each before")
+
+
+@dataclass(frozen=True)
+class NodeBenchmarkConfig:
+    """What `benchmarks.node` measures: the real node as a process, fed over topics."""
+
+    bundle: str = _option(BUNDLE, "model")
+    size: str = _option("1920x1080", "WIDTHxHEIGHT of the image, px")
+    transports: tuple[str, ...] = _option(("compressed", "raw"), "of the images")
+    rate: float = _option(30.0, "of the camera at full load, Hz")
+    frames: int = _option(1800, "to send at full load; 20000 for the record of memory")
+    idle_rate: float = _option(10.0, "of the camera where the node's own cost is measured, Hz")
+    idle_frames: int = _option(300, "to send there")
+    precision: str = _option("fp32", "of the engine: fp32 or bf16")
+    threads: int = _option(0, "CPU threads of the engine; 0: all cores")
+    quality: int = _option(90, "of the JPEG files")
+
+
+@dataclass(frozen=True)
+class SlicedConfig:
+    """What `benchmarks.sliced` compares: this package's pipeline and sliced inference."""
+
+    bundle: str = _option(BUNDLE, "model")
+    size: str = _option("1920x1080", "WIDTHxHEIGHT of the generated drives' images, px")
+    drives: int = _option(4, "generated drives")
+    frames: int = _option(2, "of each drive, seconds apart")
+    height: float = _option(24.0, "people lower than this count for recall, px")
+    threads: int = _option(0, "CPU threads of the engine; 0: all cores")
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """What `benchmarks.predict` estimates."""
+
+    devices: tuple[str, ...] = _option(("cpu",), "cpu: this machine, checked by measuring")
+    networks: tuple[str, ...] = _option(("dbpn-ss", "dbpn-s"), "DBPN variants")
+    scale_factors: tuple[int, ...] = _option((4, 2), "2, 4 or 8")
+    regions: tuple[str, ...] = _option(("320x96", "640x192"), "WIDTHxHEIGHT of a region, px")
+    batches: tuple[int, ...] = _option((1, 4, 8), "regions of one call")
+    rounds: int = _option(9, "timed calls of each, on the CPU")
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """(width, height) of "WIDTHxHEIGHT".
+
+    Raises:
+        ConfigError: for another text.
+    """
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise ConfigError(f"a size must be WIDTHxHEIGHT in px, for example 320x96, got {text!r}")
+    return int(width), int(height)

@@ -7,9 +7,7 @@ falls on all of them alike; medians are given.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,15 +17,13 @@ import numpy as np
 from tasksr_ros.benchmarks.config import FORMS, NetworksConfig
 from tasksr_ros.benchmarks.forms import Images, Run, build_forms
 from tasksr_ros.benchmarks.quality import mean_psnr_y, to_images
+from tasksr_ros.benchmarks.timing import GEMM, GEMM_SIZE, gemm, time_in_turns, torch_threads
 from tasksr_ros.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
 
 logger = logging.getLogger(__name__)
-
-GEMM = "matrix multiplication"
-GEMM_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -104,15 +100,17 @@ def _measure(name: str, network: nn.Module, threads: int, config: NetworksConfig
     scale_factor = int(network.scale_factor)  # type: ignore[arg-type]
     gflop = _gflop(network, config.region_hw)
     wanted = [f for f in FORMS if f == FORMS[0] or f in config.forms]
-    with _torch_threads(threads):
+    with torch_threads(threads):
         runs = build_forms(network, config.region_hw, threads, wanted, _calibration(config))
         timed = {form: partial(run, lr) for form, run in runs.items()}
-        wall, cpu = _time({**timed, GEMM: _gemm()}, config.rounds, config.warm_up)
+        samples = time_in_turns({**timed, GEMM: gemm()}, config.rounds, config.warm_up)
         difference = _differences(runs, lr)
         psnr = {}
         if config.images and config.weights:
             psnr = mean_psnr_y(runs, config.images, config.region_hw, scale_factor)
-    peak_gflops = 2 * GEMM_SIZE**3 / 1e9 / cpu[GEMM]
+    wall_ms = {form: taken.wall_ms() for form, taken in samples.items()}
+    cpu_ms = {form: taken.cpu_ms for form, taken in samples.items()}
+    peak_gflops = 2 * GEMM_SIZE**3 / 1e6 / cpu_ms[GEMM]
     logger.info("%s: %d threads: %s %.0f GFLOP per CPU second", name, threads, GEMM, peak_gflops)
     rows: list[Row] = []
     for form in runs:
@@ -122,13 +120,13 @@ def _measure(name: str, network: nn.Module, threads: int, config: NetworksConfig
                 scale_factor=scale_factor,
                 form=form,
                 threads=threads,
-                wall_ms=wall[form] * 1e3,
-                cpu_ms=cpu[form] * 1e3,
+                wall_ms=wall_ms[form],
+                cpu_ms=cpu_ms[form],
                 gflop=gflop,
-                peak_fraction=gflop / cpu[form] / peak_gflops,
-                speedup=wall[FORMS[0]] / wall[form],
-                cpu_speedup=cpu[FORMS[0]] / cpu[form],
-                cpu_step=rows[-1].cpu_ms / cpu[form] / 1e3 if rows else 1.0,
+                peak_fraction=gflop / cpu_ms[form] * 1e3 / peak_gflops,
+                speedup=wall_ms[FORMS[0]] / wall_ms[form],
+                cpu_speedup=cpu_ms[FORMS[0]] / cpu_ms[form],
+                cpu_step=rows[-1].cpu_ms / cpu_ms[form] if rows else 1.0,
                 max_difference=difference[form],
                 psnr_y=psnr.get(form),
             )
@@ -159,43 +157,3 @@ def _differences(runs: Mapping[str, Run], lr: Images) -> dict[str, float]:
     expected = runs[FORMS[0]](lr)
     spread = float(expected.max() - expected.min())
     return {f: float(np.abs(run(lr) - expected).max()) / spread for f, run in runs.items()}
-
-
-def _gemm() -> Callable[[], object]:
-    import torch
-
-    a, b = torch.rand(2, GEMM_SIZE, GEMM_SIZE).unbind()
-    return lambda: a @ b
-
-
-def _time(
-    runs: Mapping[str, Callable[[], object]], rounds: int, warm_up: int
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Median wall and processor seconds of each run."""
-    wall: dict[str, list[float]] = {name: [] for name in runs}
-    cpu: dict[str, list[float]] = {name: [] for name in runs}
-    for index in range(warm_up + rounds):
-        for name, run in runs.items():
-            wall_start, cpu_start = time.perf_counter(), time.process_time()
-            run()
-            wall_end, cpu_end = time.perf_counter(), time.process_time()
-            if index >= warm_up:
-                wall[name].append(wall_end - wall_start)
-                cpu[name].append(cpu_end - cpu_start)
-    return _medians(wall), _medians(cpu)
-
-
-def _medians(samples: dict[str, list[float]]) -> dict[str, float]:
-    return {name: float(np.median(values)) for name, values in samples.items()}
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
