@@ -34,7 +34,7 @@ colcon: tools ## build the package as colcon does, and run its quick tests as in
 	$(VENV)/python scripts/colcon_test.py
 
 soak: tools ## the long tests, then SECONDS=… (3600) of overload; figures into docs/RELIABILITY.md
-	$(VENV)/python -m pytest -m "slow and wire" test
+	$(VENV)/python -m pytest -m "soak or (slow and wire)" test
 	$(VENV)/python test/nodes/soak.py --seconds $(SECONDS) --record docs/RELIABILITY.md
 
 tools:

@@ -15,6 +15,7 @@ from tasksr_ros.live.accounts import Account, Report
 from tasksr_ros.live.model import Model
 from tasksr_ros.live.scheduler import RateLimit
 from tasksr_ros.live.stamps import StampGate
+from tasksr_ros.live.throttle import Throttle
 from tasksr_ros.live.worker import Answer, Channel, Worker
 from tasksr_ros.parameters import Settings
 from tasksr_ros.pipeline import Pipeline
@@ -45,6 +46,7 @@ class Activity:
         self._node = node
         self._settings = settings
         self._outputs = outputs
+        self._throttle = Throttle(LOG_PERIOD_S)
         now_s = time.monotonic()
         self._channels = {
             name: Channel(
@@ -99,9 +101,10 @@ class Activity:
         """See `worker.Outlet`."""
         self._outputs[answer.channel].publish(answer, self.warn)
 
-    def warn(self, text: str) -> None:
+    def warn(self, what: str, text: str) -> None:
         """See `worker.Outlet`."""
-        self._node.get_logger().warning(text, throttle_duration_sec=LOG_PERIOD_S)
+        if self._throttle.passes(what, time.monotonic()):
+            self._node.get_logger().warning(text)
 
     def now_ns(self) -> int:
         """See `worker.Outlet`."""

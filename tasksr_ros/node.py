@@ -254,6 +254,8 @@ class TaskSRNode(LifecycleNode):
         self._forget_build()
         try:
             model = build.result()
+            for config in self._settings.cameras.values():
+                model.pipeline(config)  # raises where the camera's regions do not fit the model
             if self._activity is not None:
                 self._activity.change(self._settings, model, self._publish_labels_of(model))
         except Exception as error:

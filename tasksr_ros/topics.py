@@ -34,7 +34,8 @@ from tasksr_ros.live.worker import Answer
 
 OnImage: TypeAlias = Callable[[wire.Serialized], None]
 OnCamera: TypeAlias = Callable[[CameraModel], None]
-OnError: TypeAlias = Callable[[str], None]
+OnError: TypeAlias = Callable[[str, str], None]
+"""Given what kind of message it is (see `live.throttle`) and the message."""
 
 _KINDS = {"raw": (Image, wire.IMAGE), "compressed": (CompressedImage, wire.COMPRESSED_IMAGE)}
 _MENDS = {"RELIABILITY": "best_effort", "DURABILITY": "volatile"}
@@ -135,13 +136,14 @@ class CameraInputs:
             f"{topic}: a publisher's {policy.lower()} is less than what the node asks for, so "
             f"none of its images come: {mend}"
         )
-        self._on_error(self.qos_error)
+        self._on_error(f"{topic}: qos", self.qos_error)
 
     def _receive_info(self, data: bytes) -> None:
         try:
             self._on_camera(messages.to_camera_model(_read_info(data)))
         except TaskSRError as error:
-            self._on_error(f"{self._name or 'camera'}: {error}")
+            camera = self._name or "camera"
+            self._on_error(f"{camera}: camera_info", f"{camera}: {error}")
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -192,7 +194,8 @@ class CameraOutputs:
             if draws:
                 self._debug.publish(_debug_image(answer))
         except Exception as error:
-            on_error(f"{answer.channel or 'camera'}: no debug image or latency: {error}")
+            camera = answer.channel or "camera"
+            on_error(f"{camera}: extras", f"{camera}: no debug image or latency: {error}")
 
     def _wants_debug_image(self) -> bool:
         listened_to = self._debug_wanted and self._debug.get_subscription_count()

@@ -113,7 +113,7 @@ class Tracker:
     ) -> Detections:
         """The strong detections, and the weak ones that continue a track, with track ids.
 
-        A frame that is not newer than the newest (a duplicate, a late one) gets the ids of the
+        A frame not newer than the newest (doubled, late, without a stamp) gets the ids of the
         tracks as they are and changes none; one that is older by more than ``max_gap`` begins
         anew. A detection belongs to no track until it was seen ``min_hits`` times.
 
@@ -126,6 +126,8 @@ class Tracker:
         Returns:
             Detections in the order given.
         """
+        if stamp_ns == 0 and self._newest_ns is not None:
+            stamp_ns = self._newest_ns  # its time is not known: a late frame
         if self._newest_ns is not None and stamp_ns < self._newest_ns - self._max_gap_ns:
             self.reset()
         newer = self._newest_ns is None or stamp_ns > self._newest_ns

@@ -21,6 +21,7 @@ from tasksr_ros.live.health import (
     resident_bytes,
 )
 from tasksr_ros.live.stamps import ZERO
+from tasksr_ros.live.throttle import Throttle
 
 CONFIG = DiagnosticsConfig(
     silent_warn=1.0,
@@ -136,9 +137,18 @@ def test_memory_has_limits() -> None:
 
 def test_the_process_is_measured() -> None:
     before = resident_bytes()
-    held = np.ones(40_000_000, np.uint8)
-    assert resident_bytes() - before > 30e6
+    held = np.ones(200_000_000, np.uint8)
+    assert resident_bytes() - before > 100e6
     files = open_files()
     with open(__file__, "rb"):
         assert open_files() == files + 1
     assert held[0] == 1
+
+
+def test_a_throttle_holds_back_its_own_kind_only() -> None:
+    throttle = Throttle(5.0)
+    assert throttle.passes("front: rejected", 100.0)
+    assert not throttle.passes("front: rejected", 104.9)
+    assert throttle.passes("left: rejected", 104.9)
+    assert throttle.passes("front: rejected", 105.0)
+    assert not throttle.passes("front: rejected", 109.9)

@@ -93,5 +93,13 @@ def test_other_errors_pass() -> None:
 def test_which_errors_are_want_of_memory() -> None:
     assert lacks_memory(torch.OutOfMemoryError("x"))
     assert lacks_memory(MemoryError())
+    for text in (
+        "CUDA error: out of memory",
+        "Exception from src/inference: std::bad_alloc",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    ):
+        assert lacks_memory(RuntimeError(text))
+    assert not lacks_memory(ValueError("out of memory"))
     assert not lacks_memory(RuntimeError("x"))
     assert not lacks_memory(None)

@@ -12,6 +12,7 @@ import yaml
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
+from lifecycle_msgs.msg import Transition
 from red_node import RedEngine
 from ros_client import (
     LATCHED,
@@ -133,7 +134,7 @@ def test_a_storm_of_parameters(
     }
     for array in arrays:
         assert any(_fits(expected[band], array, camera.sent) for band in expected)
-    _fits(expected[top, bottom], arrays[-1], camera.sent)
+    assert _fits(expected[top, bottom], arrays[-1], camera.sent)
 
 
 def _fits(expected: Expected, array: Detection2DArray, sent: list[Image]) -> bool:
@@ -223,3 +224,20 @@ def test_the_bundle_changes_between_frames_and_falls_back(
     Expected(tiny_bundle).check(arrays[:4], camera.sent)
     Expected(tmp_path / "large").check(arrays[4:], camera.sent)
     assert [label.class_map[0].class_name for label in labels][:2] == ["pedestrian", "person"]
+
+
+def test_a_bundle_that_does_not_fit_is_refused_while_inactive_too(
+    client: Client, ros_domain: int, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    small = other_bundle(tiny_bundle, tmp_path / "small", name="small", region_size=[16, 16])
+    diagnostics = Diagnostics(client)
+    with live_node(ros_domain, tiny_bundle, autostart=False, region__tile_overlap=20) as live:
+        assert client.transition(Transition.TRANSITION_CONFIGURE)
+        assert client.set_parameters(bundle=str(small)) == ""
+        client.wait(lambda: diagnostics.state("engine")[0] == 1, "a warning")
+        told = diagnostics["engine"]
+        assert told is not None
+        assert "still tiny" in told.message
+        assert "tile_overlap" in told.message
+        assert live.node.get_parameter("bundle").value == str(tiny_bundle)
+        assert client.transition(Transition.TRANSITION_ACTIVATE)

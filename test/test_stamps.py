@@ -65,3 +65,11 @@ def test_restart_forgets() -> None:
     gate.judge(900 * S, NOW)
     gate.restart()
     assert gate.judge(100 * S, NOW) == Verdict()
+
+
+def test_a_clock_ahead_hides_neither_repeats_nor_disorder() -> None:
+    gate = StampGate(StampConfig(repeated="drop"))
+    assert gate.judge(NOW + 2 * S, NOW) == Verdict(FUTURE)
+    assert gate.judge(NOW + 2 * S, NOW) == Verdict(REPEATED, False)
+    assert gate.judge(NOW + 3 * S // 2, NOW) == Verdict(OUT_OF_ORDER, False)
+    assert gate.judge(NOW + 3 * S, NOW) == Verdict(FUTURE)

@@ -226,6 +226,15 @@ def test_a_jump_back_and_a_reset_begin_anew_without_using_an_id_twice() -> None:
     assert [ids(track.update(*frame)) for frame in back] == [[NO_TRACK], [2], [2]]
 
 
+def test_a_frame_without_a_stamp_forgets_no_track() -> None:
+    track = tracker()
+    standing = people((500, 600, 30, 0.9))
+    stamps = [100 * SECOND + k * SECOND // 10 for k in range(4)]
+    assert [ids(track.update(standing, s)) for s in stamps[:2]] == [[NO_TRACK], [0]]
+    assert ids(track.update(standing, 0)) == [0]
+    assert [ids(track.update(standing, s)) for s in stamps[2:]] == [[0], [0]]
+
+
 def test_what_is_remembered_does_not_grow() -> None:
     track = tracker()
     sizes = []

@@ -85,7 +85,8 @@ class Outlet:
     def publish(self, answer: Answer) -> None:
         self.answers.append(answer)
 
-    def warn(self, text: str) -> None:
+    def warn(self, what: str, text: str) -> None:
+        del what
         self.warnings.append(text)
 
     def now_ns(self) -> int:

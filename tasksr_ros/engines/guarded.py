@@ -89,6 +89,10 @@ def _padded(part: NDArray[np.float32], anchors: int) -> NDArray[np.float32]:
     return np.pad(part, missing) if missing[1][1] else part
 
 
+_NO_MEMORY = ("out of memory", "bad_alloc", "_STATUS_ALLOC_FAILED")
+"""In what libraries say that have no exception for it: CUDA, C++, cuDNN and cuBLAS."""
+
+
 def lacks_memory(error: BaseException | None) -> bool:
     """Whether an error, or what caused it, is the device's or the host's want of memory."""
     while error is not None:
@@ -96,6 +100,8 @@ def lacks_memory(error: BaseException | None) -> bool:
             return True
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(error, torch.OutOfMemoryError):
+            return True
+        if isinstance(error, RuntimeError) and any(p in str(error) for p in _NO_MEMORY):
             return True
         error = error.__cause__
     return False

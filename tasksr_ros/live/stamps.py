@@ -5,7 +5,7 @@ A stamp is copied to what is published, or the frame is dropped; it is never men
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasksr_ros.config import StampConfig
 
@@ -54,7 +54,8 @@ class StampGate:
         if now_ns and stamp_ns - now_ns > config.future_tolerance * 1e9:
             if config.future == "drop":
                 return Verdict(FUTURE, False)
-            return Verdict(FUTURE, jumped_back=self._order(stamp_ns).jumped_back)
+            order = self._order(stamp_ns)
+            return replace(order, finding=FUTURE) if order.accepted else order
         return self._order(stamp_ns)
 
     def _order(self, stamp_ns: int) -> Verdict:

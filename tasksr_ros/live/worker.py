@@ -95,8 +95,8 @@ class Outlet(Protocol):
         """Publish detections."""
         ...
 
-    def warn(self, text: str) -> None:
-        """Tell the user, at a throttled rate."""
+    def warn(self, what: str, text: str) -> None:
+        """Tell the user ``text``, but each kind ``what`` at a throttled rate."""
         ...
 
     def now_ns(self) -> int:
@@ -330,7 +330,7 @@ class Worker:
 
     def _give_up(self, works: Sequence[_Work]) -> None:
         """The engine answered after all, too late for these frames."""
-        self._outlet.warn(f"the engine answers again after {self.busy_s:.1f} s")
+        self._outlet.warn("engine", f"the engine answers again after {self.busy_s:.1f} s")
         for work in works:
             if self._settle(work.channel.name, work.job):
                 work.channel.account.drop(ENGINE_HANGS)
@@ -351,7 +351,8 @@ class Worker:
 
     def _refuse(self, channel: Channel, error: Exception) -> None:
         channel.account.drop(rejection(error), str(error))
-        self._outlet.warn(f"{channel.name or 'camera'}: frame rejected: {error}")
+        camera = channel.name or "camera"
+        self._outlet.warn(f"{camera}: rejected", f"{camera}: frame rejected: {error}")
 
     def _dropped(self, name: str, cause: str) -> None:
         self._channels[name].account.drop(cause)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TextIO
 
 import numpy as np
 import torch
@@ -190,7 +190,7 @@ class _Run:
             disable=not self.fabric.is_global_zero,
             mininterval=2,
         )
-        log = _Log(self.out) if self.fabric.is_global_zero else None
+        log = _Log(self.out, self.step) if self.fabric.is_global_zero else None
         self.module.train()
         before, start = self.seconds, time.monotonic()
         saved = validated = self.seconds
@@ -306,11 +306,16 @@ def _parameter_groups(
 
 
 class _Log:
-    """JSON lines, and the same for TensorBoard with the pictures."""
+    """JSON lines, and the same for TensorBoard with the pictures.
 
-    def __init__(self, out: Path) -> None:
-        self._lines = (out / "log.jsonl").open("a")
-        self._board = SummaryWriter(str(out / "tensorboard"))
+    Args:
+        out: the run's folder.
+        step: that the run goes on from; what was logged after it will be logged again.
+    """
+
+    def __init__(self, out: Path, step: int) -> None:
+        self._lines = _lines_up_to(out / "log.jsonl", step)
+        self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, seconds: float, numbers: dict[str, float]) -> None:
         line = {"step": step, "seconds": round(seconds, 1), **numbers}
@@ -329,3 +334,14 @@ class _Log:
     def close(self) -> None:
         self._lines.close()
         self._board.close()
+
+
+def _lines_up_to(path: Path, step: int) -> TextIO:
+    """The file of a log, open for more, without lines of later steps or half a line."""
+    kept = []
+    if path.exists():
+        for line in path.read_text().splitlines(keepends=True):
+            if line.endswith("\n") and json.loads(line)["step"] <= step:
+                kept.append(line)
+    path.write_text("".join(kept))
+    return path.open("a")
