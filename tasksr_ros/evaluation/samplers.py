@@ -61,13 +61,13 @@ class PrecisionSampler:
         image, outcomes = image[used], outcomes[:, used]
         self._image = image
         self._people = people
-        self._hits: list[tuple[Ints, Ints]] = []  # position and image of each true positive
-        self._ignored: list[tuple[Ints, Ints]] = []  # images; number before each true positive
+        self._hits: list[Ints] = []  # position of each true positive
+        self._ignored: list[tuple[Ints, Ints]] = []  # positions; number before each true positive
         for outcome in outcomes:
             at = np.flatnonzero(outcome == TRUE_POSITIVE)
             ignored = (outcome != TRUE_POSITIVE) & (outcome != FALSE_POSITIVE)
-            self._hits.append((at, image[at]))
-            self._ignored.append((image[ignored], np.cumsum(ignored)[at]))
+            self._hits.append(at)
+            self._ignored.append((np.flatnonzero(ignored), np.cumsum(ignored)[at]))
 
     def __call__(self, draws: Draws) -> Floats:
         """(T,) average precision; nan where no one was drawn."""
@@ -78,16 +78,29 @@ class PrecisionSampler:
         people = int(self._people @ draws)
         if people == 0:
             return [np.full(len(RECALL_POINTS), np.nan) for _ in self._hits]
-        seen = np.cumsum(draws[self._image], dtype=np.int32)
+        drawn = draws.take(self._image)
+        seen = np.cumsum(drawn, dtype=np.int32)
+        needed = _least_hits(people)
         curves = []
-        for (at, image), (ignored, before) in zip(self._hits, self._ignored, strict=True):
-            hits = np.cumsum(draws[image], dtype=np.int32)
-            skipped = np.concatenate([[0], np.cumsum(draws[ignored], dtype=np.int32)])[before]
-            precision = hits / np.maximum(1, seen[at] - skipped)
-            best = np.maximum.accumulate(precision[::-1])[::-1]
-            reached = np.searchsorted(hits / people, RECALL_POINTS, side="left")
-            curves.append(np.append(best, 0.0)[reached])
+        for at, (ignored, before) in zip(self._hits, self._ignored, strict=True):
+            hits = np.cumsum(drawn.take(at), dtype=np.int32)
+            counted = seen.take(at)
+            if len(ignored):
+                skipped = np.cumsum(drawn.take(ignored), dtype=np.int32)
+                counted -= np.append(np.int32(0), skipped).take(before)
+            precision = np.append(hits / np.maximum(counted, 1, out=counted), 0.0)
+            # The best from each recall on: of the stretch to the next one, and of all later ones.
+            best = np.maximum.reduceat(precision, np.searchsorted(hits, needed))
+            curves.append(np.maximum.accumulate(best[::-1])[::-1])
         return curves
+
+
+def _least_hits(people: int) -> Ints:
+    """(101,) number of hits from which hits / people reaches each of the recalls."""
+    hits = np.ceil(RECALL_POINTS * people)
+    hits -= (hits - 1) / people >= RECALL_POINTS
+    hits += hits / people < RECALL_POINTS
+    return hits.astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -122,21 +135,22 @@ class ReachSampler:
         known = np.flatnonzero(np.isfinite(value))
         self._order = known[np.argsort(value[known], kind="stable")]
         self._image = image[self._order]
-        self._values, self._starts = np.unique(value[self._order], return_index=True)
+        self._values, number = np.unique(value[self._order], return_counts=True)
+        self._ends = np.cumsum(number) - 1
         self._recall = recall
 
     def __call__(self, found: NDArray[np.bool_], draws: Draws) -> Reach:
         """Of a sample; ``found`` (G,) says who was found."""
-        weight = draws[self._image]
-        gain = np.where(found[self._order], 1 - self._recall, -self._recall) * weight
-        if len(self._values) == 0:
+        weight = draws.take(self._image)
+        people = np.cumsum(weight, dtype=np.int32).take(self._ends)
+        hits = np.cumsum(weight * found.take(self._order), dtype=np.int32).take(self._ends)
+        nearest = int(np.searchsorted(people, 1))  # of those drawn
+        gain = hits[nearest:] - self._recall * people[nearest:]
+        if len(gain) == 0 or gain.max() < -_SLACK:
             return Reach(float("nan"), False)
-        drawn = np.add.reduceat(weight, self._starts) > 0
-        total = np.cumsum(np.add.reduceat(gain, self._starts))[drawn]
-        if len(total) == 0 or total.max() < -_SLACK:
-            return Reach(float("nan"), False)
-        last = int(np.flatnonzero(total >= total.max() - _SLACK)[-1])
-        return Reach(float(self._values[drawn][last]), last == len(total) - 1)
+        last = people[nearest + np.flatnonzero(gain >= gain.max() - _SLACK)[-1]]
+        value = self._values[np.searchsorted(people, last)]  # those behind may not be drawn
+        return Reach(float(value), bool(last == people[-1]))
 
 
 class OperatingSampler:
@@ -163,7 +177,7 @@ class OperatingSampler:
         false = matches.outcome == FALSE_POSITIVE
         self._false_score = matches.score[false]
         self._false_image = matches.image[false]
-        self._bins = bins
+        self._bins = [_Bins(index, number) for index, number in bins]
         self.by_distance = ReachSampler(distance, matches.person_image, recall)
         self.by_height = ReachSampler(-matches.height, matches.person_image, recall)
 
@@ -177,21 +191,33 @@ class OperatingSampler:
         """Recall, false positives, range (m), least height (px) and recall per bin."""
         above = self.threshold(draws)
         found = self._matches.found_at > above
-        weight = draws[self._matches.person_image]
+        weight = draws.take(self._matches.person_image)
+        hits = weight * found
         people = int(weight.sum())
         false = int(draws[self._false_image[self._false_score > above]].sum())
         return (
-            float(weight[found].sum() / people) if people else float("nan"),
+            int(hits.sum()) / people if people else float("nan"),
             float(false),
             self.by_distance(found, draws).value,
             -self.by_height(found, draws).value,
-            [_recall(index, number, found, weight) for index, number in self._bins],
+            [bins.share(hits, weight) for bins in self._bins],
         )
 
 
-def _recall(index: Ints, number: int, found: NDArray[np.bool_], weight: Draws) -> Floats:
-    """(number,) recall of each bin, nan where no one is."""
-    people = np.bincount(index + 1, weight, number + 1)[1:]
-    hits = np.bincount(index[found] + 1, weight[found], number + 1)[1:]
-    share: Floats = np.divide(hits, people, out=np.full(number, np.nan), where=people > 0)
-    return share
+class _Bins:
+    """People by bin: ``index`` (G,) of each, -1 for none, of ``number`` bins."""
+
+    def __init__(self, index: Ints, number: int) -> None:
+        self._order = np.argsort(index, kind="stable")
+        self._edges = np.searchsorted(index[self._order], np.arange(number + 1))
+
+    def share(self, part: Draws, whole: Draws) -> Floats:
+        """(number,) sum of ``part`` (G,) over that of ``whole`` in each bin; nan in empty ones."""
+        sums, people = self._sums(part), self._sums(whole)
+        share: Floats = np.full(len(people), np.nan)
+        np.divide(sums, people, out=share, where=people > 0)
+        return share
+
+    def _sums(self, values: Draws) -> NDArray[np.int32]:
+        total = np.cumsum(values.take(self._order), dtype=np.int32)
+        return np.diff(np.append(np.int32(0), total).take(self._edges))
