@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
-from tasksr_ros.cli import main
+from tasksr_ros.evaluation.agreement import agreement
 from tasksr_ros.make_bag import make_bag
 
 pytestmark = pytest.mark.wire
@@ -37,15 +37,21 @@ FAST = (
 
 
 @pytest.fixture
-def bag(tmp_path: Path) -> Path:
-    """Eight images at 10 Hz."""
+def images(tmp_path: Path) -> Path:
+    """Eight images."""
     folder = tmp_path / "images"
     folder.mkdir()
     for index in range(FRAMES):
         rng = np.random.default_rng(index)
         image = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
         cv2.imwrite(str(folder / f"{index:04d}.png"), image)
-    return make_bag(folder, tmp_path / "bag")
+    return folder
+
+
+@pytest.fixture
+def bag(images: Path, tmp_path: Path) -> Path:
+    """The images at 10 Hz."""
+    return make_bag(images, tmp_path / "bag")
 
 
 def replay(
@@ -85,32 +91,31 @@ def wait_for(done: Callable[[], bool], log: Path) -> None:
         time.sleep(0.1)
 
 
-def check_agreement(offline: Path, live: Path) -> int:
-    """The two files agree on every frame that the node answered; returns their number."""
-    answered = set(read(live.with_suffix(".run.json"))["image_ids"])
-    a = [e for e in read(offline) if e["image_id"] in answered]
-    b = read(live)
-    assert len(a) == len(b) > 0
-    for mine, theirs in zip(a, b, strict=True):
-        assert (mine["image_id"], mine["stamp_ns"]) == (theirs["image_id"], theirs["stamp_ns"])
-        assert mine["bbox"] == pytest.approx(theirs["bbox"], abs=2e-3)
-        assert mine["score"] == pytest.approx(theirs["score"], abs=1e-4)
-    return len(answered)
-
-
 def test_live_and_offline_agree(
-    tiny_bundle: Path, bag: Path, tmp_path: Path, ros_env: dict[str, str]
+    root: Path, tiny_bundle: Path, images: Path, tmp_path: Path, ros_env: dict[str, str]
 ) -> None:
     """Without a node, one is started; frames keep the ids that they have offline."""
-    offline, live = tmp_path / "offline.json", tmp_path / "live.json"
-    arguments = ["replay", bag, "--bundle", tiny_bundle, "--predictions", offline, *FAST]
-    assert main([str(a) for a in arguments]) == 0
-    done = replay(ros_env, tiny_bundle, bag, live, "--live")
-    assert done.returncode == 0, done.stderr
+    script = root / "scripts" / "live_agreement.py"
+    arguments = [script, images, "--raw", "--every", 2, "--period", 0.3, "--out", tmp_path / "out"]
+    done = subprocess.run(
+        [sys.executable, *map(str, [*arguments, "--bundle", tiny_bundle, *FAST])],
+        env=ros_env,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "they agree" in done.stdout
     assert "starting one in /tasksr_replay" in done.stderr
-    told = read(tmp_path / "live.run.json")
-    answered = check_agreement(offline, live)
-    assert told["counts"]["dropped"] == FRAMES - answered
+    offline, live = tmp_path / "out/offline.json", tmp_path / "out/live.json"
+    found = agreement(offline, live)
+    assert found.holds, str(found)
+    assert found.pairs > 0
+    stamps = [{(e["image_id"], e["stamp_ns"]) for e in read(path)} for path in (offline, live)]
+    assert stamps[1] <= stamps[0]
+    told = read(tmp_path / "out/live.run.json")
+    assert told["counts"]["frames"] == FRAMES // 2
+    assert told["counts"]["dropped"] == FRAMES // 2 - found.frames
     assert told["mode"] == "live"
     assert told["info"]["bundle"] == str(tiny_bundle)
     assert {"decode", "engine", "total", "publish_to_detections"} <= set(told["latency_ms"])
