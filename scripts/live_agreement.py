@@ -77,7 +77,9 @@ def main() -> int:
     for predictions, how in ((offline, ["--restart"]), (live, ["--live"])):
         command = [sys.executable, "-m", "tasksr_ros.cli", "replay", str(bag), *how]
         command += ["--predictions", str(predictions), *replay_options]
-        subprocess.run(command, check=True)
+        status = subprocess.run(command).returncode
+        if status:
+            return status
     found = agreement(offline, live)
     print(f"{options.recording}: {found}")
     return 0 if found.holds else 1

@@ -35,34 +35,30 @@ def merge(
     order = np.lexsort(by_score)[: CANDIDATES * max_detections]
     seen = np.where(cut, detections.score * _area(detections.xyxy.astype(np.float64)), np.inf)
     order = order[np.argsort(-seen[order], kind="stable")]
-    kept: list[int] = []
     # Boxes of different classes never overlap once each class is moved to a place of its own.
     span = float(np.abs(detections.xyxy).max(initial=0)) * 2 + 1
     boxes = detections.xyxy.astype(np.float64) + (detections.class_id * span)[:, None]
-    while len(order):
-        best, rest = order[0], order[1:]
-        kept.append(int(best))
-        shared, own, others = _overlap(boxes[best], boxes[rest])
-        whole = _ratio(shared, own + others - shared)
-        part = _ratio(shared, np.minimum(own, others))
-        order = rest[np.where(cut[best] | cut[rest], part, whole) <= nms_iou]
-    index = np.array(kept, np.intp)
+    index = order[_kept(boxes[order], cut[order], nms_iou)]
     strongest = np.lexsort([key[index] for key in by_score])[:max_detections]
     return detections.select(index[strongest])
 
 
-def _overlap(
-    box: NDArray[np.float64], boxes: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Areas of the intersections of a (4,) box with (N, 4) boxes, of the box, of the boxes."""
-    low = np.maximum(box[:2], boxes[:, :2])
-    high = np.minimum(box[2:], boxes[:, 2:])
-    return np.asarray(np.clip(high - low, 0, None).prod(1)), _area(box[None]), _area(boxes)
-
-
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Part / whole, 0 where the whole is 0."""
-    return np.asarray(np.divide(part, whole, out=np.zeros_like(part), where=whole > 0))
+def _kept(boxes: NDArray[np.float64], cut: NDArray[np.bool_], nms_iou: float) -> NDArray[np.bool_]:
+    """(N,) which of the (N, 4) boxes overlap no kept one before them."""
+    x0, y0, x1, y1 = np.ascontiguousarray(boxes.T)
+    area = _area(boxes)
+    kept = np.ones(len(boxes), bool)
+    for k in range(len(boxes)):
+        if not kept[k]:
+            continue
+        rest = slice(k + 1, None)
+        width = np.minimum(x1[k], x1[rest]) - np.maximum(x0[k], x0[rest])
+        height = np.minimum(y1[k], y1[rest]) - np.maximum(y0[k], y0[rest])
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        union = area[k] + area[rest] - shared
+        smaller = np.minimum(area[k], area[rest])
+        kept[rest] &= shared <= nms_iou * np.where(cut[k] | cut[rest], smaller, union)
+    return kept
 
 
 def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
