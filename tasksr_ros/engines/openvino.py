@@ -44,7 +44,7 @@ class OpenVinoEngine:
         core = ov.Core()
         check_precision(core, config.precision)
         int8 = config.precision == "int8"
-        folder = cache / (_key(bundle) + ("-int8" if int8 else ""))
+        folder = cache / (_key(bundle) + ("-sr-int8" if int8 else ""))
         source = str(Path(config.calibration).resolve()) if int8 and config.calibration else ""
         model = _read(core, folder, source)
         if model is None:

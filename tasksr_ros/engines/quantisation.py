@@ -73,10 +73,13 @@ def check_installed() -> None:
 
 
 def quantise(model: ov.Model, inputs: Sequence[NDArray[np.generic]]) -> ov.Model:
-    """The model with its convolutions in int8.
+    """The model with the convolutions of super-resolution in int8.
+
+    The detector stays as it is: in int8 it costs most of what int8 costs in detection, and it
+    takes a quarter of the time.
 
     Args:
-        model: of one input.
+        model: of one input, (1, height, width, 3) uint8: super-resolution, then the detector.
         inputs: what it may be given, each with the batch's axis.
 
     Raises:
@@ -95,4 +98,27 @@ def quantise(model: ov.Model, inputs: Sequence[NDArray[np.generic]]) -> ov.Model
             nncf.Dataset(list(inputs)),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(inputs),
+            ignored_scope=nncf.IgnoredScope(names=_detector_operations(model), validate=False),
         )
+
+
+def _detector_operations(model: ov.Model) -> list[str]:
+    """Names of what comes after the super-resolved image: of its first convolution, and on."""
+    width = model.inputs[0].get_partial_shape().to_shape()[2]
+    todo = [op for op in model.get_ordered_ops() if _sees_larger_image(op, width)]
+    if not todo:
+        raise EngineError("int8 needs a bundle with super-resolution, got one without")
+    found: set[str] = set()
+    while todo:
+        operation = todo.pop()
+        if operation.get_friendly_name() not in found:
+            found.add(operation.get_friendly_name())
+            todo += [i.get_node() for o in operation.outputs() for i in o.get_target_inputs()]
+    return sorted(found)
+
+
+def _sees_larger_image(operation: ov.Node, width: int) -> bool:
+    if operation.get_type_name() != "Convolution":
+        return False
+    channels, _, seen = operation.input_value(0).get_partial_shape().to_shape()[1:]
+    return bool(channels == 3 and seen > width)
