@@ -39,6 +39,7 @@ class SuperResolutionBundle:
         weights_sha256: hex digest of the weights file.
         folder: where the bundle lies.
         recipe: how the weights were trained; free-form.
+        sr_options: arguments of the network's class in place of the named variant's.
     """
 
     name: str
@@ -47,6 +48,7 @@ class SuperResolutionBundle:
     weights_sha256: str
     folder: Path
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    sr_options: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def weights(self) -> Path:
@@ -62,7 +64,7 @@ class SuperResolutionBundle:
         """
         from tasksr_ros.networks import build_sr
 
-        return self._loaded(lambda: build_sr(self.sr, self.scale_factor))
+        return self._loaded(lambda: build_sr(self.sr, self.scale_factor, **self.sr_options))
 
     def _loaded(self, build: Callable[[], NetworkT]) -> NetworkT:
         """A network with the bundle's weights, in eval mode on the CPU."""

@@ -30,6 +30,9 @@ _DETECTOR_FIELDS: dict[str, type] = {
     "score_threshold": float,
 }
 """All of them, or none: a bundle of super-resolution alone."""
+SR_OPTIONS = "sr_options"
+"""May be there, in a bundle of super-resolution alone."""
+MAX_SR_OPTION = 1024
 
 
 def _is_name(value: str) -> bool:
@@ -45,6 +48,11 @@ def _are_classes(value: list[object]) -> bool:
     return named and 0 < len(value) <= 1000
 
 
+def _are_options(value: dict[object, object]) -> bool:
+    named = all(type(name) is str and name.isidentifier() for name in value)
+    return named and all(type(v) is int and 0 < v <= MAX_SR_OPTION for v in value.values())
+
+
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": (_is_name, "letters, digits, '.', '_' and '-', at most 100"),
     "sr": (_is_name, "the name of a network"),
@@ -53,6 +61,7 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "classes": (_are_classes, "a list of 1 to 1000 names"),
     "region_size": (_is_region, f"[width, height] in px, at most {MAX_REGION_SIDE} each"),
     "score_threshold": (lambda v: 0 <= v <= 1, "between 0 and 1"),
+    SR_OPTIONS: (_are_options, f"names and whole numbers from 1 to {MAX_SR_OPTION}"),
     "weights_sha256": (lambda v: _SHA256.fullmatch(v) is not None, "64 hex digits"),
 }
 
@@ -69,7 +78,9 @@ def checked(values: object, path: Path) -> dict[str, Any]:
     """
     if not isinstance(values, dict):
         raise BundleError(f"{path}: expected a mapping, got {type(values).__name__}")
-    fields = {**_FIELDS, **_DETECTOR_FIELDS} if has_detector(values) else _FIELDS
+    fields = {**_FIELDS, **_DETECTOR_FIELDS} if has_detector(values) else dict(_FIELDS)
+    if SR_OPTIONS in values and not has_detector(values):
+        fields[SR_OPTIONS] = dict
     wrong = sorted(map(str, set(values) ^ set(fields)))
     if wrong:
         missing = [k for k in wrong if k in fields]

@@ -63,6 +63,7 @@ def test_a_good_description_passes_as_it_is() -> None:
         ({"recipe": []}, "recipe must be of type dict"),
         ({"weights": "/dev/zero"}, r"unknown keys: \['weights'\]"),
         ({"x" * 10**6: 1}, "unknown keys"),
+        ({"sr_options": {"nr": 24}}, r"unknown keys: \['sr_options'\]"),  # it has a detector
     ],
 )
 def test_hostile_values_are_refused_in_one_short_line(values: dict[str, Any], message: str) -> None:
@@ -76,3 +77,12 @@ def test_hostile_values_are_refused_in_one_short_line(values: dict[str, Any], me
 def test_what_is_no_description_is_refused(value: object) -> None:
     with pytest.raises(BundleError):
         checked(value, PATH)
+
+
+@pytest.mark.parametrize("options", [{"nr": 10**9}, {"nr": 0}, {"nr": 1.5}, {"n r": 1}, {1: 1}])
+def test_options_of_a_network_are_small_numbers(options: dict[object, object]) -> None:
+    alone = {k: GOOD[k] for k in ("name", "sr", "scale_factor", "recipe", "weights_sha256")}
+    good = {**alone, "sr_options": {"nr": 24}}
+    assert checked(dict(good), PATH) == good
+    with pytest.raises(BundleError, match="sr_options must be names and whole numbers from 1"):
+        checked({**alone, "sr_options": options}, PATH)

@@ -72,10 +72,20 @@ def load_network(path: Path, part: str) -> tuple[nn.Module, dict[str, Any]]:
     return network.eval(), description
 
 
+def trained_for(path: Path) -> tuple[int, float]:
+    """Steps and minutes of the training whose weights `load_network` takes."""
+    if (path / DESCRIPTION).is_file():
+        recipe = load_any_bundle(path).recipe
+        return int(recipe.get("steps", 0)), float(recipe.get("minutes", 0.0))
+    content = load_checkpoint(path)
+    return content["step"], content["seconds"] / 60
+
+
 def _of_bundle(folder: Path, part: str) -> tuple[nn.Module, dict[str, Any]]:
     bundle = load_any_bundle(folder)
     if part == "sr":
-        return bundle.load_sr(), {"name": bundle.sr, "scale_factor": bundle.scale_factor}
+        named = {"name": bundle.sr, "scale_factor": bundle.scale_factor}
+        return bundle.load_sr(), {**named, **bundle.sr_options}
     if not isinstance(bundle, Bundle):
         raise CheckpointError(f"{folder}: expected a bundle with a detector, got {bundle.sr} alone")
     return bundle.load().detector, {"width": bundle.detector_width}

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from tasksr_ros.networks import KBPN, RBPN, Bicubic
 from tasksr_training.blur_kernels import BlurConfig
-from tasksr_training.checkpoints import load_checkpoint, load_network
+from tasksr_training.checkpoints import load_network, trained_for
 from tasksr_training.coco import read_set
 from tasksr_training.costs import COST_HW, network_cost
 from tasksr_training.detect import to_pixels
@@ -44,7 +44,7 @@ class SystemConfig:
 
     Attributes:
         name: of the row.
-        run: folder of a training run, relative to ``runs``; empty: bicubic upscaling.
+        run: folder of a training run or a bundle, relative to ``runs``; empty: bicubic upscaling.
     """
 
     name: str
@@ -99,11 +99,16 @@ class Quality:
         psnr_y: dB, the border of a scale factor's px left out.
         ssim_y: likewise.
         psnr_rgb: dB.
+        kernel_error: of a blind network: squared differences between the kernel that it found
+            and the true one, summed.
+        no_kernel_error: the same of the kernel of an image that is not blurred at all.
     """
 
     psnr_y: list[float] = field(default_factory=list)
     ssim_y: list[float] = field(default_factory=list)
     psnr_rgb: list[float] = field(default_factory=list)
+    kernel_error: list[float] = field(default_factory=list)
+    no_kernel_error: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -156,8 +161,10 @@ def compare(
         What `tasksr_training.compare_sr_report` shows: JSON values, and a panel per set.
 
     Raises:
-        TrainingError: for a run of another scale factor.
+        TrainingError: for a run of another scale factor, or nothing to compare.
     """
+    if not comparisons:
+        raise TrainingError("comparisons: expected at least one, got none")
     results, panels = [], []
     for comparison in comparisons:
         networks = {s.name: _network(s, comparison, runs) for s in comparison.systems}
@@ -168,9 +175,8 @@ def compare(
             for name, network in networks.items():
                 label = f"{comparison.title}: {name} on {one.name or one.path}"
                 outputs[name] = _run(network, samples, one.sequence, label)
-                images = [image for image, _ in outputs[name]]
                 qualities[name][one.name or one.path] = _quality(
-                    images, samples, comparison.scale_factor
+                    outputs[name], samples, comparison.scale_factor
                 )
             panels.append(_panel(comparison, one, samples, outputs))
         costs = {
@@ -239,14 +245,19 @@ def _run(network: nn.Module, samples: Sequence[Sample], sequence: bool, label: s
     return outputs
 
 
-def _quality(
-    images: Sequence[NDArray[np.uint8]], samples: Sequence[Sample], border: int
-) -> Quality:
-    quality = Quality()
-    for image, one in zip(images, samples, strict=True):
+def _quality(outputs: Sequence[Output], samples: Sequence[Sample], scale_factor: int) -> Quality:
+    quality, border = Quality(), scale_factor
+    for (image, kernel), one in zip(outputs, samples, strict=True):
         quality.psnr_y.append(psnr(image, one.hr, border))
         quality.ssim_y.append(ssim(image, one.hr, border))
         quality.psnr_rgb.append(psnr(image, one.hr, border, "rgb"))
+        if kernel is not None and one.kernel is not None:
+            size = kernel.shape[-1]
+            still = torch.zeros_like(one.kernel)
+            still[still.shape[0] // 2, still.shape[1] // 2] = 1
+            true, unblurred = whole_kernels(torch.stack([one.kernel, still]), scale_factor, size)
+            quality.kernel_error.append(float((kernel - true).square().sum()))
+            quality.no_kernel_error.append(float((unblurred - true).square().sum()))
     return quality
 
 
@@ -259,14 +270,14 @@ def _cost(network: nn.Module, system: SystemConfig, scale_factor: int, runs: Pat
         neighbours, flows = torch.rand(1, k, 3, height, width), torch.zeros(1, k, 2, height, width)
         inputs = (*inputs, neighbours, flows)
     cost = network_cost([network], inputs)
-    content = load_checkpoint(runs / system.run) if system.run else {"step": 0, "seconds": 0}
+    steps, minutes = trained_for(runs / system.run) if system.run else (0, 0.0)
     return Cost(
         parameters=cost.parameters,
         gmac=cost.gmac,
         ms=cost.ms,
         threads=cost.threads,
-        steps=content["step"],
-        minutes=content["seconds"] / 60,
+        steps=steps,
+        minutes=minutes,
     )
 
 
@@ -302,7 +313,7 @@ def _result(
 
 
 def _means(quality: Quality) -> dict[str, float]:
-    return {name: float(np.mean(values)) for name, values in asdict(quality).items()}
+    return {name: float(np.mean(values)) for name, values in asdict(quality).items() if values}
 
 
 def _panel(

@@ -53,7 +53,19 @@ def _comparison(comparison: dict[str, Any]) -> str:
         _line([f"{row['name']} - {above['name']}", *(_gain(row, s) for s in sets)])
         for above, row in itertools.pairwise(rows)
     ]
-    return "\n".join(lines)
+    return "\n".join(lines + _kernel_errors(rows, sets))
+
+
+def _kernel_errors(rows: Sequence[dict[str, Any]], sets: Sequence[str]) -> list[str]:
+    """How well blind networks find the kernel, beside what no blur at all would be off by."""
+    blind = [row for row in rows if "kernel_error" in row["mean"][sets[0]]]
+    if not blind:
+        return []
+    named = [(row["name"], "kernel_error", row) for row in blind]
+    lines = ["", _line(["squared error of the kernel", *sets]), _line(["---"] * (len(sets) + 1))]
+    for name, key, row in [("no blur", "no_kernel_error", blind[0]), *named]:
+        lines.append(_line([name, *(f"{row['mean'][s][key]:.4f}" for s in sets)]))
+    return lines
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -127,8 +139,10 @@ def curves(comparisons: Sequence[ComparisonConfig], runs: Path, path: Path) -> N
     Args:
         comparisons: an axes each, a line per system that was trained.
         runs: folder that the systems' runs start from.
-        path: picture to write.
+        path: picture to write; none where no run has a log, as with bundles.
     """
+    if not any((runs / s.run / "log.jsonl").exists() for c in comparisons for s in c.systems):
+        return
     figure = Figure(figsize=(6 * len(comparisons), 4), layout="constrained")
     for index, comparison in enumerate(comparisons):
         axes = figure.add_subplot(1, len(comparisons), index + 1)

@@ -91,21 +91,20 @@ def export_sr(
         CheckpointError: when the run or the comparison is not there or not of this row.
     """
     sr, sr_description = load_network(run, "sr")
-    if set(sr_description) != {"name", "scale_factor"}:
-        raise CheckpointError(
-            f"{run}: expected a network that has a name, got one with options {sr_description}"
-        )
-    scale_factor = int(sr_description["scale_factor"])
+    scale_factor = int(sr_description.pop("scale_factor"))
+    name = sr_description.pop("name")
     tables = _tables(comparison, row, scale_factor)
     description = {
         "name": bundle.name,
-        "sr": sr_description["name"],
+        "sr": name,
         "scale_factor": scale_factor,
+        **({"sr_options": sr_description} if sr_description else {}),
         "recipe": _recipe(load_checkpoint(run), stages, data),
     }
+    options = "".join(f", {key} {value}" for key, value in sr_description.items())
     text = f"""# {bundle.name}
 
-Super-resolution `{description["sr"]}` x{scale_factor} alone, trained for the distance to the HR
+Super-resolution `{name}` x{scale_factor}{options} alone, trained for the distance to the HR
 image; {sum(p.numel() for p in sr.parameters()):,} parameters, `weights.safetensors`, float32.
 `tasksr_ros.bundle.load_any_bundle("{bundle.name}").load_sr()` gives the network.
 

@@ -96,6 +96,12 @@ def test_video_and_blind_networks_side_by_side(data: Path, runs: Path) -> None:
     assert {k: v.shape for k, v in panels[1].kernels.items()} == {
         "estimated": (7, 7), "true": (7, 7),
     }  # fmt: skip
+    errors = result["comparisons"][1]["rows"][2]["mean"]["images"]
+    assert errors["kernel_error"] > 0 and errors["no_kernel_error"] > 0
+    assert "kernel_error" not in result["comparisons"][1]["rows"][1]["mean"]["images"]
+    table = compare_sr_report.markdown(result)
+    assert "| squared error of the kernel | images |" in table
+    assert f"| blind | {errors['kernel_error']:.4f} |" in table
     sharp, soft = (c["rows"][0]["mean"]["images"]["psnr_y"] for c in result["comparisons"])
     assert soft < sharp
 
@@ -154,17 +160,32 @@ def test_a_run_becomes_a_bundle_with_its_tables(data: Path, runs: Path, tmp_path
         load_network(bundle, "detector")
 
 
-@pytest.mark.parametrize(("run", "row", "reason"), [
-    ("still", "other", "expected a row 'other' at x2"),
-    ("video", "still", "expected a network that has a name"),
-])  # fmt: skip
-def test_what_cannot_be_exported(
-    data: Path, runs: Path, tmp_path: Path, run: str, row: str, reason: str
+def test_bundles_are_compared_as_their_runs_are(data: Path, runs: Path, tmp_path: Path) -> None:
+    """Networks that differ from the named variant, too: their options are in the bundle."""
+    result, _ = compare([comparison("still", "video")], data, runs)
+    figures = tmp_path / "compare_sr.json"
+    figures.write_text(json.dumps(result))
+    for run in ("still", "video"):
+        export_sr(runs / run, tmp_path / run, figures, run)
+    again, _ = compare([comparison("still", "video")], data, tmp_path)
+    for a, b in zip(result["comparisons"][0]["rows"], again["comparisons"][0]["rows"], strict=True):
+        a["cost"]["ms"] = b["cost"]["ms"]
+        assert a == b
+    assert load_any_bundle(tmp_path / "video").sr_options == VIDEO
+
+
+def test_nothing_to_compare_is_said(data: Path, runs: Path) -> None:
+    with pytest.raises(TrainingError, match="expected at least one, got none"):
+        compare([], data, runs)
+
+
+def test_a_row_that_was_not_measured_cannot_be_exported(
+    data: Path, runs: Path, tmp_path: Path
 ) -> None:
     figures = tmp_path / "compare_sr.json"
     figures.write_text(json.dumps(compare([comparison("still")], data, runs)[0]))
-    with pytest.raises(CheckpointError, match=reason):
-        export_sr(runs / run, tmp_path / "bundle", figures, row)
+    with pytest.raises(CheckpointError, match="expected a row 'other' at x2"):
+        export_sr(runs / "still", tmp_path / "bundle", figures, "other")
 
 
 def test_busiest_window() -> None:
