@@ -81,6 +81,12 @@ def test_parameter_counts_of_the_luminance_form(
     assert tuple(sum(p.numel() for p in net.parameters()) for net in built) == counts
 
 
+@pytest.mark.parametrize(("n0", "nr", "count"), [(64, 18, 188_644), (128, 32, 595_596)])
+def test_parameter_counts_of_the_small_luminance_forms_at_x4(n0: int, nr: int, count: int) -> None:
+    network = DBPN(4, 1, n0, nr, num_stages=2, reconstruction_kernel_size=1)
+    assert sum(p.numel() for p in network.parameters()) == count
+
+
 @pytest.mark.parametrize("name", [n for n in SR_NAMES if n != "d-dbpn"])
 @pytest.mark.parametrize("scale_factor", [2, 4, 8])
 def test_every_network_scales_odd_sizes(name: str, scale_factor: int) -> None:

@@ -25,6 +25,7 @@ from ros_client import (
     factory,
     header,
     live_node,
+    red_image,
     values,
 )
 from rosgraph_msgs.msg import Clock
@@ -279,6 +280,19 @@ def test_an_engine_that_raises_every_10th_call(
         client.wait(lambda: diagnostics.count("camera", "rejected") == 3, "diagnostics")
         assert diagnostics.state("camera") == (WARN, "rejected")
     Expected(tiny_bundle).check(arrays, camera.sent)
+
+
+def test_tracks_have_ids_that_last_until_time_jumps(
+    client: Client, ros_domain: int, tiny_bundle: Path, arrays: list[Detection2DArray]
+) -> None:
+    stamps_s = [100.0, 100.1, 100.2, 0.0, 100.3, 50.0, 50.1]  # one is missing; the bag begins anew
+    with live_node(ros_domain, tiny_bundle, tracking__enabled=True):
+        for number, stamp_s in enumerate(stamps_s):
+            stamp = header(client, str(number))
+            stamp.stamp.sec, stamp.stamp.nanosec = int(stamp_s), round(stamp_s % 1 * 1e9)
+            client.publish(red_image(stamp, (20, 10)), "image")
+            client.wait(lambda n=number: len(arrays) > n, f"detections of image {number}")
+    assert [d.id for array in arrays for d in array.detections] == ["", "0", "0", "0", "0", "", "1"]
 
 
 def test_memory_beyond_its_limit_is_told(
