@@ -31,6 +31,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import SetParameter
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from tasksr_ros.config import EvaluationConfig
 
 LISTENING = b"listening"
 """What `tasksr replay` says once it is ready."""
@@ -133,7 +134,9 @@ def generate_launch_description() -> LaunchDescription:
             "evaluated",
         ),
         DeclareLaunchArgument(
-            "protocol", default_value="citypersons", description="of the evaluation"
+            "protocol",
+            default_value=EvaluationConfig().protocol,
+            description="of the evaluation",
         ),
         DeclareLaunchArgument(
             "clock", default_value="100", description="rate at which the time is published, Hz"

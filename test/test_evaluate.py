@@ -300,6 +300,23 @@ def test_only_processed_images_are_evaluated(tmp_path: Path) -> None:
     assert rows["recall"]["difference"] == 0
 
 
+def test_a_replay_tells_the_time_that_the_ground_truth_lacks(tmp_path: Path) -> None:
+    """Ten frames at 2 Hz are 5 s; at one false positive, 720 per hour."""
+    truth = json.loads(ten(tmp_path).read_text())
+    for image in truth["images"]:
+        del image["stamp_ns"], image["sequence"]
+    path = write(tmp_path / "p.json", [found(0, 0.9), found(1, 0.95, [500.0, 0.0, 10.0, 25.0])])
+    run = {"frames": [{"image_id": k, "stamp_ns": k * 500_000_000} for k in range(10)]}
+    for matched_by, per_hour in (("frame", 720), ("file_name", None)):  # these may be counted ones
+        write(tmp_path / "p.run.json", {**run, "ground_truth": {"matched_by": matched_by}})
+        result = evaluate(write(tmp_path / "truth.json", truth), [path], config())
+        assert result["runs"][0]["operating_point"]["false_positives"] == 1
+        assert result["runs"][0]["false_positives_per_hour"] == per_hour
+    write(tmp_path / "p.run.json", {"frames": [{}], "ground_truth": {"matched_by": "frame"}})
+    with pytest.raises(EvaluationError, match="frames must have image_id and stamp_ns"):
+        evaluate(tmp_path / "truth.json", [path], config())
+
+
 def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
     rows = [
         found(0, 0.9),

@@ -21,6 +21,7 @@ from tasksr_ros.camera import CameraModel
 from tasksr_ros.cli import main
 from tasksr_ros.config import RegionConfig
 from tasksr_ros.detections import Detections
+from tasksr_ros.folders import FolderRecording
 from tasksr_ros.frames import Frame
 from tasksr_ros.make_bag import CameraTopics, append, connect, make_bag
 from tasksr_ros.message_types import DETECTIONS, detection_array, message_types
@@ -98,6 +99,23 @@ def test_every_frame_of_a_bag_as_the_pipeline_sees_it(
         assert entry["category_id"] == 1
         assert entry["bbox"][:3] == pytest.approx(box, abs=2e-3)
         assert entry["score"] == pytest.approx(score, abs=1e-5)
+
+
+def test_decoding_ahead_is_part_of_the_latency(
+    tiny_bundle: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = FolderRecording._load
+
+    def slow(*arguments: Any) -> Frame:
+        time.sleep(0.02)
+        return load(*arguments)
+
+    monkeypatch.setattr(FolderRecording, "_load", slow)
+    assert run(tiny_bundle, folder, tmp_path / "p.json") == 0
+    latency_ms = described(tmp_path / "p.json")["latency_ms"]
+    assert min(latency_ms["decode"]) >= 20
+    stages = [latency_ms[stage] for stage in ("decode", "regions", "engine", "merge")]
+    assert latency_ms["total"] == pytest.approx(np.sum(stages, 0), abs=0.01)
 
 
 def test_the_run_says_what_it_was(tiny_bundle: Path, bag: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ pytest.importorskip("launch_ros", reason="launch_ros is not installed (it has no
 from launch.actions import DeclareLaunchArgument
 
 from launch import LaunchContext
+from tasksr_ros.config import EvaluationConfig
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_the_evaluation(launch_file: ModuleType, tmp_path: Path) -> None:
         command = launch_file.evaluation_command(context(launch_file, ground_truth=given))
         assert command[3:] == [
             *("evaluate", "--ground-truth", expected, "--predictions", "out/p.json"),
-            *("--protocol", "citypersons", "--json", "out/p.evaluation.json"),
+            *("--protocol", EvaluationConfig().protocol, "--json", "out/p.evaluation.json"),
             *("--html", "out/p.evaluation.html"),
         ]
 

@@ -62,6 +62,7 @@ def evaluate(
         protocol = replace(protocol, rule=Rule(config.iou, protocol.rule.strict))
     truth = read_ground_truth(ground_truth)
     found = _distinct([read_predictions(path, truth) for path in predictions])
+    truth = truth.with_stamps({i: stamp for f in found for i, stamp in f.stamps.items()})
     measured = [_Measured.of(_run(truth, f, protocol, config)) for f in found]
     runs = [run_figures(m.run, m.samples) for m in measured]
     first = runs[0]

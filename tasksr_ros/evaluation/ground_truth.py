@@ -113,6 +113,16 @@ class GroundTruth:
             image=new_index[self.image[keep[self.image]]],
         )
 
+    def with_stamps(self, stamps: Mapping[ImageId, int]) -> GroundTruth:
+        """With ``stamp_ns``, by image id, for images that have none."""
+        if not stamps:
+            return self
+        images = [
+            {"stamp_ns": stamps[i], **entry} if i in stamps else entry
+            for i, entry in zip(self.image_ids, self.images, strict=True)
+        ]
+        return replace(self, images=images)
+
     def without_neighbours(self) -> GroundTruth:
         """Only pedestrians."""
         return self._boxes(~self.neighbour) if self.neighbour.any() else self

@@ -3,9 +3,9 @@
 ``P.json`` is a list of ``{"image_id", "category_id", "bbox", "score"}`` with optional
 ``distance_m``. Beside it may lie ``P.run.json``, an object with any of ``name``, ``info``,
 ``image_ids`` (images that were processed: the evaluation is over these),
-``without_ground_truth`` (those of them that the ground truth is known to lack) and ``latency_ms``
-(stage -> ms of each frame). One object that holds the list as ``detections`` beside these keys
-does as well.
+``without_ground_truth`` (those of them that the ground truth is known to lack), ``latency_ms``
+(stage -> ms of each frame) and, of a replay, ``frames`` with their stamps. One object that holds
+the list as ``detections`` beside these keys does as well.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Predictions:
         image_ids: images that were processed; None: all of the ground truth.
         info: what the run wrote about itself.
         latency_ms: stage -> ms of each frame.
+        stamps: ns by image id, of a recording whose frames the ground truth knows by number.
         problems: kind -> number of predictions left out or doubtful.
     """
 
@@ -62,6 +63,7 @@ class Predictions:
     image_ids: list[ImageId] | None
     info: Mapping[str, Any]
     latency_ms: Mapping[str, Sequence[float]]
+    stamps: Mapping[ImageId, int]
     problems: dict[str, int]
 
     def restrict(self, old: GroundTruth, new: GroundTruth) -> Predictions:
@@ -126,6 +128,7 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
         image_ids=processed,
         info={**(run.get("info") or {}), **{k: run[k] for k in KEPT_OF_RUN if k in run}},
         latency_ms=_latency(path, run.get("latency_ms")),
+        stamps=_stamps(path, run),
         problems={kind: number for kind, number in problems.items() if number},
     )
 
@@ -253,3 +256,18 @@ def _latency(path: Path, value: Any) -> dict[str, list[float]]:
     except (TypeError, ValueError) as error:
         raise EvaluationError(f"{path}: latency_ms must be numbers: {error}") from None
     return {stage: list_ for stage, list_ in times.items() if list_}
+
+
+def _stamps(path: Path, run: Mapping[str, Any]) -> dict[ImageId, int]:
+    """When the frames were taken; {} unless the ground truth knows frames by their number.
+
+    A folder's images, found by name, may have stamps that were only counted.
+    """
+    try:
+        if run.get("ground_truth", {}).get("matched_by") != "frame":
+            return {}
+        return {frame["image_id"]: int(frame["stamp_ns"]) for frame in run["frames"]}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise EvaluationError(
+            f"{path}: frames must have image_id and stamp_ns, got {error!r}"
+        ) from None
