@@ -11,11 +11,9 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import cv2
@@ -36,6 +34,7 @@ from tasksr_ros.frames import Frame, to_bgr
 from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
 from tasksr_ros.recordings import Recording, length, make_folder, open_recording
 from tasksr_ros.regions import Rect, distant_band
+from tasksr_ros.replay.node_process import node_process
 from tasksr_ros.transport import transport_environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,8 +131,9 @@ def _run(recording: Recording, bundle: str, out: Path) -> None:
     region = RegionConfig(mode="fixed" if recording.camera is None else "distance")
     answers: list[Answer] = []
     print(f"starting the node; {recording.path} will be played over ROS 2 topics")
+    parameters = {"bundle": bundle, "region.mode": region.mode, "input.reliability": "reliable"}
     with (
-        _node(bundle, region) as process,
+        node_process(f"/{NAMESPACE}", parameters) as process,
         closing(Player(process, recording.camera, _interrupted)) as player,
         tqdm(recording, total=length(recording), desc="playing", unit="frame") as bar,
     ):
@@ -148,28 +148,6 @@ def _run(recording: Recording, bundle: str, out: Path) -> None:
     sheet = _write_video(recording, answers, region, out / "annotated.mp4")
     cv2.imwrite(str(out / "contact_sheet.png"), sheet)
     _report(recording, answers, region, out)
-
-
-@contextmanager
-def _node(bundle: str, region: RegionConfig) -> Iterator[subprocess.Popen[bytes]]:
-    """The node's process, ended at the end."""
-    parameters = {"bundle": bundle, "region.mode": region.mode}
-    parameters["input.reliability"] = "reliable"
-    command = [sys.executable, "-m", "tasksr_ros.node", "--ros-args", "-r", f"__ns:=/{NAMESPACE}"]
-    for name, value in parameters.items():
-        command += ["-p", f"{name}:={value}"]
-    # ROS 2 from wheels marks that Python found its libraries; the child looks for itself.
-    environment = {k: v for k, v in os.environ.items() if k != "_ROS_WHEELS_BOOTSTRAP_COMPLETE"}
-    # Ctrl-C goes to the demo alone, which then ends the node.
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
 
 
 def _write_video(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, TextIO
 
 import pytest
@@ -62,6 +64,22 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     save_bundle(folder, TDSR(build_sr("dbpn-ss", 2), Detector(0.25)), description, "# tiny\n")
     return folder
+
+
+@pytest.fixture
+def load_launch_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Loads a file of ``launch/``, for which the checkout is the package's share folder."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location("launched", root / "launch" / name)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(module, "get_package_share_directory", lambda _: str(root))
+        return module
+
+    return load
 
 
 @pytest.fixture

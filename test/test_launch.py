@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -24,14 +23,8 @@ from tasksr_ros.options import flatten
 
 
 @pytest.fixture
-def launch_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("launched", root / "launch/tasksr.launch.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "get_package_share_directory", lambda _: str(root))
-    return module
+def launch_file(load_launch_file: Callable[[str], ModuleType]) -> ModuleType:
+    return load_launch_file("tasksr.launch.py")
 
 
 def context(launch_file: ModuleType, **given: str) -> LaunchContext:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from rosbags.rosbag2 import StoragePlugin, Writer
+from tiny_replay import FAST
 
 from tasksr_ros.annotate import VideoWriter
 from tasksr_ros.bag_files import open_bag
@@ -53,9 +54,6 @@ def folder(tmp_path: Path) -> Path:
 def bag(folder: Path, tmp_path: Path) -> Path:
     """The six images at 10 Hz, raw."""
     return make_bag(folder, tmp_path / "bag")
-
-
-FAST = ("--engine", "torch", "--region", "full", "--region.tile_overlap", 8, "--least_score", -1)
 
 
 def run(tiny_bundle: Path, source: Path, out: Path, *options: object) -> int:

@@ -17,6 +17,8 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
+from tiny_replay import FAST
+
 from tasksr_ros.evaluation.agreement import agreement
 from tasksr_ros.make_bag import make_bag
 
@@ -24,16 +26,6 @@ pytestmark = pytest.mark.wire
 
 WIDTH, HEIGHT, FRAMES = 64, 32, 8
 START_S = 90.0
-FAST = (
-    "--engine",
-    "torch",
-    "--region",
-    "full",
-    "--region.tile_overlap",
-    "8",
-    "--least_score",
-    "-1",
-)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
+from tiny_replay import FAST
 
 from tasksr_ros.cli import main
 from tasksr_ros.detections import Detections
@@ -18,17 +19,6 @@ from tasksr_ros.frames import Frame
 from tasksr_ros.make_bag import CameraTopics, append, connect, make_bag
 from tasksr_ros.message_types import DETECTIONS, detection_array
 from tasksr_ros.replay.many import recordings_below
-
-FAST = (
-    "--engine",
-    "torch",
-    "--region",
-    "full",
-    "--region.tile_overlap",
-    "8",
-    "--least_score",
-    "-1",
-)
 
 
 @pytest.fixture

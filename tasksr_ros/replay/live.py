@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -18,6 +14,7 @@ from tasksr_ros.errors import RecordingError
 from tasksr_ros.options import Value, walk
 from tasksr_ros.recordings import Recording
 from tasksr_ros.replay.journal import Journal
+from tasksr_ros.replay.node_process import node_process
 from tasksr_ros.replay.outcome import DROPPED, Outcome
 from tasksr_ros.replay.player import Sent, listen, play
 from tasksr_ros.replay.session import START_S, Endpoint, Session, wait
@@ -105,7 +102,7 @@ def _node(
     if options.listen:
         raise RecordingError(f"no node {options.node!r} is found within {patience:g} s")
     logger.info("live: no node %r runs: starting one in %s", options.node, NAMESPACE)
-    with _started(options, cameras) as process:
+    with node_process(NAMESPACE, _parameters(options, cameras)) as process:
 
         def check() -> None:
             session.check()
@@ -118,27 +115,10 @@ def _node(
         yield NODE, NAMESPACE, check
 
 
-@contextmanager
-def _started(options: LiveOptions, cameras: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A node's process, ended at the end."""
+def _parameters(options: LiveOptions, cameras: list[str]) -> dict[str, object]:
+    """Of a node that is started for these cameras."""
     names = [_camera_name(camera) for camera in cameras] if len(cameras) > 1 else [""]
-    given = {**options.parameters, "bundle": options.bundle}
-    command = [sys.executable, "-m", "tasksr_ros.node", "--ros-args", "-r", f"__ns:={NAMESPACE}"]
-    for key, value in given.items():
-        command += ["-p", f"{key}:={json.dumps(value)}"]
-    command += ["-p", f"cameras:={json.dumps(names)}"]
-    # ROS 2 from wheels marks that Python found its libraries; the child looks for itself.
-    environment = {k: v for k, v in os.environ.items() if k != "_ROS_WHEELS_BOOTSTRAP_COMPLETE"}
-    # Ctrl-C goes to the replay alone, which then ends the node.
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    return {**options.parameters, "bundle": options.bundle, "cameras": names}
 
 
 def _camera_name(camera: str) -> str:
