@@ -258,6 +258,21 @@ def test_the_same_run_twice_differs_by_nothing(tmp_path: Path) -> None:
     ]
 
 
+def test_runs_of_one_name_are_told_by_file_or_folder(tmp_path: Path) -> None:
+    run = {"name": "tiny far"}
+    paths = [tmp_path / name for name in ("monday/p.json", "tuesday/p.json", "tuesday/q.json")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        write(path, [found(0, 0.9)])
+        write(path.with_suffix(".run.json"), run)
+    for chosen, names in (
+        (paths[1:], ["tiny far (p)", "tiny far (q)"]),
+        (paths[:2], ["monday/tiny far", "tuesday/tiny far"]),
+    ):
+        result = evaluate(ten(tmp_path), chosen, config(samples=0))
+        assert [run["name"] for run in result["runs"]] == names
+
+
 def test_a_certain_difference_has_a_winner(tmp_path: Path) -> None:
     images = [{"id": k, "sequence": str(k % 4)} for k in range(60)]
     truth = truth_file(tmp_path, images, [person(k) for k in range(60)])

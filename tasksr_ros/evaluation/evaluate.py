@@ -129,12 +129,14 @@ def _restricted(truth: GroundTruth, measured: _Measured, ids: list[int | str]) -
 
 
 def _distinct(found: list[Predictions]) -> list[Predictions]:
-    """Runs of the same name get their folder's before it, or else a number."""
-    names = [f.name for f in found]
-    if len(set(names)) < len(names):
-        names = [f"{f.path.resolve().parent.name}/{f.name}" for f in found]
-    if len(set(names)) < len(names):
-        names = [f"{name} ({k + 1})" for k, name in enumerate(names)]
+    """Runs of the same name get their file's behind it; else their folder's before, or a number."""
+    choices = (
+        [f.name for f in found],
+        [f"{f.name} ({f.path.stem})" for f in found],
+        [f"{f.path.resolve().parent.name}/{f.name}" for f in found],
+        [f"{f.path.resolve().parent.name}/{f.name} ({k})" for k, f in enumerate(found, 1)],
+    )
+    names = next(names for names in choices if len(set(names)) == len(names))
     return [replace(f, name=name) for f, name in zip(found, names, strict=True)]
 
 
