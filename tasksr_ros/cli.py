@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any, get_origin
 
 from tasksr_ros import __version__
-from tasksr_ros.config import EvaluationConfig, NodeConfig, PipelineConfig, ReplayConfig
+from tasksr_ros.config import (
+    EngineOptions,
+    EvaluationConfig,
+    NodeConfig,
+    PipelineConfig,
+    ReplayConfig,
+)
 from tasksr_ros.errors import BundleError, TaskSRError
 from tasksr_ros.evaluation.summary import Summary
 from tasksr_ros.options import Value, build, walk
@@ -42,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_make_bag(commands)
     _add_make_drive(commands)
     _add_models(commands)
+    _add_build_engine(commands)
     _add_benchmark(commands)
     _add_evaluate(commands)
     return parser
@@ -100,6 +107,17 @@ def _add_make_drive(commands: Any) -> None:
 def _add_models(commands: Any) -> None:
     parser = _command(commands, "models", _models, "list the shipped models, or check one")
     parser.add_argument("bundle", nargs="*", help="names or folders; all shipped ones if none")
+
+
+def _add_build_engine(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "build-engine",
+        _build_engine,
+        "compile a model for this machine beforehand, and compare it with torch in fp32",
+    )
+    parser.add_argument("--bundle", default=NodeConfig().bundle, help="model (%(default)s)")
+    _add_config(parser, EngineOptions)
 
 
 def _add_benchmark(commands: Any) -> None:
@@ -217,6 +235,13 @@ def _models(options: argparse.Namespace) -> None:
             f"{bundle.name}: {bundle.sr} x{bundle.scale_factor}, {what}, "
             f"sha256 {bundle.weights_sha256[:12]} verified"
         )
+
+
+def _build_engine(options: argparse.Namespace) -> None:
+    from tasksr_ros.engines.build import build_and_verify
+
+    config = build(EngineOptions, _given(options, EngineOptions)).engine
+    print(build_and_verify(options.bundle, config))
 
 
 def _benchmark(options: argparse.Namespace) -> None:

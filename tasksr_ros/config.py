@@ -94,16 +94,17 @@ class DecodingConfig:
 class EngineConfig:
     """How the networks run."""
 
-    name: Literal["auto", "torch", "openvino"] = option(
+    name: Literal["auto", "tensorrt", "torch", "openvino"] = option(
         "auto",
-        "auto: torch where CUDA is available, else openvino on x86, else torch",
+        "auto: tensorrt where torch_tensorrt works and there is a GPU, else torch on CUDA, else "
+        "openvino on x86, else torch",
     )
     device: str = option("auto", "torch device, for example cuda:0; auto: CUDA if available")
     threads: int = option(0, "CPU threads of the engine; 0: all cores", low=0, high=1024)
-    precision: Literal["fp32", "bf16", "int8"] = option(
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = option(
         "fp32",
-        "fp32: exact; bf16: half the time on CPUs with AVX512_BF16 or AMX, and on GPUs; int8: "
-        "openvino only, needs calibration once",
+        "fp32: exact; fp16: for GPUs (tensorrt, torch); bf16: half the time on CPUs with "
+        "AVX512_BF16 or AMX, and on GPUs; int8: openvino only, needs calibration once",
     )
     hint: Literal["latency", "throughput"] = option(
         "latency",
@@ -115,6 +116,37 @@ class EngineConfig:
         "images, video or bag to make an int8 model with; empty: the one in the cache",
     )
     cache_dir: str = option("", "folder of compiled models; empty: the user's cache directory")
+    on_mismatch: Literal["rebuild", "refuse"] = option(
+        "rebuild",
+        "tensorrt: of an engine that is missing, damaged, outdated or made for another GPU; "
+        "rebuild: set it aside and build one, which takes minutes; refuse: end with an error",
+    )
+    max_batch: int = option(
+        8,
+        "on GPUs: the largest batch that is prepared, of 1, 2, 4, … regions; more regions are "
+        "run in several batches",
+        low=1,
+        high=64,
+    )
+    cuda_graphs: bool = option(
+        True, "on GPUs: record the kernels of a call once and launch them together"
+    )
+    compile: bool = option(
+        False, "torch: compile the networks at each start (torch.compile), which takes a minute"
+    )
+    graph: Literal["auto", "reference", "lr_space"] = option(
+        "auto",
+        "tensorrt, torch: form of the super-resolution network; reference: as trained; lr_space: "
+        "the same function without transposed convolutions; auto: lr_space, but reference for "
+        "torch without compile",
+    )
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """The engine alone, under the names that it has elsewhere (``engine.precision``)."""
+
+    engine: EngineConfig = field(default_factory=EngineConfig)
 
 
 @dataclass(frozen=True)

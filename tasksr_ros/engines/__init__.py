@@ -1,13 +1,17 @@
 """Engines: one interface, one file each.
 
 An engine runs a bundle's networks on a batch of uint8 regions. PyTorch is the reference and
-runs on any device; OpenVINO is the default on x86 CPUs.
+runs on any device; TensorRT is the default on NVIDIA GPUs where it is installed, OpenVINO on x86
+CPUs.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +21,8 @@ from numpy.typing import NDArray
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
 from tasksr_ros.errors import EngineError
+
+logger = logging.getLogger(__name__)
 
 _NVIDIA_DEVICES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg")
 """Of NVIDIA's drivers for PCs, for Jetson, and under Windows' Linux."""
@@ -60,16 +66,35 @@ class Engine(Protocol):
 def build_engine(bundle: Bundle, config: EngineConfig) -> Engine:
     """Build the configured engine for a bundle.
 
+    With ``auto``, torch takes the place of a TensorRT engine that cannot be built; one that is
+    refused (``engine.on_mismatch``) is an error.
+
     Raises:
         EngineError: if it cannot run here.
         BundleError: if the weights do not fit.
     """
-    name = choose_engine() if config.name == "auto" else config.name
+    if config.name != "auto":
+        return _build(config.name, bundle, config)
+    name = choose_engine()
+    try:
+        return _build(name, bundle, config)
+    except EngineError as error:
+        if name != "tensorrt" or config.on_mismatch == "refuse":
+            raise
+        logger.warning("engine torch instead of tensorrt: %s", error)
+        return _build("torch", bundle, config)
+
+
+def _build(name: str, bundle: Bundle, config: EngineConfig) -> Engine:
     try:
         if name == "openvino":
             from tasksr_ros.engines.openvino import OpenVinoEngine
 
             return OpenVinoEngine(bundle, config)
+        if name == "tensorrt":
+            from tasksr_ros.engines.tensorrt import TensorRtEngine
+
+            return TensorRtEngine(bundle, config)
         from tasksr_ros.engines.torch import TorchEngine
 
         return TorchEngine(bundle, config)
@@ -80,11 +105,25 @@ def build_engine(bundle: Bundle, config: EngineConfig) -> Engine:
 
 
 def choose_engine() -> str:
-    """The best engine that can run here: torch on CUDA, else openvino on x86, else torch."""
+    """The best engine that can run here.
+
+    That is tensorrt where there is a GPU and torch_tensorrt, else torch on CUDA, else openvino on
+    x86, else torch.
+    """
+    if _cuda_available():
+        return "tensorrt" if _tensorrt_works() else "torch"
     x86 = platform.machine().lower() in ("x86_64", "amd64")
-    if x86 and importlib.util.find_spec("openvino") and not _cuda_available():
-        return "openvino"
-    return "torch"
+    return "openvino" if x86 and importlib.util.find_spec("openvino") else "torch"
+
+
+@contextmanager
+def engine_errors(name: str) -> Iterator[None]:
+    """A library's errors, the device's and those of memory among them, as EngineError."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise EngineError(f"{name} failed: {reason}") from error
 
 
 def check_regions(regions: NDArray[np.uint8], region_size: tuple[int, int]) -> None:
@@ -105,3 +144,17 @@ def _cuda_available() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _tensorrt_works() -> bool:
+    """Whether torch_tensorrt is installed with the libraries that it needs."""
+    if not importlib.util.find_spec("torch_tensorrt"):
+        return False
+    try:
+        from tasksr_ros.engines.tensorrt_library import import_torch_tensorrt
+
+        import_torch_tensorrt()
+    except EngineError as error:
+        logger.warning("%s", error)
+        return False
+    return True

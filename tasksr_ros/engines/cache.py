@@ -6,10 +6,14 @@ So the folder is the user's alone, and what another user owns or may write is ne
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -56,6 +60,41 @@ def is_trusted(folder: Path) -> bool:
             logger.warning("%s: not loaded: %s %s", folder, path, reason)
             return False
     return True
+
+
+@contextmanager
+def written_whole(folder: Path) -> Iterator[Path]:
+    """A new folder to write into that takes ``folder``'s place once all is written.
+
+    A reader sees all of the old, all of the new or nothing. Nothing is left where writing fails.
+
+    Raises:
+        OSError: if it cannot be written, or is not this user's.
+    """
+    make_private(folder.parent)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+    try:
+        yield partial
+        remove(folder)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder, file or link, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def networks_sha256() -> str:
+    """Hex digest of the code that defines the networks: a compiled model is as old as this."""
+    code = hashlib.sha256()
+    for file in sorted((Path(__file__).parents[1] / "networks").glob("*.py")):
+        code.update(file.read_bytes())
+    return code.hexdigest()
 
 
 def _all_of(folder: Path) -> Iterator[Path]:

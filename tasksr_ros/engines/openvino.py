@@ -6,11 +6,7 @@ the seconds of conversion.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
-import shutil
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,7 +17,7 @@ from numpy.typing import NDArray
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
 from tasksr_ros.engines import check_regions
-from tasksr_ros.engines.cache import cache_folder, is_trusted, make_private
+from tasksr_ros.engines.cache import cache_folder, is_trusted, networks_sha256, written_whole
 from tasksr_ros.engines.openvino_library import ov
 from tasksr_ros.errors import EngineError
 
@@ -87,6 +83,8 @@ class OpenVinoEngine:
 
 def check_precision(core: ov.Core, precision: str) -> None:
     """Raise EngineError unless the CPU has instructions for ``precision``."""
+    if precision == "fp16":
+        raise EngineError("engine openvino runs in fp32, bf16, int8, got engine.precision fp16")
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and "BF16" not in capabilities:
         raise EngineError(
@@ -97,14 +95,11 @@ def check_precision(core: ov.Core, precision: str) -> None:
 
 def _key(bundle: Bundle) -> str:
     """Name of what a converted model depends on: networks and weights, code, region, library."""
-    code = hashlib.sha256()
-    for file in sorted((Path(__file__).parents[1] / "networks").glob("*.py")):
-        code.update(file.read_bytes())
     width, height = bundle.region_size
     library = ov.get_version().split("-")[0]
     return (
         f"openvino-{library}-{bundle.sr}-x{bundle.scale_factor}-{bundle.detector_width:g}-"
-        f"{bundle.weights_sha256[:16]}-{code.hexdigest()[:8]}-{width}x{height}"
+        f"{bundle.weights_sha256[:16]}-{networks_sha256()[:8]}-{width}x{height}"
     )
 
 
@@ -130,15 +125,12 @@ def _convert(bundle: Bundle) -> ov.Model:
     """The bundle's networks in LR-space form as an OpenVINO model."""
     import torch
 
-    from tasksr_ros.networks.dbpn import DBPN
-    from tasksr_ros.networks.lr_space import to_lr_space
-    from tasksr_ros.networks.tdsr import TDSR, RegionDetector
+    from tasksr_ros.engines.graphs import load_graph
+    from tasksr_ros.networks.tdsr import RegionDetector
 
     width, height = bundle.region_size
     logger.info("converting %s for regions of %dx%d px", bundle.name, width, height)
-    tdsr = bundle.load()
-    sr = to_lr_space(tdsr.sr, (height, width)) if isinstance(tdsr.sr, DBPN) else tdsr.sr
-    module = RegionDetector(TDSR(sr, tdsr.detector)).eval()
+    module = RegionDetector(load_graph(bundle, "lr_space")).eval()
     example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its internals
@@ -170,12 +162,6 @@ def _keep(model: ov.Model, folder: Path, calibration: str) -> None:
 
 def _save(model: ov.Model, folder: Path, calibration: str) -> None:
     """Write the model so that a reader sees all of it or nothing."""
-    make_private(folder.parent)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-    try:
+    with written_whole(folder) as partial:
         ov.save_model(model, partial / _MODEL, compress_to_fp16=False)
         (partial / _CALIBRATION).write_text(calibration)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -1,74 +1,146 @@
-"""The PyTorch engine: the reference graph, on any device."""
+"""The PyTorch engine: the reference, on any device, and the way of a GPU without TensorRT."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
-from tasksr_ros.engines import check_regions
+from tasksr_ros.engines import check_regions, engine_errors
+from tasksr_ros.engines.batches import StaticBatches, batch_sizes, prepare
+from tasksr_ros.engines.cache import cache_folder, make_private
+from tasksr_ros.engines.cuda import (
+    CudaRunner,
+    Detect,
+    exact_convolutions,
+    new_stream,
+    select_device,
+)
+from tasksr_ros.engines.graphs import load_graph
 from tasksr_ros.errors import EngineError
 from tasksr_ros.networks.tdsr import RegionDetector
 
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+_Run: TypeAlias = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+
 
 class TorchEngine:
-    """See `engines.Engine`. CUDA calls are synchronous."""
+    """See `engines.Engine`. On CUDA every batch size is recorded beforehand (`cuda.CudaRunner`).
+
+    On the CPU a batch is one call; compiled networks run regions one by one there.
+    """
 
     name = "torch"
 
     def __init__(self, bundle: Bundle, config: EngineConfig) -> None:
         self.region_size = bundle.region_size
         self.scale_factor = bundle.scale_factor
-        self._device = _device(config.device)
+        self._device = select_device(config.device)
         self.runs_batches = self._device.type == "cuda"
         if config.threads:
             torch.set_num_threads(config.threads)
-        if config.precision == "int8":
-            raise EngineError("engine torch runs in fp32 or bf16, got engine.precision int8")
-        dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-        tdsr = bundle.load()
-        with _engine_errors():
-            tdsr = tdsr.to(self._device, dtype).to(
-                memory_format=torch.channels_last  # type: ignore[call-overload]
-            )
-        self._detect = RegionDetector(tdsr)
+        detect = self._detector(bundle, config)
+        with engine_errors(self.name):
+            self._run = self._runner(detect, config)
 
     def __call__(
         self, regions: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """See `engines.Engine`."""
-        with _engine_errors(), torch.inference_mode():
-            boxes, scores = self._detect(self._upload(regions))
+        check_regions(regions, self.region_size)
+        with engine_errors(self.name):
+            return self._run(regions)
+
+    def _detector(self, bundle: Bundle, config: EngineConfig) -> RegionDetector:
+        if config.precision not in DTYPES:
+            raise EngineError(
+                f"engine torch runs in {', '.join(DTYPES)}, got engine.precision {config.precision}"
+            )
+        form = config.graph
+        if form == "auto":
+            form = "lr_space" if config.compile else "reference"
+        tdsr = load_graph(bundle, form)
+        with engine_errors(self.name):
+            tdsr = tdsr.to(self._device, DTYPES[config.precision]).to(
+                memory_format=torch.channels_last  # type: ignore[call-overload]
+            )
+        return RegionDetector(tdsr).eval()
+
+    def _runner(self, detector: RegionDetector, config: EngineConfig) -> _Run:
+        detect: Detect = _compiled(detector, config) if config.compile else detector
+        if self._device.type != "cuda":
+            if config.compile:
+                return StaticBatches({1: CpuRunner(detect, self.region_size)})
+            return _AnyBatch(detect, self._device)
+        stream = new_stream(self._device)
+        with exact_convolutions(config.precision == "fp32"):
+            return StaticBatches(
+                prepare(
+                    batch_sizes(config.max_batch),
+                    lambda batch: CudaRunner(
+                        detect, batch, self.region_size, stream, graph=config.cuda_graphs
+                    ),
+                )
+            )
+
+
+class _AnyBatch:
+    """One call for a batch of any size."""
+
+    def __init__(self, detect: Detect, device: torch.device) -> None:
+        self._detect = detect
+        self._device = device
+
+    def __call__(
+        self, regions: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(regions)).to(self._device)
+            boxes, scores = self._detect(batch)
             return boxes.cpu().numpy(), scores.cpu().numpy()
 
-    def _upload(self, regions: NDArray[np.uint8]) -> Tensor:
-        check_regions(regions, self.region_size)
-        return torch.from_numpy(np.ascontiguousarray(regions)).to(self._device)
+
+class CpuRunner:
+    """See `batches.Runner`, for functions of one shape on the CPU."""
+
+    def __init__(self, detect: Detect, region_size: tuple[int, int], batch: int = 1) -> None:
+        self._detect = detect
+        width, height = region_size
+        with torch.no_grad():  # inference_mode would keep the compiler from folding weights
+            _, scores = detect(torch.zeros(batch, height, width, 3, dtype=torch.uint8))
+        self.num_cells = scores.shape[1]
+
+    def __call__(
+        self, regions: NDArray[np.uint8], boxes: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> None:
+        """See `batches.Runner`."""
+        with torch.no_grad():
+            found = self._detect(torch.from_numpy(np.ascontiguousarray(regions)))
+        for result, output in zip((boxes, scores), found, strict=True):
+            np.copyto(result, output.numpy())
 
 
-@contextmanager
-def _engine_errors() -> Iterator[None]:
-    """PyTorch's errors, CUDA's and those of memory among them, as EngineError."""
+def _compiled(detector: RegionDetector, config: EngineConfig) -> Detect:
+    """The networks for torch.compile, which does its work at the first call of each batch size.
+
+    What it makes is kept in the cache folder: its own default is a folder under /tmp, with a name
+    that others know.
+    """
+    folder = cache_folder(config)
     try:
-        yield
-    except RuntimeError as error:
-        reason = str(error).partition("\n")[0]
-        raise EngineError(f"torch failed: {reason}") from error
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise EngineError(f"engine.device {name!r} cannot be used: {reason}") from None
-    return device
+        make_private(folder)
+    except OSError as error:
+        raise EngineError(f"engine.compile needs a cache folder to write to: {error}") from None
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))
+    torch._dynamo.reset()  # an older compilation may be for another number of threads
+    compiled: Detect = torch.compile(
+        detector, fullgraph=True, dynamic=False, options={"freezing": True}
+    )
+    return compiled

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, overload
 
+import torch
 from torch import Tensor, nn
 
 
@@ -60,10 +61,11 @@ class RegionDetector(nn.Module):
 
     def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
         """(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px, scores (N, A) in [0, 1]."""
-        boxes, scores = self.tdsr(_normalise(regions, self.tdsr))
+        dtype = next(self.tdsr.detector.parameters()).dtype
+        boxes, scores = self.tdsr(normalise(regions, dtype))
         return boxes, scores
 
 
-def _normalise(regions: Tensor, tdsr: TDSR) -> Tensor:
-    dtype = next(tdsr.detector.parameters()).dtype
+def normalise(regions: Tensor, dtype: torch.dtype) -> Tensor:
+    """(N, H, W, 3) uint8 RGB -> (N, 3, H, W) in [0, 1], channels last in memory."""
     return regions.permute(0, 3, 1, 2).to(dtype) / 255.0

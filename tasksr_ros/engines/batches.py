@@ -1,0 +1,102 @@
+"""Any number of regions with engines that are compiled or recorded for fixed batch sizes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasksr_ros.engines.guarded import lacks_memory
+
+logger = logging.getLogger(__name__)
+
+PreparedT = TypeVar("PreparedT")
+
+
+class Runner(Protocol):
+    """Runs batches of one size.
+
+    Attributes:
+        num_cells: boxes per region, A.
+    """
+
+    num_cells: int
+
+    def __call__(
+        self, regions: NDArray[np.uint8], boxes: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> None:
+        """Run (N, H, W, 3) uint8 RGB into boxes (N, A, 4) in SR px and scores (N, A)."""
+        ...
+
+
+class StaticBatches:
+    """Runs any number of regions with runners of fixed batch sizes.
+
+    Args:
+        runners: by batch size; 1 must be among them.
+    """
+
+    def __init__(self, runners: Mapping[int, Runner]) -> None:
+        if 1 not in runners:
+            raise ValueError(f"there must be a runner for batches of 1, got {sorted(runners)}")
+        self.runners = dict(runners)
+
+    def __call__(
+        self, regions: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See `engines.Engine`."""
+        number, num_cells = len(regions), self.runners[1].num_cells
+        boxes = np.empty((number, num_cells, 4), np.float32)
+        scores = np.empty((number, num_cells), np.float32)
+        first = 0
+        for size in plan(number, sorted(self.runners)):
+            part = slice(first, first + size)
+            self.runners[size](regions[part], boxes[part], scores[part])
+            first += size
+        return boxes, scores
+
+
+def batch_sizes(limit: int) -> tuple[int, ...]:
+    """1, 2, 4, … and ``limit``: the sizes that are prepared for batches of up to ``limit``."""
+    powers = [2**exponent for exponent in range(limit.bit_length()) if 2**exponent < limit]
+    return (*powers, limit)
+
+
+def plan(number: int, sizes: Sequence[int]) -> list[int]:
+    """Sizes of the batches that ``number`` regions are run in, largest first, without padding.
+
+    Args:
+        number: of regions.
+        sizes: that can be run; ascending, from 1.
+    """
+    batches: list[int] = []
+    for size in reversed(sizes):
+        count, number = divmod(number, size)
+        batches += [size] * count
+    return batches
+
+
+def prepare(sizes: Sequence[int], make: Callable[[int], PreparedT]) -> dict[int, PreparedT]:
+    """What ``make`` gives for each size, up to the first that the device has no memory for.
+
+    Raises:
+        Exception: whatever ``make`` raises for another reason, or for the smallest size.
+    """
+    prepared: dict[int, PreparedT] = {}
+    for size in sizes:
+        try:
+            prepared[size] = make(size)
+        except Exception as error:
+            if not prepared or not lacks_memory(error):
+                raise
+            logger.warning(
+                "no memory for batches of %d: regions run at most %d together: %s",
+                size,
+                max(prepared),
+                str(error).partition("\n")[0],
+            )
+            break
+    return prepared

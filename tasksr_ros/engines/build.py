@@ -1,0 +1,42 @@
+"""Compiled models before they are needed: ``tasksr build-engine``."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from tasksr_ros.bundle import load_bundle
+from tasksr_ros.config import EngineConfig
+from tasksr_ros.engines import build_engine
+from tasksr_ros.engines.cache import cache_folder
+from tasksr_ros.engines.verification import verify
+
+
+def build_and_verify(source: str, config: EngineConfig) -> str:
+    """Build the configured engine into the cache, or find it there, and compare it with torch.
+
+    One that does not fit is rebuilt, whatever ``on_mismatch`` says.
+
+    Args:
+        source: a bundle's path or name.
+        config: of the engine.
+
+    Returns:
+        What there is now, for people to read.
+
+    Raises:
+        BundleError: if the bundle is missing or broken.
+        EngineError: if the engine cannot run here, or does not compute what torch does.
+    """
+    bundle = load_bundle(source)
+    config = replace(config, on_mismatch="rebuild")
+    start = time.monotonic()
+    engine = build_engine(bundle, config)
+    ready = time.monotonic() - start
+    difference = verify(engine, bundle, config)
+    width, height = bundle.region_size
+    return (
+        f"engine {engine.name} runs {bundle.name} in {config.precision} for regions of "
+        f"{width}x{height} px: {difference}; ready in {ready:.1f} s; "
+        f"compiled models are in {cache_folder(config)}"
+    )
