@@ -137,7 +137,7 @@ def read_manifest(folder: Path) -> Manifest:
             Manifest, {**values, "origin": _typed(Origin, origin), "files": files}
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{MANIFEST} lacks or has more than its values: {error!r}") from None
+        raise ValueError(f"{MANIFEST} has wrong values: {error}") from None
     return manifest
 
 

@@ -28,6 +28,8 @@ from tasksr_ros.networks.tdsr import RegionDetector
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
+_COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+
 _Run: TypeAlias = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
@@ -133,12 +135,15 @@ def _compiled(detector: RegionDetector, config: EngineConfig) -> Detect:
     What it makes is kept in the cache folder: its own default is a folder under /tmp, with a name
     that others know.
     """
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
     folder = cache_folder(config)
     try:
         make_private(folder)
     except OSError as error:
         raise EngineError(f"engine.compile needs a cache folder to write to: {error}") from None
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))
+    if os.environ.get(_COMPILER_CACHE) in (None, default_cache_dir()):  # torch sets it, too
+        os.environ[_COMPILER_CACHE] = str(folder / "inductor")
     torch._dynamo.reset()  # an older compilation may be for another number of threads
     compiled: Detect = torch.compile(
         detector, fullgraph=True, dynamic=False, options={"freezing": True}
