@@ -120,7 +120,7 @@ class Pipeline:
     def from_bundle(
         cls,
         path_or_name: str | Path,
-        engine: Literal["auto", "torch", "openvino"] | EngineConfig = "auto",
+        engine: Literal["auto", "tensorrt", "torch", "openvino"] | EngineConfig = "auto",
         *,
         region: RegionConfig | None = None,
         detection: DetectionConfig | None = None,

@@ -42,7 +42,10 @@ def test_whole_number_is_accepted_for_a_float() -> None:
         ({"region.top": 1.5}, "region.top must be at most 1, got 1.5"),
         ({"region.top": float("nan")}, "region.top must be finite, got nan"),
         ({"region.top": 0.7}, "region.top must be less than region.bottom, got 0.7 and 0.6"),
-        ({"engine.name": "tvm"}, "engine.name must be one of auto, torch, openvino, got 'tvm'"),
+        (
+            {"engine.name": "tvm"},
+            "engine.name must be one of auto, tensorrt, torch, openvino, got 'tvm'",
+        ),
         ({"engine.threads": 1.5}, "engine.threads must be of type int, got 1.5"),
         ({"engine.threads": True}, "engine.threads must be of type int, got True"),
         ({"region.full_frame": 1}, "region.full_frame must be of type bool, got 1"),

@@ -103,8 +103,13 @@ def test_int8_says_what_it_needs(
 
 
 def test_torch_has_no_int8(tiny_bundle: Path) -> None:
-    with pytest.raises(EngineError, match=r"torch runs in fp32 or bf16, got .* int8"):
+    with pytest.raises(EngineError, match=r"torch runs in fp32, fp16, bf16, got .* int8"):
         build_engine(load_bundle(tiny_bundle), EngineConfig(name="torch", precision="int8"))
+
+
+def test_openvino_has_no_fp16(tiny_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"openvino runs in fp32, bf16, int8, got .* fp16"):
+        build_engine(load_bundle(tiny_bundle), engine_config(tmp_path, "fp16"))
 
 
 def test_torch_in_bf16(tiny_bundle: Path) -> None:

@@ -117,7 +117,6 @@ class TorchTensorRt:
             )
         if self.device.index is None:
             self.device = torch.device("cuda", torch.cuda.current_device())
-        self._exact = config.precision == "fp32"
         self._stream = new_stream(self.device)
 
     def machine(self) -> Machine:
@@ -152,11 +151,8 @@ class TorchTensorRt:
                 exported,
                 arg_inputs=[on_gpu],
                 device=self.device,
-                require_full_compilation=True,
-                min_block_size=1,
-                immutable_weights=True,
-                disable_tf32=self._exact,
                 timing_cache_path=str(timing_cache),
+                **compile_options(example.dtype),
             )
         _check_one_block(program, example.dtype)
         return program
@@ -177,6 +173,16 @@ class TorchTensorRt:
     ) -> Runner:
         """See `Library`."""
         return CudaRunner(detect, batch, region_size, self._stream, graph=graph)
+
+
+def compile_options(dtype: torch.dtype) -> dict[str, Any]:
+    """How torch_tensorrt compiles: everything in one engine, whose weights never change."""
+    return {
+        "require_full_compilation": True,
+        "min_block_size": 1,
+        "immutable_weights": True,
+        "disable_tf32": dtype == torch.float32,  # fp32 is exact
+    }
 
 
 def _check_one_block(program: nn.Module, dtype: torch.dtype) -> None:

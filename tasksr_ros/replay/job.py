@@ -28,7 +28,13 @@ from tasksr_ros.replay.run_file import beside, origin, write_json
 from tasksr_ros.replay.truth_images import TruthImages
 from tasksr_ros.replay.truth_topic import is_topic, read_truth_topics
 
-_NO_EFFECT = ("engine.threads", "engine.cache_dir")
+_NO_EFFECT = (
+    "engine.threads",
+    "engine.cache_dir",
+    "engine.on_mismatch",
+    "engine.max_batch",
+    "engine.cuda_graphs",
+)
 """Settings that do not change what is found."""
 
 

@@ -14,9 +14,12 @@ import importlib.machinery
 import json
 import logging
 import os
+import re
 import sys
+import tempfile
 import types
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -66,21 +69,16 @@ def stand_in() -> None:
     os.path.isfile = lambda path: "libtorchtrt" not in str(path) and is_file(path)
     torch.cuda.get_device_capability = lambda *_: (9, 0)
     torch.cuda.current_device = lambda: 0
+    torch.cuda.mem_get_info = lambda *_: (2**30, 2**30)
     if not hasattr(torch._C, "_CudaDeviceProperties"):
         torch._C._CudaDeviceProperties = object
 
 
 def report(sr_name: str, form: str) -> dict[str, Any]:
-    """What torch_tensorrt would do with a network in fp16, as `tensorrt_library` asks it to."""
-    from torch_tensorrt.dynamo import partitioning
-    from torch_tensorrt.dynamo._settings import CompilationSettings
-    from torch_tensorrt.dynamo.conversion._ConverterRegistry import DYNAMO_CONVERTERS
-    from torch_tensorrt.dynamo.lowering import (
-        get_decompositions,
-        post_lowering,
-        pre_export_lowering,
-    )
+    """What torch_tensorrt would do with a network in fp16, asked as `tensorrt_library` asks."""
+    import torch_tensorrt
 
+    from tasksr_ros.engines.tensorrt_library import compile_options
     from tasksr_ros.networks import build_sr
     from tasksr_ros.networks.detector import Detector
     from tasksr_ros.networks.lr_space import to_lr_space
@@ -90,20 +88,20 @@ def report(sr_name: str, form: str) -> dict[str, Any]:
     if form == "lr_space":
         sr = to_lr_space(sr, (96, 320))
     networks = TDSR(sr, Detector()).eval().requires_grad_(False).half()
-    settings = CompilationSettings(require_full_compilation=True, min_block_size=1)
-    exported = torch.export.export(networks, (torch.zeros(1, 3, 96, 320).half(),))
-    exported = pre_export_lowering(exported, settings)
-    exported = exported.run_decompositions(get_decompositions(False, False, False))
-    graph = post_lowering(exported.module(), settings)
-    DYNAMO_CONVERTERS.set_compilation_settings(settings)
-    supported, total = partitioning.get_graph_converter_support(graph, set())
-    blocks, _ = partitioning.fast_partition(
-        graph,
-        min_block_size=1,
-        torch_executed_ops=set(),
-        require_full_compilation=True,
-        skip_fusion=supported == total,
-    )
+    example = torch.zeros(1, 3, 96, 320).half()
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder) / "dry-run.txt"
+        blocks = torch_tensorrt.dynamo.compile(
+            torch.export.export(networks, (example,)),
+            arg_inputs=[example],
+            device=torch.device("cuda:0"),
+            timing_cache_path=str(Path(folder) / "timing.bin"),
+            dryrun=str(said),
+            **compile_options(example.dtype),
+        )
+        counts = re.search(r"consists of (\d+) Total .* of which (\d+) operators", said.read_text())
+    assert counts is not None
+    total, supported = map(int, counts.groups())
     names = [name for name, _ in blocks.named_children()]
     return {"sr": sr_name, "form": form, "total": total, "supported": supported, "blocks": names}
 
