@@ -132,7 +132,7 @@ class EngineConfig:
         True, "on GPUs: record the kernels of a call once and launch them together"
     )
     compile: bool = option(
-        False, "torch: compile the networks at each start (torch.compile), which takes a minute"
+        False, "torch: compile the networks at each start (torch.compile), which takes minutes"
     )
     graph: Literal["auto", "reference", "lr_space"] = option(
         "auto",

@@ -20,6 +20,7 @@ from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 from tasksr_ros.bundle import Bundle, load_bundle
 from tasksr_ros.config import EngineConfig
 from tasksr_ros.engines import Engine, build_engine
+from tasksr_ros.engines.cuda import fastest_convolutions
 from tasksr_ros.engines.guarded import GuardedEngine
 from tasksr_ros.engines.torch import TorchEngine
 from tasksr_ros.errors import EngineError
@@ -55,6 +56,20 @@ def check_near(engine: Engine, reference: Engine, atol: float, count: int = 3) -
     assert (boxes.dtype, scores.dtype) == (np.float32, np.float32)
     np.testing.assert_allclose(scores, expected_scores, atol=atol)
     np.testing.assert_allclose(boxes, expected_boxes, atol=1000 * atol)
+
+
+def test_fp32_on_a_gpu_is_without_tf32_and_leaves_other_networks_alone() -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def detect(batch: Tensor) -> tuple[Tensor, Tensor]:
+        seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark))
+        return batch, batch
+
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    for exact in (True, False):
+        fastest_convolutions(detect, exact=exact)(torch.zeros(1))
+    assert seen == [(False, True), (True, True)]
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == before
 
 
 def test_lr_space_computes_the_same(bundle: Bundle, reference: Engine) -> None:

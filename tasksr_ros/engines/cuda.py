@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -41,11 +40,14 @@ def new_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
-@contextmanager
-def exact_convolutions(exact: bool) -> Iterator[None]:
-    """Let cuDNN choose its fastest algorithms; with ``exact`` without TF32 in their sums."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=not exact):
-        yield
+def fastest_convolutions(detect: Detect, *, exact: bool) -> Detect:
+    """The same with cuDNN's fastest algorithms; with ``exact`` without TF32 in their sums."""
+
+    def run(regions: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=not exact):
+            return detect(regions)
+
+    return run
 
 
 class CudaRunner:

@@ -218,7 +218,7 @@ def _folder_name(origin: Origin) -> str:
 
 def _detect(networks: Networks, dtype: torch.dtype) -> Detect:
     def detect(regions: Tensor) -> tuple[Tensor, Tensor]:
-        # TensorRT takes bytes only to turn them into floats at once: done here, in one kernel
+        # TensorRT takes bytes only to turn them into floats at once, which is done before it
         boxes, scores = networks(normalise(regions, dtype).contiguous())
         return boxes, scores
 

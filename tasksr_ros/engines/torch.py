@@ -18,7 +18,7 @@ from tasksr_ros.engines.cache import cache_folder, make_private
 from tasksr_ros.engines.cuda import (
     CudaRunner,
     Detect,
-    exact_convolutions,
+    fastest_convolutions,
     new_stream,
     select_device,
 )
@@ -82,15 +82,12 @@ class TorchEngine:
                 return StaticBatches({1: CpuRunner(detect, self.region_size)})
             return _AnyBatch(detect, self._device)
         stream = new_stream(self._device)
-        with exact_convolutions(config.precision == "fp32"):
-            return StaticBatches(
-                prepare(
-                    batch_sizes(config.max_batch),
-                    lambda batch: CudaRunner(
-                        detect, batch, self.region_size, stream, graph=config.cuda_graphs
-                    ),
-                )
-            )
+        detect = fastest_convolutions(detect, exact=config.precision == "fp32")
+
+        def make(batch: int) -> CudaRunner:
+            return CudaRunner(detect, batch, self.region_size, stream, graph=config.cuda_graphs)
+
+        return StaticBatches(prepare(batch_sizes(config.max_batch), make))
 
 
 class _AnyBatch:
