@@ -50,6 +50,7 @@ setup(
         "test": ["pytest"],  # tells colcon to test with pytest
         "cluster": requirements("cluster.txt"),
         "int8": requirements("int8.txt"),
+        "tensorrt": requirements("tensorrt.txt"),
     },
     zip_safe=False,
     maintainer="tasksr_ros maintainers",
