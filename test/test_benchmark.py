@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,12 +12,31 @@ import cv2
 import numpy as np
 import pytest
 
-from tasksr_ros.benchmarks.config import FORMS, NetworksConfig
+from tasksr_ros.benchmarks import output, pipeline, predict
+from tasksr_ros.benchmarks.config import (
+    FORMS,
+    EnginesConfig,
+    NetworksConfig,
+    NodeBenchmarkConfig,
+    PipelineBenchmarkConfig,
+    PredictConfig,
+    size_of,
+)
+from tasksr_ros.benchmarks.cost import REACHED, Device, Layer, layers, megabytes, seconds
+from tasksr_ros.benchmarks.engine_forms import random_bundle
+from tasksr_ros.benchmarks.engines import Case, cases, multiply_adds
 from tasksr_ros.benchmarks.networks import Row, benchmark_networks
-from tasksr_ros.benchmarks.output import markdown
+from tasksr_ros.benchmarks.output import markdown, record
+from tasksr_ros.benchmarks.pipeline import benchmark_pipeline
+from tasksr_ros.benchmarks.predict import benchmark_predict
 from tasksr_ros.benchmarks.quality import psnr_y, to_images
 from tasksr_ros.benchmarks.report import COLUMNS
 from tasksr_ros.cli import main
+from tasksr_ros.detections import Detections
+from tasksr_ros.errors import ConfigError
+from tasksr_ros.frames import Frame
+from tasksr_ros.generated_drive import Annotation
+from tasksr_ros.regions import distant_band, tiles
 
 pytest.importorskip("openvino")
 
@@ -134,3 +154,192 @@ def test_wrong_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "got Bicubic" in capsys.readouterr().err
     assert main(["benchmark", "networks", "--forms", "fast"]) == 1
     assert "got 'fast'" in capsys.readouterr().err
+
+
+def test_wrong_names_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark"]) == 1
+    assert "must be named, or --predict DEVICE" in capsys.readouterr().err
+    assert main(["benchmark", "--predict", "abacus"]) == 1
+    assert "devices must be of cpu, orin-agx" in capsys.readouterr().err
+    assert main(["benchmark", "engines", "--engines", "steam", *TINY]) == 1
+    assert "got 'steam'" in capsys.readouterr().err
+    assert main(["benchmark", "pipeline", "--sizes", "big"]) == 1
+    assert "a size must be WIDTHxHEIGHT in px, for example 320x96, got 'big'" in (
+        capsys.readouterr().err
+    )
+    assert main(["benchmark", "networks", "--record", "nowhere.md"]) == 1
+    assert "--record must be a document with marks, got nowhere.md" in capsys.readouterr().err
+
+
+TINY = ["--networks", "dbpn-ss", "--scale-factors", "2", "--regions", "32x16"]
+
+
+def test_engines_are_compared_with_the_reference_graph(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the table goes between the marks of a document, nothing else of which is touched."""
+    document, figures = tmp_path / "doc.md", tmp_path / "figures.json"
+    marks = "<!-- benchmark engines -->\n{}<!-- end of benchmark engines -->"
+    document.write_text("before\n" + marks.format("old\n") + "\nafter\n")
+    arguments = [
+        *("benchmark", "engines", *TINY, "--batches", "1", "2", "--rounds", "3", "--threads", "1"),
+        *("--engines", "openvino fp32", "torch eager, LR space"),
+        *("--json", str(figures), "--record", str(document)),
+    ]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    rows = {(r["engine"], r["batch"]): r for r in json.loads(figures.read_text())["rows"]}
+    reference, eager, openvino = (
+        "torch eager, reference graph",
+        "torch eager, LR space",
+        "openvino fp32",
+    )
+    assert set(rows) == {(reference, 1), *((e, b) for e in (eager, openvino) for b in (1, 2))}
+    single, pair = rows[openvino, 1], rows[openvino, 2]
+    assert (single["to_singles"], rows[reference, 1]["speedup"]) == (1, 1)
+    assert pair["to_singles"] == pytest.approx(pair["wall_ms"] / single["wall_ms"] / 2)
+    assert pair["speedup"] == pytest.approx(2 * rows[reference, 1]["wall_ms"] / pair["wall_ms"])
+    assert single["wall_ms"] <= single["p95_ms"] <= single["p99_ms"]
+    assert pair["gmac"] == pytest.approx(2 * single["gmac"])
+    text = document.read_text()
+    assert text.startswith("before\n<!-- benchmark engines -->\n`")
+    assert text.endswith(shown + "<!-- end of benchmark engines -->\nafter\n")
+    assert "old" not in text
+
+
+def test_a_document_without_marks_is_refused(tmp_path: Path) -> None:
+    document = tmp_path / "doc.md"
+    document.write_text("<!-- benchmark engines -->\nno end\n")
+    with pytest.raises(ConfigError, match="must have the lines <!-- benchmark engines --> and"):
+        record(document, "engines", "command", "| table |")
+
+
+def test_engine_cases_change_one_thing_at_a_time() -> None:
+    config = EnginesConfig(
+        networks=("a", "b"), scale_factors=(4, 2), regions=("8x8", "9x9"), batches=(4, 2)
+    )
+    assert list(cases(config)) == [
+        Case("a", 4, "8x8", (1, 2, 4)),
+        Case("b", 4, "8x8", (1,)),
+        Case("a", 2, "8x8", (1,)),
+        Case("a", 4, "9x9", (1,)),
+    ]
+
+
+def test_whole_frames_are_timed_with_the_engine_alone(tiny_bundle: Path, tmp_path: Path) -> None:
+    config = PipelineBenchmarkConfig(
+        bundle=str(tiny_bundle), sizes=("200x100",), cameras=(2,), rounds=3, warm_up=1
+    )
+    rows = benchmark_pipeline(config)
+    assert [(r.size, r.input, r.cameras) for r in rows] == [
+        ("200x100", "raw", 1),
+        ("200x100", "raw", 2),
+        ("200x100", "jpeg", 1),
+        ("200x100", "jpeg", 2),
+    ]
+    for row in rows:
+        assert row.ratio == pytest.approx(row.wall_ms / row.engine_ms)
+        assert set(row.stages_ms) == {"decode", "regions", "merge"}
+        assert all(ms > 0 for ms in row.stages_ms.values())
+    assert rows[2].stages_ms["decode"] > rows[0].stages_ms["decode"]
+    assert "| 200x100 | jpeg | 2 |" in markdown(rows, pipeline.COLUMNS)
+    output.picture(pipeline.bars(rows), tmp_path / "drawn.png", "ms")
+    assert cv2.imread(str(tmp_path / "drawn.png")).shape[1] > 400
+
+
+@pytest.mark.parametrize("size", ["320x96", "1280x720", "1920x1080", "3840x2160"])
+def test_one_region_is_one_in_images_of_all_sizes(size: str) -> None:
+    band = distant_band(size_of(size), pipeline.ONE_REGION, None)
+    assert len(tiles(band, size_of(size), (320, 96), 32)) == 1
+
+
+def test_cost_of_a_layer_by_hand() -> None:
+    """Of 1000 multiply-adds and 100 + 50 elements, or of 10 and 1000."""
+    device = Device("abacus", 100.0, 200.0, 2, 0.0, "none")
+    arithmetic, memory = Layer(1000, 100, 50), Layer(10, 1000, 0)
+    assert seconds([arithmetic], device, 1) == pytest.approx(2 * 1000 / 100)
+    assert seconds([memory], device, 1) == pytest.approx(1000 * 2 / 200)
+    assert seconds([arithmetic, memory], device, 3) == pytest.approx(3 * 20 + 3 * 10)
+    assert megabytes([arithmetic, memory], device, 3) == pytest.approx((350 + 3000) * 2 / 1e6)
+    slow = replace(device, launch_s=25.0)
+    assert seconds([arithmetic, memory], slow, 1) == pytest.approx(50)
+
+
+def test_layers_have_the_operations_of_the_reference_graph(tmp_path: Path) -> None:
+    """The LR-space form has the same multiply-adds but for the image's borders."""
+    bundle = random_bundle(tmp_path, "dbpn-ss", 4, (64, 32))
+    counted = sum(layer.macs for layer in layers(bundle))
+    assert counted == pytest.approx(multiply_adds(bundle), rel=0.1)
+
+
+def test_estimates_are_checked_on_this_cpu_and_marked_elsewhere() -> None:
+    config = PredictConfig(
+        devices=("orin-agx", "cpu"), networks=("dbpn-ss",), scale_factors=(2,), regions=("64x32",),
+        batches=(1, 2), rounds=2,
+    )  # fmt: skip
+    rows = benchmark_predict(config)
+    assert [(r.device, r.batch) for r in rows] == [
+        ("orin-agx", 1), ("orin-agx", 2), ("cpu", 1), ("cpu", 2),
+    ]  # fmt: skip
+    for row in rows:
+        assert row.estimate_ms == pytest.approx(row.bound_ms / REACHED)
+    assert rows[0].measured_ms is None
+    assert rows[0].error is None
+    assert "not measured" in markdown(rows[:1], predict.COLUMNS)
+    assert rows[2].measured_ms is not None
+    assert rows[2].error == pytest.approx(rows[2].estimate_ms / rows[2].measured_ms - 1)
+
+
+def test_sliced_inference_with_the_same_networks(tiny_bundle: Path) -> None:
+    pytest.importorskip("sahi.predict", reason="sahi is not installed (pip install --no-deps sahi)")
+    from tasksr_ros.benchmarks import sliced
+
+    config = sliced.SlicedConfig(
+        bundle=str(tiny_bundle), size="320x180", drives=1, frames=1, height=40
+    )
+    rows = {row.system: row for row in sliced.benchmark_sliced(config)}
+    ours, same, sahi = rows[sliced.OURS], rows[sliced.SAME_SLICES], rows[sliced.SAHI]
+    assert ours.times_ours == 1
+    assert ours.slices < same.slices == sahi.slices == rows[sliced.SAHI_BICUBIC].slices
+    assert sahi.same is not None
+    assert 0 <= sahi.same <= 1
+
+
+def test_recall_of_low_people_by_hand() -> None:
+    sliced = pytest.importorskip("tasksr_ros.benchmarks.sliced")
+    frame = Frame(np.zeros((100, 100, 3), np.uint8))
+
+    def person(x: float, height: float, ignore: bool = False) -> Annotation:
+        return Annotation((x, 10, 10, height), height, 100.0, 1.0, 1, ignore)
+
+    everyone = [person(0, 20), person(30, 20), person(60, 50), person(80, 20, ignore=True)]
+    found = Detections.from_arrays(
+        np.array([[0, 10, 10, 30], [60, 10, 70, 60], [80, 10, 90, 30], [45, 60, 55, 80]]),
+        np.ones(4),
+    )
+    assert sliced._score([found], [(frame, everyone)], 24.0) == (2, 1, 1)
+
+
+@pytest.mark.wire
+@pytest.mark.slow
+def test_the_node_is_measured_over_topics(tiny_bundle: Path, ros_domain: int) -> None:
+    from tasksr_ros.benchmarks.node import benchmark_node
+
+    config = NodeBenchmarkConfig(
+        bundle=str(tiny_bundle), size="200x100", transports=("compressed",), frames=45,
+        idle_rate=20.0, idle_frames=20,
+    )  # fmt: skip
+    (row,) = benchmark_node(config)
+    assert 0 < row.answered <= row.sent + 3
+    assert row.engine_p50_ms <= row.age_p50_ms <= row.age_p99_ms
+    assert row.limit_ms == pytest.approx(1e3 / 30 + 1.2 * row.engine_p99_ms)
+    assert row.start_s > 0
+    assert row.memory_mb > 10
+    assert row.idle_answered > 0
+
+
+def test_memory_grows_by_tenths() -> None:
+    node = pytest.importorskip("tasksr_ros.benchmarks.node", reason="ROS 2 is not installed")
+    memory = np.repeat([50.0, 100, 100, 100, 100, 100, 100, 100, 100, 103], 4)
+    assert node.Run(1.0, [], 0.1, memory).growth_mb == 3
+    assert node.Run(1.0, [], 0.1, np.array([100.0, 101])).growth_mb == 1

@@ -26,7 +26,7 @@ from tasksr_ros.pipeline import Pipeline, Prepared
 logger = logging.getLogger(__name__)
 
 MakeFrame: TypeAlias = Callable[[], Frame]
-ONE_REGION = RegionConfig(top=0.495, bottom=0.505, left=0.495, right=0.505)
+ONE_REGION = RegionConfig(top=0.495, bottom=0.505, left=0.495, right=0.505, tile_overlap=0)
 """So small that it is widened to one region of the engine, in images of all sizes."""
 STAGES = ("decode", "regions", "merge")
 

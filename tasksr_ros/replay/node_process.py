@@ -1,4 +1,4 @@
-"""A tasksr node in a process of its own, for as long as a recording is played to it."""
+"""A tasksr node in a process of its own, for as long as images are sent to it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ END_S = 20.0
 
 @contextmanager
 def node_process(
-    namespace: str, parameters: Mapping[str, object]
+    namespace: str, parameters: Mapping[str, object], module: str = "tasksr_ros.node"
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the node; it is ended at the end.
 
     Args:
         namespace: of the node.
         parameters: by full name; JSON values.
+        module: whose ``main`` it is.
     """
-    command = [sys.executable, "-m", "tasksr_ros.node", "--ros-args", "-r", f"__ns:={namespace}"]
+    command = [sys.executable, "-m", module, "--ros-args", "-r", f"__ns:={namespace}"]
     for name, value in parameters.items():
         command += ["-p", f"{name}:={json.dumps(value)}"]
     # ROS 2 from wheels marks that Python found its libraries; the child looks for itself.

@@ -1,0 +1,255 @@
+"""The node over real topics: how old detections are, and what the node costs beside its engine.
+
+For each transport the node is started twice as a process of its own: with its engine, at full
+load, and with an engine that answers at once, at a rate that it can keep up with.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from tasksr_ros.benchmarks.config import NodeBenchmarkConfig, size_of
+from tasksr_ros.benchmarks.pipeline import ONE_REGION, picture
+from tasksr_ros.benchmarks.timing import resident_mb
+from tasksr_ros.config import NodeConfig, Value, build, flatten
+from tasksr_ros.errors import RecordingError
+from tasksr_ros.frames import Frame
+from tasksr_ros.recordings import Encoded
+from tasksr_ros.replay.node_process import node_process
+from tasksr_ros.replay.session import START_S, Endpoint, Session, endpoint
+
+logger = logging.getLogger(__name__)
+
+NAMESPACE = "/tasksr_benchmark"
+SETTLE_S = 2.0
+"""In which frames are sent that do not count."""
+IDLE_NODE = "tasksr_ros.benchmarks.idle_node"
+
+
+@dataclass(frozen=True)
+class Row:
+    """The node with one kind of images.
+
+    Attributes:
+        transport: raw or compressed.
+        size: WIDTHxHEIGHT of the image, px.
+        start_s: from the start of the process (with a converted model in the cache) to the
+            stamp of the first image that it answered.
+        sent: images at full load.
+        rate: of the camera at full load, Hz.
+        answered: of those, how many were not replaced by a newer one.
+        age_p50_ms: median of the age of the image when its detections were published.
+        age_p99_ms: its 99th percentile.
+        engine_p50_ms: median of the engine's time for an image.
+        engine_p99_ms: its 99th percentile.
+        limit_ms: one period of the camera and 1.2 engine_p99_ms, for age_p99_ms.
+        cores: processor time of the node at full load, per second.
+        growth_mb: memory in the last tenth of the run less that in the second tenth (medians).
+        memory_mb: at the end.
+        idle_rate: of the camera where the node runs without an engine's work, Hz.
+        idle_answered: share of those images that were answered.
+        idle_core: processor time of that node, as a share of one core.
+    """
+
+    transport: str
+    size: str
+    start_s: float
+    sent: int
+    rate: float
+    answered: int
+    age_p50_ms: float
+    age_p99_ms: float
+    engine_p50_ms: float
+    engine_p99_ms: float
+    limit_ms: float
+    cores: float
+    growth_mb: float
+    memory_mb: float
+    idle_rate: float
+    idle_answered: float
+    idle_core: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was seen of a node that was sent images.
+
+    Attributes:
+        start_s: as in `Row`.
+        latency_ms: milliseconds by stage, of each answered image.
+        cores: processor time per second.
+        memory_mb: once a second.
+    """
+
+    start_s: float
+    latency_ms: list[dict[str, float]]
+    cores: float
+    memory_mb: NDArray[np.float64]
+
+    def percentile(self, stage: str, percent: float) -> float:
+        """Of a stage's times, ms."""
+        return float(np.percentile([taken[stage] for taken in self.latency_ms], percent))
+
+    @property
+    def growth_mb(self) -> float:
+        """The last tenth's median less the second tenth's."""
+        tenths = np.array_split(self.memory_mb, 10)
+        if len(self.memory_mb) < len(tenths):
+            return float(self.memory_mb[-1] - self.memory_mb[0])
+        return float(np.median(tenths[-1]) - np.median(tenths[1]))
+
+
+def benchmark_node(config: NodeBenchmarkConfig) -> list[Row]:
+    """Run the node with each transport.
+
+    Raises:
+        ConfigError: for values that do not serve.
+        RecordingError: if the node ends, or answers nothing.
+    """
+    given = {f"engine.{name}": getattr(config, name) for name in ("precision", "threads")}
+    build(NodeConfig, given)
+    image, data = picture(size_of(config.size), config.quality)
+    rows = []
+    for transport in config.transports:
+        parameters: dict[str, Value] = {
+            "bundle": config.bundle,
+            "input.transport": transport,
+            **given,
+            **flatten(ONE_REGION, "region."),
+        }
+        build(NodeConfig, parameters)
+
+        def make(stamp_ns: int, compressed: bool = transport == "compressed") -> Encoded | Frame:
+            if compressed:
+                return Encoded(data, "jpeg", stamp_ns, "camera")
+            return Frame(image, stamp_ns, "camera", "bgr8")
+
+        with closing(Session("tasksr_benchmark")) as session:
+            camera = endpoint(NAMESPACE, compressed=transport == "compressed")
+            session.listen(camera)
+            session.advertise(camera)
+            feed = _Feed(session, camera, make)
+            _run(feed, parameters, config.rate, 1)  # what has to be converted is, after this
+            full = _run(feed, parameters, config.rate, config.frames)
+            idle = _run(feed, parameters, config.idle_rate, config.idle_frames, IDLE_NODE)
+        rows.append(_row(transport, config, full, idle))
+    return rows
+
+
+class _Feed:
+    """Sends one picture again and again, and knows what was answered."""
+
+    def __init__(
+        self, session: Session, camera: Endpoint, make: Callable[[int], Encoded | Frame]
+    ) -> None:
+        self.session = session
+        self.camera = camera
+        self._make = make
+        self._due_s = 0.0
+
+    def send(self, rate: float) -> None:
+        """Send an image when it is due; one that is late is not followed by another at once."""
+        now_s = time.monotonic()
+        time.sleep(max(0.0, self._due_s - now_s))
+        self._due_s = max(self._due_s, now_s) + 1 / rate
+        self.session.publish(self.camera, self._make(time.time_ns()))
+
+    def latencies(self) -> dict[int, dict[str, float]]:
+        """Milliseconds by stage, by stamp, since `forget`."""
+        return dict(self.session.latency_ms[self.camera.latency])
+
+    def forget(self) -> None:
+        """Leave out what was answered so far."""
+        self.session.latency_ms[self.camera.latency].clear()
+        self.session.answers[self.camera.detections].clear()
+
+
+def _run(
+    feed: _Feed,
+    parameters: dict[str, Value],
+    rate: float,
+    frames: int,
+    module: str = "tasksr_ros.node",
+) -> Run:
+    begun_ns = time.time_ns()
+    feed.forget()
+    with node_process(NAMESPACE, parameters, module) as process:
+        with _limited(process, feed) as check:
+            while not feed.latencies():
+                feed.send(rate)
+                check()
+        start_s = (min(feed.latencies()) - begun_ns) / 1e9
+        settled_s = time.monotonic() + SETTLE_S
+        while time.monotonic() < settled_s:
+            feed.send(rate)
+        feed.forget()
+        memory_mb = [resident_mb(process.pid)]
+        used_s, start = _processor_s(process.pid), time.monotonic()
+        for _ in tqdm(range(frames), unit="frame", desc=f"{rate:g} Hz", disable=None):
+            feed.send(rate)
+            if time.monotonic() - start > len(memory_mb):
+                memory_mb.append(resident_mb(process.pid))
+            if process.poll() is not None:
+                raise RecordingError(f"the node ended with status {process.returncode}")
+        cores = (_processor_s(process.pid) - used_s) / (time.monotonic() - start)
+        with _limited(process, feed) as check:
+            while not feed.latencies():
+                time.sleep(0.05)
+                check()
+        memory_mb.append(resident_mb(process.pid))
+    return Run(start_s, list(feed.latencies().values()), cores, np.array(memory_mb))
+
+
+@contextmanager
+def _limited(process: subprocess.Popen[bytes], feed: _Feed) -> Iterator[Callable[[], None]]:
+    """A check that raises RecordingError if the node has ended or says nothing for too long."""
+    deadline = time.monotonic() + START_S
+
+    def check() -> None:
+        feed.session.check()
+        if process.poll() is not None:
+            raise RecordingError(f"the node ended with status {process.returncode}")
+        if time.monotonic() > deadline:
+            raise RecordingError(f"the node answers nothing within {START_S:g} s")
+
+    yield check
+
+
+def _processor_s(process: int) -> float:
+    """Processor time that a process has used, s."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _row(transport: str, config: NodeBenchmarkConfig, full: Run, idle: Run) -> Row:
+    engine_p99_ms = full.percentile("engine", 99)
+    return Row(
+        transport=transport,
+        size=config.size,
+        start_s=full.start_s,
+        sent=config.frames,
+        rate=config.rate,
+        answered=len(full.latency_ms),
+        age_p50_ms=full.percentile("age", 50),
+        age_p99_ms=full.percentile("age", 99),
+        engine_p50_ms=full.percentile("engine", 50),
+        engine_p99_ms=engine_p99_ms,
+        limit_ms=1e3 / config.rate + 1.2 * engine_p99_ms,
+        cores=full.cores,
+        growth_mb=full.growth_mb,
+        memory_mb=float(full.memory_mb[-1]),
+        idle_rate=config.idle_rate,
+        idle_answered=len(idle.latency_ms) / config.idle_frames,
+        idle_core=idle.cores,
+    )
