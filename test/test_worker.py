@@ -367,3 +367,9 @@ def _outcome(message: Serialized) -> str:
         return "rejected"
     assert frame.image.base is not None or frame.image.flags.owndata
     return "read"
+
+
+def test_pixels_stay_where_they_came() -> None:
+    message = image_message(0)
+    frame = decode(message)[1]
+    assert np.shares_memory(frame.image, np.frombuffer(message.data, np.uint8))

@@ -60,7 +60,8 @@ def decode(message: Serialized, config: DecodingConfig | None = None) -> tuple[A
         ImageError: if the bytes are no such message, or the image is unreadable.
     """
     try:
-        read = _typestore().deserialize_cdr(message.data, message.kind)
+        # Of bytes, rosbags cuts off the CDR header by a copy of all the rest.
+        read = _typestore().deserialize_cdr(memoryview(message.data), message.kind)
     except SerdeError as error:
         kind = message.kind.rpartition("/")[2]
         raise ImageError(f"{len(message.data)} bytes are no {kind} message: {error}") from None
