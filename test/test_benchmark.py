@@ -30,6 +30,7 @@ from tasksr_ros.benchmarks.output import markdown, record
 from tasksr_ros.benchmarks.pipeline import benchmark_pipeline
 from tasksr_ros.benchmarks.predict import benchmark_predict
 from tasksr_ros.benchmarks.quality import psnr_y, to_images
+from tasksr_ros.benchmarks.recall import score, share_of_same
 from tasksr_ros.benchmarks.report import COLUMNS
 from tasksr_ros.cli import main
 from tasksr_ros.detections import Detections
@@ -306,7 +307,6 @@ def test_sliced_inference_with_the_same_networks(tiny_bundle: Path) -> None:
 
 
 def test_recall_of_low_people_by_hand() -> None:
-    sliced = pytest.importorskip("tasksr_ros.benchmarks.sliced")
     frame = Frame(np.zeros((100, 100, 3), np.uint8))
 
     def person(x: float, height: float, ignore: bool = False) -> Annotation:
@@ -317,7 +317,9 @@ def test_recall_of_low_people_by_hand() -> None:
         np.array([[0, 10, 10, 30], [60, 10, 70, 60], [80, 10, 90, 30], [45, 60, 55, 80]]),
         np.ones(4),
     )
-    assert sliced._score([found], [(frame, everyone)], 24.0) == (2, 1, 1)
+    assert score([found], [(frame, everyone)], 24.0) == (2, 1, 1)
+    moved = Detections.from_arrays(found.xyxy[:2] + [[0.1, 0, 0.1, 0], [3, 0, 3, 0]], np.ones(2))
+    assert share_of_same([found], [moved]) == 0.25
 
 
 @pytest.mark.wire
@@ -341,5 +343,5 @@ def test_the_node_is_measured_over_topics(tiny_bundle: Path, ros_domain: int) ->
 def test_memory_grows_by_tenths() -> None:
     node = pytest.importorskip("tasksr_ros.benchmarks.node", reason="ROS 2 is not installed")
     memory = np.repeat([50.0, 100, 100, 100, 100, 100, 100, 100, 100, 103], 4)
-    assert node.Run(1.0, [], 0.1, memory).growth_mb == 3
-    assert node.Run(1.0, [], 0.1, np.array([100.0, 101])).growth_mb == 1
+    assert node.Run(1.0, [], 0.1, memory, 0.0).growth_mb == 3
+    assert node.Run(1.0, [], 0.1, np.array([100.0, 101]), 0.0).growth_mb == 1

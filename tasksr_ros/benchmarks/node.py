@@ -60,6 +60,7 @@ class Row:
         idle_rate: of the camera where the node runs without an engine's work, Hz.
         idle_answered: share of those images that were answered.
         idle_core: processor time of that node, as a share of one core.
+        idle_faults: its page faults for each image: memory that the system had to give it.
     """
 
     transport: str
@@ -79,6 +80,7 @@ class Row:
     idle_rate: float
     idle_answered: float
     idle_core: float
+    idle_faults: float
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,14 @@ class Run:
         latency_ms: milliseconds by stage, of each answered image.
         cores: processor time per second.
         memory_mb: once a second.
+        faults: page faults for each image that was sent.
     """
 
     start_s: float
     latency_ms: list[dict[str, float]]
     cores: float
     memory_mb: NDArray[np.float64]
+    faults: float
 
     def percentile(self, stage: str, percent: float) -> float:
         """Of a stage's times, ms."""
@@ -195,20 +199,22 @@ def _run(
             feed.send(rate)
         feed.forget()
         memory_mb = [resident_mb(process.pid)]
-        used_s, start = _processor_s(process.pid), time.monotonic()
+        (used_s, faults), start = _used(process.pid), time.monotonic()
         for _ in tqdm(range(frames), unit="frame", desc=f"{rate:g} Hz", disable=None):
             feed.send(rate)
             if time.monotonic() - start > len(memory_mb):
                 memory_mb.append(resident_mb(process.pid))
             if process.poll() is not None:
                 raise RecordingError(f"the node ended with status {process.returncode}")
-        cores = (_processor_s(process.pid) - used_s) / (time.monotonic() - start)
+        end_s, end_faults = _used(process.pid)
+        cores = (end_s - used_s) / (time.monotonic() - start)
         with _limited(process, feed) as check:
             while not feed.latencies():
                 time.sleep(0.05)
                 check()
         memory_mb.append(resident_mb(process.pid))
-    return Run(start_s, list(feed.latencies().values()), cores, np.array(memory_mb))
+    answers = list(feed.latencies().values())
+    return Run(start_s, answers, cores, np.array(memory_mb), (end_faults - faults) / frames)
 
 
 @contextmanager
@@ -226,10 +232,11 @@ def _limited(process: subprocess.Popen[bytes], feed: _Feed) -> Iterator[Callable
     yield check
 
 
-def _processor_s(process: int) -> float:
-    """Processor time that a process has used, s."""
+def _used(process: int) -> tuple[float, int]:
+    """Processor time that a process has used, s, and its page faults."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    ticks = int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK"), int(fields[7])
 
 
 def _row(transport: str, config: NodeBenchmarkConfig, full: Run, idle: Run) -> Row:
@@ -252,4 +259,5 @@ def _row(transport: str, config: NodeBenchmarkConfig, full: Run, idle: Run) -> R
         idle_rate=config.idle_rate,
         idle_answered=len(idle.latency_ms) / config.idle_frames,
         idle_core=idle.cores,
+        idle_faults=idle.faults,
     )

@@ -20,7 +20,8 @@ COLUMNS: Columns = {
     "memory MB (growth)": lambda r: f"{r.memory_mb:.0f} ({r.growth_mb:+.1f})",
     "start s": lambda r: f"{r.start_s:.1f}",
     "without engine's work": lambda r: (
-        f"{r.idle_core:.1%} of a core at {r.idle_rate:g} Hz ({r.idle_answered:.0%} answered)"
+        f"{r.idle_core:.1%} of a core at {r.idle_rate:g} Hz ({r.idle_answered:.0%} answered, "
+        f"{r.idle_faults:.1f} page faults per image)"
     ),
 }
 

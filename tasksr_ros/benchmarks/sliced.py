@@ -16,19 +16,18 @@ from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tasksr_ros.benchmarks.config import SlicedConfig, size_of
 from tasksr_ros.benchmarks.output import Bar, Columns
+from tasksr_ros.benchmarks.recall import Scene, score, share_of_same
 from tasksr_ros.benchmarks.timing import Samples
 from tasksr_ros.bundle import Bundle, load_bundle, save_bundle
 from tasksr_ros.config import EngineConfig, PipelineConfig, RegionConfig
 from tasksr_ros.detections import Detections
 from tasksr_ros.engines import build_engine
 from tasksr_ros.errors import ConfigError
-from tasksr_ros.evaluation.matching import overlaps
 from tasksr_ros.frames import Frame
-from tasksr_ros.generated_drive import Annotation, DriveConfig, GeneratedDrive
+from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
 from tasksr_ros.pipeline import Pipeline
 from tasksr_ros.regions import Rect, Tile
 
@@ -38,10 +37,7 @@ OURS = "this package, region by distance"
 SAME_SLICES = "this package, sahi's slices"
 SAHI = "sahi, same networks"
 SAHI_BICUBIC = "sahi, detector on slices enlarged bicubically"
-LEAST_IOU = 0.3
-SAME_IOU = 0.9
 
-Scene: TypeAlias = tuple[Frame, list[Annotation]]
 Look: TypeAlias = Callable[[Frame], tuple[Detections, int]]
 """Detections in image px, and how many slices or tiles were looked at."""
 
@@ -247,7 +243,7 @@ def _compare(systems: dict[str, Look], scenes: list[Scene], config: SlicedConfig
     taken = {name: Samples(*np.array(values).T) for name, values in times.items()}
     rows = []
     for name in systems:
-        people, hits, false = _score(found[name], scenes, config.height)
+        people, hits, false = score(found[name], scenes, config.height)
         rows.append(
             Row(
                 system=name,
@@ -259,46 +255,10 @@ def _compare(systems: dict[str, Look], scenes: list[Scene], config: SlicedConfig
                 people=people,
                 found=hits / people,
                 fppi=false / len(scenes),
-                same=_same(found[SAME_SLICES], found[name]) if name == SAHI else None,
+                same=share_of_same(found[SAME_SLICES], found[name]) if name == SAHI else None,
             )
         )
     return rows
-
-
-def _score(found: list[Detections], scenes: list[Scene], height: float) -> tuple[int, int, int]:
-    """How many low people there are, how many of them are found, and false detections."""
-    people = hits = false = 0
-    for detections, (_, everyone) in zip(found, scenes, strict=True):
-        truth = np.array([a.bbox for a in everyone], np.float64).reshape(-1, 4)
-        low = np.array([not a.ignore and a.height < height for a in everyone], bool)
-        detection, person = _pairs(_xywh(detections), truth, LEAST_IOU)
-        people += int(low.sum())
-        hits += int(low[np.unique(person)].sum())
-        false += len(detections) - len(np.unique(detection))
-    return people, hits, false
-
-
-def _same(ours: list[Detections], theirs: list[Detections]) -> float:
-    """Share of our detections that the other system has, too."""
-    shared = [
-        len(np.unique(_pairs(_xywh(a), _xywh(b), SAME_IOU)[0]))
-        for a, b in zip(ours, theirs, strict=True)
-    ]
-    return sum(shared) / max(1, sum(map(len, ours)))
-
-
-def _pairs(
-    a: NDArray[np.float64], b: NDArray[np.float64], least: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of boxes of one and of the other image that overlap at least so much."""
-    pairs = overlaps(a, np.zeros(len(a), np.int64), b, np.zeros(len(b), np.int64))
-    fits = pairs.iou >= least
-    return pairs.detection[fits], pairs.ground_truth[fits]
-
-
-def _xywh(detections: Detections) -> NDArray[np.float64]:
-    boxes = detections.xyxy.astype(np.float64)
-    return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1)
 
 
 def bars(rows: list[Row]) -> list[Bar]:
