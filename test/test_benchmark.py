@@ -318,7 +318,9 @@ def test_recall_of_low_people_by_hand() -> None:
         np.ones(4),
     )
     assert score([found], [(frame, everyone)], 24.0) == (2, 1, 1)
-    moved = Detections.from_arrays(found.xyxy[:2] + [[0.1, 0, 0.1, 0], [3, 0, 3, 0]], np.ones(2))
+    moved = Detections.from_arrays(
+        found.xyxy[:2] + np.array([[0.1, 0, 0.1, 0], [3, 0, 3, 0]]), np.ones(2)
+    )
     assert share_of_same([found], [moved]) == 0.25
 
 

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from tasksr_ros.benchmarks.config import EnginesConfig, size_of
-from tasksr_ros.benchmarks.engine_forms import REFERENCE, build_calls, random_bundle
+from tasksr_ros.benchmarks.engine_forms import COMPILED, REFERENCE, build_calls, random_bundle
 from tasksr_ros.benchmarks.output import Bar, Columns
 from tasksr_ros.benchmarks.timing import (
     GEMM,
@@ -29,6 +29,9 @@ from tasksr_ros.benchmarks.timing import (
 from tasksr_ros.bundle import Bundle
 
 logger = logging.getLogger(__name__)
+
+SINGLE = (REFERENCE, COMPILED)
+"""Run with one region only: the first is compared with that, the second compiles for minutes."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def _measure(case: Case, threads: int, config: EnginesConfig) -> list[Row]:
         timed = {
             f"{name} {batch}": partial(call, _regions(bundle, batch))
             for name, call in calls.items()
-            for batch in (case.batches if name != REFERENCE else (1,))
+            for batch in (case.batches if name not in SINGLE else (1,))
         }
         samples = time_in_turns({**timed, GEMM: gemm()}, config.rounds, config.warm_up)
         gmac = multiply_adds(bundle) / 1e9

@@ -110,7 +110,7 @@ def picture(bars: Sequence[Bar], path: Path, label: str) -> None:
         axis.bar_label(drawn, [b.text for b in mine], padding=3, fontsize=8)
         axis.set_title(group, fontsize=10)
         axis.tick_params(labelsize=8)
-        axis.margins(x=0.18)
+        axis.margins(x=0.012 * max(len(bar.text) for bar in bars))
     axes[-1].set_xlabel(label)
     figure.savefig(path, dpi=110)
 
