@@ -22,9 +22,10 @@ from tqdm import tqdm
 from tasksr_ros.benchmarks.config import NodeBenchmarkConfig, size_of
 from tasksr_ros.benchmarks.pipeline import ONE_REGION, picture
 from tasksr_ros.benchmarks.timing import resident_mb
-from tasksr_ros.config import NodeConfig, Value, build, flatten
+from tasksr_ros.config import NodeConfig
 from tasksr_ros.errors import RecordingError
 from tasksr_ros.frames import Frame
+from tasksr_ros.options import Value, build, flatten
 from tasksr_ros.recordings import Encoded
 from tasksr_ros.replay.node_process import node_process
 from tasksr_ros.replay.session import START_S, Endpoint, Session, endpoint
