@@ -62,6 +62,15 @@ def test_every_form_is_measured_against_the_same_operations() -> None:
         assert row.max_difference < 1e-5  # exact forms all
 
 
+@pytest.mark.parametrize("name", ["rbpn-small-4", "kbpn-small"])
+def test_video_and_blind_networks_are_measured_too(name: str) -> None:
+    forms = ("torch LR space", "openvino LR space")
+    config = NetworksConfig((name,), 2, (8, 12), (1,), rounds=1, warm_up=0, forms=forms)
+    rows = benchmark_networks(config)
+    assert [row.form for row in rows] == [FORMS[0], *forms]
+    assert all(row.max_difference < 1e-4 for row in rows)
+
+
 def test_command_prints_a_table_and_writes_json_and_a_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +164,23 @@ def test_wrong_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "got Bicubic" in capsys.readouterr().err
     assert main(["benchmark", "networks", "--forms", "fast"]) == 1
     assert "got 'fast'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["networks", "--threads", "0"], "threads must be at least 1, got 0"),
+        (["networks", "--rounds", "0"], "rounds must be at least 1, got 0"),
+        (["pipeline", "--cameras", "2", "0"], "cameras must be at least 1, got 0"),
+        (["node", "--rate", "0"], "rate must be at least 1, got 0"),
+        (["engines", "--warm-up", "-1"], "warm_up must be at least 0, got -1"),
+    ],
+)
+def test_wrong_numbers_are_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["benchmark", *arguments]) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_wrong_names_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

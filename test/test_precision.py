@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from torch import nn
 
 from tasksr_ros.bundle import load_bundle
 from tasksr_ros.config import EngineConfig
-from tasksr_ros.engines import build_engine
-from tasksr_ros.engines.quantisation import calibration_regions
+from tasksr_ros.engines import build_engine, openvino
+from tasksr_ros.engines.quantisation import calibration_regions, detector_operations
 from tasksr_ros.errors import EngineError, RecordingError
 
 ov = pytest.importorskip("openvino")
@@ -78,6 +79,16 @@ def test_int8_is_near_fp32_and_is_made_once(
     build_engine(load_bundle(tiny_bundle), config)
     with pytest.raises(EngineError, match="nncf"):  # other images make another model
         build_engine(load_bundle(tiny_bundle), engine_config(cache, "int8", str(images.parent)))
+
+
+def test_the_detector_stays_out_of_int8(tiny_bundle: Path) -> None:
+    bundle = load_bundle(tiny_bundle)
+    model = openvino._convert(bundle)
+    left_out = set(detector_operations(model))
+    layers = [op for op in model.get_ordered_ops() if op.get_type_name() == "Convolution"]
+    detector = [op for op in layers if op.get_friendly_name() in left_out]
+    convolutions = [m for m in bundle.load().detector.modules() if isinstance(m, nn.Conv2d)]
+    assert len(detector) == len(convolutions) < len(layers)
 
 
 def test_bf16_without_instructions_is_one_line(

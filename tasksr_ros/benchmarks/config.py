@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tasksr_ros.config import NodeConfig
@@ -31,18 +31,34 @@ def _option(default: Any, description: str) -> Any:
 
 
 @dataclass(frozen=True)
-class NetworksConfig:
+class _Counts:
+    """A benchmark's numbers are 1 or more; threads (all cores) and warm-up may be 0."""
+
+    def __post_init__(self) -> None:
+        """Check them."""
+        for f in fields(self):
+            value = getattr(self, f.name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            low = 0 if f.name == "warm_up" or (f.name == "threads" and value == 0) else 1
+            for number in numbers:
+                if isinstance(number, (int, float)) and number < low:
+                    raise ConfigError(f"{f.name} must be at least {low}, got {number:g}")
+
+
+@dataclass(frozen=True)
+class NetworksConfig(_Counts):
     """What `benchmarks.networks` measures.
 
     Attributes:
-        networks: DBPN variants, with random weights.
+        networks: names that `networks.build_sr` knows, with random weights.
         scale_factor: 2, 4 or 8.
         region_hw: height and width of the LR region, px.
         threads: CPU threads, one run for each number.
         rounds: timed runs of each form.
         warm_up: untimed runs of each form before.
         forms: of ``FORMS``; the first is always run, for the ratios.
-        weights: a bundle, whose network is measured instead of ``networks``.
+        weights: a bundle, also of super-resolution alone, whose network is measured instead of
+            ``networks``.
         calibration: images, video or bag for int8; empty: no int8.
         images: folder of HR images for PSNR-Y, with ``weights``; empty: none.
     """
@@ -60,7 +76,7 @@ class NetworksConfig:
 
 
 @dataclass(frozen=True)
-class EnginesConfig:
+class EnginesConfig(_Counts):
     """What `benchmarks.engines` measures.
 
     The first network, scale factor and region are measured with every batch, and each other
@@ -81,7 +97,7 @@ class EnginesConfig:
 
 
 @dataclass(frozen=True)
-class PipelineBenchmarkConfig:
+class PipelineBenchmarkConfig(_Counts):
     """What `benchmarks.pipeline` measures: the default engine, one region per frame."""
 
     bundle: str = _option(BUNDLE, "model")
@@ -100,7 +116,7 @@ class PipelineBenchmarkConfig:
 
 
 @dataclass(frozen=True)
-class NodeBenchmarkConfig:
+class NodeBenchmarkConfig(_Counts):
     """What `benchmarks.node` measures: the real node as a process, fed over topics."""
 
     bundle: str = _option(BUNDLE, "model")
@@ -116,7 +132,7 @@ class NodeBenchmarkConfig:
 
 
 @dataclass(frozen=True)
-class SlicedConfig:
+class SlicedConfig(_Counts):
     """What `benchmarks.sliced` compares: this package's pipeline and sliced inference."""
 
     bundle: str = _option(BUNDLE, "model")
@@ -128,7 +144,7 @@ class SlicedConfig:
 
 
 @dataclass(frozen=True)
-class PredictConfig:
+class PredictConfig(_Counts):
     """What `benchmarks.predict` estimates."""
 
     devices: tuple[str, ...] = _option(("cpu",), "cpu: this machine, checked by measuring")

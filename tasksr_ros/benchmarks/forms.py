@@ -32,7 +32,7 @@ def build_forms(
     """What runs each form; one that cannot run here is left out, and the reason logged.
 
     Args:
-        network: a DBPN in eval mode; its output is clipped nowhere.
+        network: a DBPN, RBPN or KBPN in eval mode; its output is clipped nowhere.
         region_hw: height and width of the LR region, px.
         threads: CPU threads; torch's number must be set already.
         wanted: of ``config.FORMS``.
@@ -43,10 +43,14 @@ def build_forms(
     """
     import torch
 
+    from tasksr_ros.benchmarks.of_image import OfImage
     from tasksr_ros.networks.lr_space import to_lr_space
 
     lr = torch.rand(1, 3, *region_hw)
-    graphs = {"reference": network, "LR space": to_lr_space(network, region_hw)}
+    graphs = {
+        "reference": OfImage(network, region_hw),
+        "LR space": OfImage(to_lr_space(network, region_hw), region_hw),
+    }
     runs: dict[str, Run] = {}
     for form in wanted:
         engine, _, rest = form.partition(" ")

@@ -83,12 +83,12 @@ def benchmark_networks(config: NetworksConfig) -> list[Row]:
 def _networks(config: NetworksConfig) -> Iterator[tuple[str, nn.Module]]:
     import torch
 
-    from tasksr_ros.bundle import load_bundle
+    from tasksr_ros.bundle import load_any_bundle
     from tasksr_ros.networks import build_sr
 
     if config.weights:
-        bundle = load_bundle(config.weights)
-        yield bundle.name, bundle.load().sr
+        bundle = load_any_bundle(config.weights)
+        yield bundle.name, bundle.load_sr()
         return
     for name in config.networks:
         torch.manual_seed(0)
@@ -148,8 +148,10 @@ def _gflop(network: nn.Module, region_hw: tuple[int, int]) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from tasksr_ros.benchmarks.of_image import OfImage
+
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, 3, *region_hw))
+        OfImage(network, region_hw)(torch.zeros(1, 3, *region_hw))
     return float(counter.get_total_flops()) / 1e9
 
 

@@ -145,11 +145,17 @@ def _quantised(bundle: Bundle, calibration: str) -> ov.Model:
             "engine.precision int8 needs engine.calibration (a folder of images, a video or a "
             "bag) to make the model for this bundle once, got none"
         )
-    from tasksr_ros.engines.quantisation import calibration_regions, check_installed, quantise
+    from tasksr_ros.engines.quantisation import (
+        calibration_regions,
+        check_installed,
+        detector_operations,
+        quantise,
+    )
 
     check_installed()
     regions = calibration_regions(calibration, bundle.region_size)
-    return quantise(_convert(bundle), [region[None] for region in regions])
+    model = _convert(bundle)
+    return quantise(model, [region[None] for region in regions], detector_operations(model))
 
 
 def _keep(model: ov.Model, folder: Path, calibration: str) -> None:

@@ -72,15 +72,15 @@ def check_installed() -> None:
         )
 
 
-def quantise(model: ov.Model, inputs: Sequence[NDArray[np.generic]]) -> ov.Model:
-    """The model with the convolutions of super-resolution in int8.
-
-    The detector stays as it is: in int8 it costs most of what int8 costs in detection, and it
-    takes a quarter of the time.
+def quantise(
+    model: ov.Model, inputs: Sequence[NDArray[np.generic]], ignored: Sequence[str] = ()
+) -> ov.Model:
+    """The model with its convolutions in int8.
 
     Args:
-        model: of one input, (1, height, width, 3) uint8: super-resolution, then the detector.
+        model: of one input.
         inputs: what it may be given, each with the batch's axis.
+        ignored: names of operations that stay as they are.
 
     Raises:
         EngineError: without NNCF, or without inputs.
@@ -98,12 +98,22 @@ def quantise(model: ov.Model, inputs: Sequence[NDArray[np.generic]]) -> ov.Model
             nncf.Dataset(list(inputs)),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(inputs),
-            ignored_scope=nncf.IgnoredScope(names=_detector_operations(model), validate=False),
+            ignored_scope=nncf.IgnoredScope(names=list(ignored), validate=False),
         )
 
 
-def _detector_operations(model: ov.Model) -> list[str]:
-    """Names of what comes after the super-resolved image: of its first convolution, and on."""
+def detector_operations(model: ov.Model) -> list[str]:
+    """Names of what comes after the super-resolved image: of its first convolution, and on.
+
+    They stay as they are: in int8 the detector costs most of what int8 costs in detection, and it
+    takes a quarter of the time.
+
+    Args:
+        model: of one input, (1, height, width, 3) uint8: super-resolution, then the detector.
+
+    Raises:
+        EngineError: if nothing in it sees an image larger than the input.
+    """
     width = model.inputs[0].get_partial_shape().to_shape()[2]
     todo = [op for op in model.get_ordered_ops() if _sees_larger_image(op, width)]
     if not todo:
