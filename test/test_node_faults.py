@@ -83,10 +83,14 @@ def test_a_camera_dies_and_returns(
 
 
 def test_a_publisher_restarts_with_another_size_and_encoding(
-    client: Client, ros_domain: int, tiny_bundle: Path, arrays: list[Detection2DArray]
+    client: Client,
+    ros_domain: int,
+    tiny_bundle: Path,
+    arrays: list[Detection2DArray],
+    diagnostics: Diagnostics,
 ) -> None:
     with live_node(ros_domain, tiny_bundle) as live:
-        sent = []
+        sent: list[Image] = []
         for size, encoding in (((100, 50), "bgr8"), ((64, 33), "rgb8"), ((201, 77), "bgra8")):
             client.forget("image")
             camera = Camera(client, size=size)
@@ -97,13 +101,16 @@ def test_a_publisher_restarts_with_another_size_and_encoding(
                 np.ascontiguousarray(pixels[encoding]), encoding, header(client, encoding)
             )
             send_and_wait(camera, arrays, image=image)
+        client.wait(lambda: diagnostics.count("camera", "processed") == 3, "diagnostics")
+        assert diagnostics.state("camera") == (OK, "ok")
+        assert diagnostics.count("camera", "rejected") == 0
         assert_accounted(live.report())
     Expected(tiny_bundle).check(arrays, sent)
     assert all(len(array.detections) for array in arrays)
 
 
 def test_two_cameras_at_30_and_7_hz_with_room_for_20(
-    client: Client, ros_domain: int, tiny_bundle: Path
+    client: Client, ros_domain: int, tiny_bundle: Path, diagnostics: Diagnostics
 ) -> None:
     """The slow camera gets all of its frames, the fast one the rest."""
     cameras = {
@@ -121,6 +128,12 @@ def test_two_cameras_at_30_and_7_hz_with_room_for_20(
         client.wait(
             lambda: all(len(answers[name]) == reports[name].processed for name in cameras), "all"
         )
+        client.wait(
+            lambda: all(diagnostics.count(n, "processed") == reports[n].processed for n in cameras),
+            "diagnostics",
+        )
+        for name, report in reports.items():
+            assert diagnostics.count(name, "dropped") == sum(report.dropped.values())
     for name, (camera, _) in cameras.items():
         assert_accounted(reports[name])
         Expected(tiny_bundle).check(answers[name], camera.sent)

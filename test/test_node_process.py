@@ -13,7 +13,16 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
-from ros_client import RED_NODE, RED_PARAMETERS, WAIT_S, Camera, Client, Expected, start
+from ros_client import (
+    RED_NODE,
+    RED_PARAMETERS,
+    WAIT_S,
+    Camera,
+    Client,
+    Diagnostics,
+    Expected,
+    start,
+)
 from vision_msgs.msg import Detection2DArray
 
 pytestmark = pytest.mark.wire
@@ -78,6 +87,7 @@ def test_a_full_disk_under_the_cache(
     cache = tmp_path / "cache"
     cache.mkdir(mode=0o700)
     arrays = client.listen(Detection2DArray, "detections")
+    diagnostics = Diagnostics(client)
     with (
         small_disk(cache),
         start(
@@ -93,6 +103,7 @@ def test_a_full_disk_under_the_cache(
         camera = Camera(client)
         camera.send()
         client.wait(lambda: arrays, "detections")
+        client.wait(lambda: diagnostics.state("engine") == (0, "ok"), "diagnostics")
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=WAIT_S)
         assert process.returncode == 0, stderr
