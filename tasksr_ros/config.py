@@ -291,13 +291,19 @@ class DiagnosticsConfig:
     memory_error: float = option(
         8000.0, "ERROR when the node's memory reaches this, MB; 0: never", low=0, high=1e6
     )
+    gpu_memory_warn: float = option(
+        0.95, "WARN when more than this share of the GPU's memory is in use", low=0, high=1
+    )
+    gpu_memory_error: float = option(
+        0.99, "ERROR when more than this share of the GPU's memory is in use", low=0, high=1
+    )
     engine_timeout: float = option(
         10.0, "ERROR and no new frames when a frame is in work for this long, s", low=0.1, high=3600
     )
 
     def __post_init__(self) -> None:
         """Check what single limits cannot."""
-        for name in ("silent", "age", "rejected", "memory"):
+        for name in ("silent", "age", "rejected", "memory", "gpu_memory"):
             warn, error = getattr(self, f"{name}_warn"), getattr(self, f"{name}_error")
             if warn > error and not (name == "memory" and error == 0):
                 raise ConfigError(

@@ -17,6 +17,7 @@ from tasksr_ros.live.health import (
     Health,
     camera_health,
     engine_health,
+    gpu_memory_health,
     memory_health,
     process_values,
     resident_bytes,
@@ -72,7 +73,11 @@ class Reporter:
             label = f"{node_name}: {name or 'camera'}"
             period_s = max(1e-3, now_s - self._before_s)
             statuses.append(camera_status(label, health, report, before, period_s))
-        found = engine_health(state), memory_health(resident_bytes() / 1e6, config)
+        found = (
+            engine_health(state),
+            memory_health(resident_bytes() / 1e6, config),
+            gpu_memory_health(config),
+        )
         worst = max(found, key=lambda health: health.level)
         statuses.append(engine_status(f"{node_name}: engine", worst, state, process_values()))
         self._publisher.publish(to_array(statuses, now.to_msg()))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from tasksr_ros.live.health import (
     Level,
     camera_health,
     engine_health,
+    gpu_memory_health,
     memory_health,
     open_files,
+    process_values,
     resident_bytes,
 )
 from tasksr_ros.live.stamps import ZERO
@@ -133,6 +137,28 @@ def test_memory_has_limits() -> None:
     assert memory_health(250.4, config).message == "the node takes 250 MB, 200 or more"
     never = DiagnosticsConfig(memory_warn=0, memory_error=0)
     assert memory_health(1e9, never).level == Level.OK
+
+
+def test_memory_of_the_gpu_has_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cuda:
+        free = 10e9
+
+        is_available = is_initialized = staticmethod(lambda: True)
+        memory_reserved = staticmethod(lambda: 5e8)
+
+        @classmethod
+        def mem_get_info(cls) -> tuple[float, float]:
+            return cls.free, 10e9
+
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=Cuda))
+    config = DiagnosticsConfig(gpu_memory_warn=0.9, gpu_memory_error=0.95)
+    levels = []
+    for Cuda.free in (1e9, 0.9e9, 0.4e9):
+        levels.append(gpu_memory_health(config).level)
+    assert levels == [Level.OK, Level.WARN, Level.ERROR]
+    assert gpu_memory_health(config).message == "9600 of 10000 MB of the GPU are in use"
+    assert process_values()["GPU memory in use MB"] == "9600.0 of 10000"
+    assert process_values()["GPU memory MB"] == "500.0"
 
 
 def test_the_process_is_measured() -> None:

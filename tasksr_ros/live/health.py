@@ -156,6 +156,28 @@ def memory_health(memory_mb: float, config: DiagnosticsConfig) -> Health:
     return Health(Level.OK, "ok", "ok")
 
 
+def gpu_memory_health(config: DiagnosticsConfig) -> Health:
+    """Whether the GPU that PyTorch uses has little memory left, whoever holds it."""
+    memory = _gpu_memory()
+    if memory is not None:
+        in_use, total = memory
+        limits = (Level.ERROR, config.gpu_memory_error), (Level.WARN, config.gpu_memory_warn)
+        for level, limit in limits:
+            if in_use / total > limit:
+                text = f"{in_use / 1e6:.0f} of {total / 1e6:.0f} MB of the GPU are in use"
+                return Health(level, "memory", text)
+    return Health(Level.OK, "ok", "ok")
+
+
+def _gpu_memory() -> tuple[int, int] | None:
+    """Bytes in use and in all of PyTorch's GPU; None without one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    return total - free, total
+
+
 def process_values() -> dict[str, str]:
     """Memory, threads and open files of this process; GPU memory where torch uses one."""
     values = {
@@ -163,11 +185,11 @@ def process_values() -> dict[str, str]:
         "threads": str(threading.active_count()),
         "open files": str(open_files()),
     }
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        free, total = torch.cuda.mem_get_info()
-        values["GPU memory MB"] = f"{torch.cuda.memory_reserved() / 1e6:.1f}"
-        values["GPU memory in use MB"] = f"{(total - free) / 1e6:.1f} of {total / 1e6:.0f}"
+    memory = _gpu_memory()
+    if memory is not None:
+        in_use, total = memory
+        values["GPU memory MB"] = f"{sys.modules['torch'].cuda.memory_reserved() / 1e6:.1f}"
+        values["GPU memory in use MB"] = f"{in_use / 1e6:.1f} of {total / 1e6:.0f}"
     return values
 
 
