@@ -17,6 +17,7 @@ from tasksr_ros.networks.detector import SIZE_MULTIPLE
 from tasksr_training.coco import LabelledImage
 from tasksr_training.degradations import downscale
 from tasksr_training.image_quality import psnr
+from tasksr_training.lr_space import super_resolve
 
 HR = 1
 """Scale factor that stands for the HR image itself: no downscaling, no super-resolution."""
@@ -98,8 +99,9 @@ def upscale(
     height, width = source.image.shape[:2]
     multiple = SIZE_MULTIPLE * scale_factor if isinstance(sr, nn.Identity) else SIZE_MULTIPLE
     padded = F.pad(hr, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-    image = padded if sr is None else sr(_last(downscale(padded, scale_factor)))
-    return padded, image
+    if sr is None:
+        return padded, padded
+    return padded, super_resolve(sr, downscale(padded, scale_factor))
 
 
 def to_tensor(image: NDArray[np.uint8]) -> Tensor:

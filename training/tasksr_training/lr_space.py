@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -12,47 +13,31 @@ from tasksr_ros.networks.dbpn import DBPN
 from tasksr_ros.networks.lr_space import to_lr_space
 
 
-def super_resolve(network: nn.Module, lr: Tensor, forms: LRSpaceForms) -> Tensor:
+def super_resolve(network: nn.Module, lr: Tensor) -> Tensor:
     """What the network makes of LR images, by the fastest way that has its gradients.
 
     Args:
-        network: (N, 3, h, w) -> (N, 3, h·s, w·s). A DBPN on the CPU runs in its LR-space form.
+        network: (N, 3, h, w) -> (N, 3, h·s, w·s). A DBPN on the CPU runs in its LR-space form,
+            which is made once.
         lr: (N, 3, h, w) in [0, 1].
-        forms: kept from step to step.
     """
     lr = lr.contiguous(memory_format=torch.channels_last)
-    if isinstance(network, DBPN) and lr.device.type == "cpu":
-        sr: Tensor = forms.of(network, (lr.shape[2], lr.shape[3]))(network, lr)
+    if not isinstance(network, DBPN) or lr.device.type != "cpu":
+        sr: Tensor = network(lr)
         return sr
-    sr = network(lr)
-    return sr
-
-
-class LRSpaceForms:
-    """The LR-space forms of one network, one for each size of its inputs, made when needed."""
-
-    def __init__(self) -> None:
-        self._forms: dict[tuple[int, int], LRSpaceForm] = {}
-
-    def of(self, network: nn.Module, region_hw: tuple[int, int]) -> LRSpaceForm:
-        """The form for inputs of (height, width) px."""
-        if region_hw not in self._forms:
-            self._forms[region_hw] = LRSpaceForm(network, region_hw)
-        return self._forms[region_hw]
+    if network not in _FORMS:
+        _FORMS[network] = LRSpaceForm(network)
+    return _FORMS[network](network, lr)
 
 
 class LRSpaceForm:
-    """A network's LR-space form that computes with the network's own parameters.
+    """A DBPN's LR-space form that computes with the DBPN's own parameters.
 
     Every number in the form's kernels is zero or one of the network's parameters. Which one is
     read off a copy of the network whose parameters are their own positions.
-
-    Args:
-        network: a DBPN.
-        region_hw: (height, width) of its inputs in px.
     """
 
-    def __init__(self, network: nn.Module, region_hw: tuple[int, int]) -> None:
+    def __init__(self, network: DBPN) -> None:
         numbered = copy.deepcopy(network).cpu().double()
         with torch.no_grad():
             first = 1  # position 0 holds the zero
@@ -60,12 +45,12 @@ class LRSpaceForm:
                 count = parameter.numel()
                 parameter.copy_(torch.arange(first, first + count).view_as(parameter))
                 first += count
-        form = to_lr_space(numbered, region_hw)
+        form = to_lr_space(numbered, (1, 1))
         _learn_slopes(form)
         self._positions = {name: p.detach().long() for name, p in form.named_parameters()}
-        self._form = form.float().train()
+        self._form = form
 
-    def __call__(self, network: nn.Module, lr: Tensor) -> Tensor:
+    def __call__(self, network: DBPN, lr: Tensor) -> Tensor:
         """The network's result for (N, C, H, W), its gradients go to the network's parameters."""
         own = [parameter.flatten() for parameter in network.parameters()]
         values = torch.cat([own[0].new_zeros(1), *own])
@@ -73,8 +58,12 @@ class LRSpaceForm:
             name: values.index_select(0, at.flatten()).view(at.shape)
             for name, at in self._positions.items()
         }
+        self._form.region_hw = (lr.shape[2], lr.shape[3])  # its kernels fit any
         sr: Tensor = functional_call(self._form, parameters, (lr,))
         return sr
+
+
+_FORMS: WeakKeyDictionary[nn.Module, LRSpaceForm] = WeakKeyDictionary()
 
 
 def _learn_slopes(module: nn.Module) -> None:

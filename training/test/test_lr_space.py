@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tasksr_training.lr_space import LRSpaceForms, super_resolve
+from tasksr_training.lr_space import super_resolve
 from torch import Tensor, nn
 
 from tasksr_ros.networks import Bicubic, build_sr
@@ -24,11 +24,10 @@ def test_result_and_gradients_are_the_networks_own(name: str, scale_factor: int)
     for parameter in network.parameters():  # biases and slopes that differ
         if parameter.ndim == 1:
             nn.init.uniform_(parameter, -0.1, 0.1)
-    forms = LRSpaceForms()
     for height, width in ((6, 9), (8, 4), (6, 9)):
         lr = torch.rand(2, 3, height, width, dtype=torch.float64)
         expected = network(lr)
-        got = super_resolve(network, lr, forms)
+        got = super_resolve(network, lr)
         torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
         wanted, taught = gradients(network, expected), gradients(network, got)
         assert taught.keys() == wanted.keys() == dict(network.named_parameters()).keys()
@@ -38,17 +37,15 @@ def test_result_and_gradients_are_the_networks_own(name: str, scale_factor: int)
 
 
 def test_weights_that_change_are_used() -> None:
-    network, forms, lr = build_sr("dbpn-ss", 2), LRSpaceForms(), torch.rand(1, 3, 5, 5)
-    super_resolve(network, lr, forms)
+    network, lr = build_sr("dbpn-ss", 2), torch.rand(1, 3, 5, 5)
+    super_resolve(network, lr)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(0.5)
-        torch.testing.assert_close(
-            super_resolve(network, lr, forms), network(lr), rtol=1e-4, atol=1e-6
-        )
+        torch.testing.assert_close(super_resolve(network, lr), network(lr), rtol=1e-4, atol=1e-6)
 
 
 def test_other_networks_run_as_they_are() -> None:
     lr = torch.rand(1, 3, 5, 5)
     bicubic = Bicubic(2)
-    torch.testing.assert_close(super_resolve(bicubic, lr, LRSpaceForms()), bicubic(lr))
+    torch.testing.assert_close(super_resolve(bicubic, lr), bicubic(lr))

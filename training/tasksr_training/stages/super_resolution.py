@@ -22,7 +22,7 @@ from tasksr_training.detect import device_of, to_pixels, to_tensor
 from tasksr_training.errors import TrainingError
 from tasksr_training.image_quality import psnr
 from tasksr_training.loop import Validation
-from tasksr_training.lr_space import LRSpaceForms, super_resolve
+from tasksr_training.lr_space import super_resolve
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,10 @@ class SuperResolutionOnly(nn.Module):
     def __init__(self, sr: nn.Module) -> None:
         super().__init__()
         self.sr = sr
-        self._forms = LRSpaceForms()
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, 3, h, w) -> (N, 3, h·s, w·s), in [0, 1]."""
-        return super_resolve(self.sr, lr, self._forms).float()
+        return super_resolve(self.sr, lr).float()
 
 
 class SuperResolution:
@@ -124,7 +123,7 @@ class SuperResolution:
         pictures: dict[str, NDArray[np.uint8]] = {}
         scale_factor = self._config.scale_factor
         for name, samples in self._validation.items():
-            results = [to_pixels(sr(s.lr.to(device_of(sr)))) for s in samples]
+            results = [to_pixels(super_resolve(sr, s.lr.to(device_of(sr)))) for s in samples]
             figures[f"psnr_y/{name}"] = mean_psnr(results, samples, scale_factor)
             pictures[name] = side_by_side(samples[0], results[0], scale_factor)
         return Validation(figures, pictures)

@@ -34,7 +34,7 @@ from tasksr_training.degradations import CorruptionConfig, corrupt, downscale
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import Validation
 from tasksr_training.losses import DetectionLossConfig, detection_loss
-from tasksr_training.lr_space import LRSpaceForms, super_resolve
+from tasksr_training.lr_space import super_resolve
 from tasksr_training.stages.detector import (
     ValidationConfig,
     read_validation,
@@ -111,7 +111,6 @@ class Series(nn.Module):
         self.sr = sr
         self.detector = detector
         self._detection_to_sr = detection_to_sr
-        self._forms = LRSpaceForms()
 
     def forward(
         self, lr: Tensor, hr: Tensor, mixed: Tensor | None, mask: Tensor | None, sr_learns: bool
@@ -129,7 +128,7 @@ class Series(nn.Module):
             SR (N, 3, h·s, w·s) and the detector's levels for the N + K + M images.
         """
         with nullcontext() if sr_learns else torch.no_grad():
-            sr = super_resolve(self.sr, lr, self._forms).float()
+            sr = super_resolve(self.sr, lr).float()
         seen = [scale_gradient(sr, self._detection_to_sr)]
         if len(hr):
             seen.append(hr)
