@@ -3,8 +3,9 @@
 .venv/bin/python scripts/measure_replay.py --frames 20 --rounds 5
 
 Replays a bag and, in turn, lets the engine alone look at the same regions in memory. Without a
-BAG, a generated drive of 1920x1080 px is measured twice, as raw images and as JPEG. One tile per
-frame is looked at: the more tiles, the less of the time is not the engine's.
+BAG, a generated drive of 1920x1080 px is measured twice, as raw images and as JPEG. `--region
+default` looks at the default band (21 tiles of 1080p), `--region tile` at one tile: the more tiles,
+the less of the time is not the engine's.
 """
 
 from __future__ import annotations
@@ -47,12 +48,15 @@ def main() -> None:
     parser.add_argument("bag", nargs="*", type=Path)
     parser.add_argument("--bundle", default="tdsr-ss-x4")
     parser.add_argument("--engine", default="auto")
+    parser.add_argument("--region", default="default", choices=("default", "tile"))
     parser.add_argument("--frames", type=int, default=20, help="per round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="(%(default)s)")
     options = parser.parse_args()
     bundle = load_bundle(options.bundle)
     config = PipelineConfig(
-        ONE_TILE, DetectionConfig(ReplayConfig().least_score), EngineConfig(options.engine)
+        ONE_TILE if options.region == "tile" else RegionConfig(),
+        DetectionConfig(ReplayConfig().least_score),
+        EngineConfig(options.engine),
     )
     engine = build_engine(bundle, config.engine)
     with bags(options.bag, options.frames) as paths:

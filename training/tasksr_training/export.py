@@ -10,7 +10,7 @@ from typing import Any
 from tasksr_ros.bundle import save_bundle
 from tasksr_ros.networks.tdsr import TDSR
 from tasksr_training import compare_sr_report
-from tasksr_training.checkpoints import load_checkpoint, load_network
+from tasksr_training.checkpoints import build_network, load_checkpoint, load_network
 from tasksr_training.errors import CheckpointError
 from tasksr_training.study.measure import ALL
 from tasksr_training.study.report import notes as notes_of
@@ -32,7 +32,8 @@ def export(
     """Write a bundle with a card.
 
     Args:
-        run: folder of a task-driven run, or of a baseline that was trained as one.
+        run: folder of a task-driven run, of a baseline that was trained as one, or of a detector
+            run, whose images are upscaled bicubically.
         bundle: folder to write; its name is the bundle's.
         study: ``study.json`` of `tasksr-train study`.
         row: the run's row in it; its first table that has it goes into the card.
@@ -46,9 +47,14 @@ def export(
     Raises:
         CheckpointError: when the run or the study is not there, or not of this row.
     """
-    sr, sr_description = load_network(run, "sr")
-    detector, detector_description = load_network(run, "detector")
     result = _read(study, row)
+    detector, detector_description = load_network(run, "detector")
+    if "sr" in load_checkpoint(run)["networks"]:
+        sr, sr_description = load_network(run, "sr")
+    else:
+        scale_factor = result["tables"][0]["scale_factor"]
+        sr_description = {"name": "bicubic", "scale_factor": scale_factor}
+        sr = build_network("sr", sr_description)
     threshold = _threshold(result, study, row, run, fppi)
     recipe = _recipe(load_checkpoint(run), stages, data)
     description = {
