@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tasksr_ros.benchmarks import output, pipeline, predict
+from tasksr_ros.benchmarks.command import without_files
 from tasksr_ros.benchmarks.config import (
     FORMS,
     EnginesConfig,
@@ -232,6 +233,13 @@ def test_engines_are_compared_with_the_reference_graph(
     assert text.startswith("before\n<!-- benchmark engines -->\n`")
     assert text.endswith(shown + "<!-- end of benchmark engines -->\nafter\n")
     assert "old" not in text
+    assert "--json" not in text.split("`")[1]  # where somebody keeps figures tells nobody anything
+
+
+def test_a_recorded_command_names_no_files() -> None:
+    command = "tasksr benchmark node --json a.json --frames 9 --picture=b.png --record 'my doc.md'"
+    expected = "tasksr benchmark node --frames 9 --record 'my doc.md'"
+    assert without_files(command) == expected
 
 
 def test_a_document_without_marks_is_refused(tmp_path: Path) -> None:

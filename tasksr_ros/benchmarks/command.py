@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
@@ -175,7 +176,19 @@ def _show(
     if drawn:
         picture(shown_by.bars(rows), drawn, benchmark.axis)
     if document:
-        record(document, name, command, table)
+        record(document, name, without_files(command), table)
+
+
+def without_files(command: str) -> str:
+    """The command without the files that somebody wanted beside the document."""
+    kept: list[str] = []
+    words = iter(shlex.split(command))
+    for word in words:
+        if word in ("--json", "--picture"):
+            next(words, None)
+        elif not word.startswith(("--json=", "--picture=")):
+            kept.append(word)
+    return shlex.join(kept)
 
 
 def _function(module: str, name: str) -> Callable[[Any], list[Any]]:
