@@ -83,7 +83,7 @@ def bags(given: list[Path], frames: int) -> Iterator[list[Path]]:
 def measure(recording: Recording, pipeline: Pipeline, frames: int, rounds: int) -> None:
     """Measure one bag, both ways in turn."""
     items = list(itertools.islice(recording, frames))
-    regions = [pipeline.prepare(frame).regions for frame in items]
+    regions = [pipeline.prepare(frame).regions.copy() for frame in items]  # it uses its own again
     width, height = items[0].size
     pipeline(items[0])  # the first call is no measurement
     selection = first(recording, frames)
