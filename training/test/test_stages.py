@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tasksr_training.checkpoints import load_checkpoint
+from tasksr_training.checkpoints import load_checkpoint, load_network
 from tasksr_training.coco import read_coco
 from tasksr_training.datasets import (
     IGNORE,
@@ -243,6 +243,15 @@ def test_a_baseline_without_upscaling_detects_in_hr_pixels(data: Path, runs: Pat
     assert fixed.seen == (1, 3, 32, 64)  # 40x32 LR px, filled up to multiples of 32
     assert result.detections.xyxy.tolist() == [[4.0, 8.0, 20.0, 36.0]]
     assert result.seen.shape == (128, 160, 3) and math.isnan(result.psnr_y)
+
+
+def test_a_widened_detector_is_what_the_checkpoint_holds(
+    data: Path, runs: Path, tmp_path: Path
+) -> None:
+    task_driven(data, runs, tmp_path, upscaling="bicubic", detector_width=0.5)
+    detector, description = load_network(tmp_path, "detector")
+    assert description == {"width": 0.5}
+    assert isinstance(detector, Detector) and detector.width == 0.5
 
 
 def test_refusals(data: Path, runs: Path) -> None:

@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasksr_ros.networks.detector import SIZE_MULTIPLE, LevelOutput
+from tasksr_ros.networks.detector import SIZE_MULTIPLE, Detector, LevelOutput
 from tasksr_training.checkpoints import build_network, load_network
 from tasksr_training.datasets import PEDESTRIAN, Batch
 from tasksr_training.degradations import CorruptionConfig, corrupt, downscale
@@ -40,6 +40,7 @@ from tasksr_training.stages.detector import (
     read_validation,
     validate_detection,
 )
+from tasksr_training.widening import widened
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class TaskDrivenConfig:
         detector_checkpoint: run of the detector stage to start from.
         hr_detector_checkpoint: run of the detector stage that stays as it is and says what the
             HR image looks like to a detector; empty: ``detector_checkpoint``.
+        detector_width: width to which the detector is widened before it learns, see `widened`;
+            0: as it is.
         upscaling: sr, or a baseline: bicubic, or none (the detector sees the LR image).
         scale_factor: 2, 4 or 8; a super-resolution checkpoint must have the same.
         alpha: weight of the distance to the HR image (L1).
@@ -78,6 +81,7 @@ class TaskDrivenConfig:
     sr_checkpoint: str = ""
     detector_checkpoint: str = ""
     hr_detector_checkpoint: str = ""
+    detector_width: float = 0.0
     upscaling: Literal["sr", "bicubic", "none"] = "sr"
     scale_factor: int = 4
     alpha: float = 1.0
@@ -149,8 +153,7 @@ class TaskDriven:
 
     def __init__(self, config: TaskDrivenConfig, data: Path) -> None:
         sr, sr_description = _sr(config)
-        path = _given(config.detector_checkpoint, "detector")
-        detector, detector_description = load_network(path, "detector")
+        detector, detector_description = _detector(config)
         self.networks: dict[str, dict[str, Any]] = {
             "sr": sr_description,
             "detector": detector_description,
@@ -162,7 +165,7 @@ class TaskDriven:
         self._config = config
         self._hr_detector: nn.Module | None = None
         if config.distill_weight or (config.feature_weight and config.features_of == "hr"):
-            path = Path(config.hr_detector_checkpoint or path)
+            path = Path(config.hr_detector_checkpoint or config.detector_checkpoint)
             self._hr_detector = load_network(path, "detector")[0].requires_grad_(False)
         self._validation = read_validation(config.validation, data)
 
@@ -307,6 +310,15 @@ def _given(path: str, what: str) -> Path:
     if not path:
         raise CheckpointError(f"expected stage.{what}_checkpoint, the run to start from")
     return Path(path)
+
+
+def _detector(config: TaskDrivenConfig) -> tuple[nn.Module, dict[str, Any]]:
+    path = _given(config.detector_checkpoint, "detector")
+    network, description = load_network(path, "detector")
+    if not config.detector_width:
+        return network, description
+    assert isinstance(network, Detector)
+    return widened(network, config.detector_width), {**description, "width": config.detector_width}
 
 
 def _sr(config: TaskDrivenConfig) -> tuple[nn.Module, dict[str, Any]]:
