@@ -127,8 +127,12 @@ class Detector(nn.Module):
 
     def levels(self, images: Tensor) -> list[LevelOutput]:
         """Predictions of each level before decoding; input as `forward`'s."""
+        return self.predict(self.features(images))
+
+    def predict(self, features: list[Tensor]) -> list[LevelOutput]:
+        """What `levels` gives for the images of these `features`."""
         outputs = []
-        for level, (stride, feature) in enumerate(zip(STRIDES, self.features(images), strict=True)):
+        for level, (stride, feature) in enumerate(zip(STRIDES, features, strict=True)):
             x = self.tower[level](feature)
             log_distances = self.distance[level](x).float().clamp(*_LOG_DISTANCE_RANGE)
             outputs.append(

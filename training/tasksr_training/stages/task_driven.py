@@ -16,8 +16,8 @@ bicubic or on LR images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -192,15 +192,9 @@ class TaskDriven:
         total = config.beta * losses["detection"]
         if self._config.upscaling != "none":
             losses["l1"] = weighted_l1(sr, batch, config.pedestrian_weight)
-        if self._hr_detector is not None:
-            self._hr_detector.to(sr.device)
-        if config.distill_weight:
-            losses["distill"] = self._distillation(levels, batch)
-            total = total + config.distill_weight * losses["distill"]
-        if sr_learns and config.feature_weight:
-            detector = self._hr_detector or module.get_submodule("detector")
-            losses["features"] = feature_distance(detector, sr, batch.hr)
-            total = total + config.feature_weight * losses["features"]
+        for name, weight, loss in self._taught(module, sr, levels, batch, sr_learns):
+            losses[name] = loss
+            total = total + weight * loss
         if sr_learns:
             total = total + config.alpha * losses["l1"]
         return {"total": total, **losses}
@@ -218,12 +212,32 @@ class TaskDriven:
             boxes = boxes / self._config.scale_factor
         return detection_loss(levels, boxes, kind, self._config.loss)
 
-    def _distillation(self, levels: list[LevelOutput], batch: Batch) -> Tensor:
-        assert self._hr_detector is not None
-        with torch.no_grad():
-            taught = self._hr_detector.levels(batch.hr)  # type: ignore[operator]
-        pedestrians = (batch.kind == PEDESTRIAN).sum().clamp(min=1)
-        return distillation(levels, taught, len(batch.hr)) / pedestrians
+    def _taught(
+        self,
+        module: nn.Module,
+        sr: Tensor,
+        levels: list[LevelOutput],
+        batch: Batch,
+        sr_learns: bool,
+    ) -> Iterator[tuple[str, float, Tensor]]:
+        """Name, weight and value of the losses that a detector's view of the HR image gives."""
+        config, hr_detector = self._config, self._hr_detector
+        by_features = sr_learns and config.feature_weight > 0
+        wanted: list[Tensor] = []
+        if hr_detector is not None and (config.distill_weight or by_features):
+            wanted = still_features(hr_detector.to(sr.device), batch.hr)
+        if hr_detector is not None and config.distill_weight:
+            taught = hr_detector.predict(wanted)  # type: ignore[operator]
+            pedestrians = (batch.kind == PEDESTRIAN).sum().clamp(min=1)
+            loss = distillation(levels, taught, len(batch.hr)) / pedestrians
+            yield "distill", config.distill_weight, loss
+        if by_features and config.features_of == "hr":
+            assert hr_detector is not None
+            yield "features", config.feature_weight, feature_distance(hr_detector, sr, wanted)
+        elif by_features:
+            detector = module.get_submodule("detector")
+            wanted = still_features(detector, batch.hr)
+            yield "features", config.feature_weight, feature_distance(detector, sr, wanted)
 
     def _sr_learns(self, progress: float) -> bool:
         if self._config.upscaling != "sr" or self._config.train == "detector":
@@ -256,22 +270,34 @@ def weighted_l1(sr: Tensor, batch: Batch, pedestrian_weight: float) -> Tensor:
     return (weight * distance).sum() / weight.sum()
 
 
-def feature_distance(detector: nn.Module, sr: Tensor, hr: Tensor) -> Tensor:
-    """Mean absolute distance of a frozen detector's features, the mean of its levels.
-
-    The gradient goes to ``sr`` alone; the detector's running statistics stay as they are.
-    """
+@contextmanager
+def still(detector: nn.Module) -> Iterator[None]:
+    """Keep a detector's weights and running statistics as they are."""
     learns = [(p, p.requires_grad) for p in detector.parameters()]
     trains = detector.training
     detector.eval().requires_grad_(False)
     try:
-        with torch.no_grad():
-            wanted = detector.features(hr)  # type: ignore[operator]
-        got = detector.features(sr)  # type: ignore[operator]
+        yield
     finally:
         detector.train(trains)
         for parameter, learnt in learns:
             parameter.requires_grad_(learnt)
+
+
+def still_features(detector: nn.Module, images: Tensor) -> list[Tensor]:
+    """A detector's features without gradient; its running statistics stay as they are."""
+    with still(detector), torch.no_grad():
+        features: list[Tensor] = detector.features(images)  # type: ignore[operator]
+    return features
+
+
+def feature_distance(detector: nn.Module, sr: Tensor, wanted: Sequence[Tensor]) -> Tensor:
+    """Mean absolute distance of a frozen detector's features from those wanted, over its levels.
+
+    The gradient goes to ``sr`` alone; the detector's running statistics stay as they are.
+    """
+    with still(detector):
+        got = detector.features(sr)  # type: ignore[operator]
     return torch.stack([F.l1_loss(g, w) for g, w in zip(got, wanted, strict=True)]).mean()
 
 
