@@ -60,6 +60,12 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "generated-drives": write_drives,
 }
 
+FLAGS = {
+    "plan": "only say what would be done",
+    "so_far": "train nothing, make the tables of what is trained",
+}
+"""Of `study`."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
@@ -68,9 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, function in COMMANDS.items():
         command = ArgumentParser(description=(function.__doc__ or "").split("\n")[0])
         command.add_argument("--config", action="config", help="YAML file of these options")
-        command.add_function_arguments(function, skip={"plan"})
-        if function is study:
-            command.add_argument("--plan", action="store_true", help="only say what would be done")
+        command.add_function_arguments(function, skip=set(FLAGS))
+        for flag, text in FLAGS.items() if function is study else ():
+            command.add_argument(f"--{flag}", action="store_true", help=text)
         commands.add_subcommand(name, command)
     data_commands.add_to(commands)
     parsed = parser.parse_args(argv)

@@ -136,6 +136,11 @@ def test_a_study_survives_kills_and_makes_its_table(
     assert study.returncode == 1
     assert error.startswith("tasksr-train: run detector ended with exit status -9: ")
 
+    assert main(["study", *options, "--so_far"]) == 1
+    assert "a table's baseline and another row, to be trained; trained: none" in (
+        capsys.readouterr().err
+    )
+
     before = step_of(run)
     study = start([*options, "--parallel=1"])  # it is killed itself
     wait_for_steps(run, study, more_than=before)
@@ -167,7 +172,14 @@ def test_a_study_survives_kills_and_makes_its_table(
     assert main(["study", *options]) == 0  # all is there: nothing is trained again
     assert {p: p.stat().st_mtime_ns for p in made} == made
 
+    (out / "runs" / "tdsr" / LAST).unlink()
     capsys.readouterr()
+    assert main(["study", *options, "--so_far"]) == 0
+    assert "\nnot trained yet: row 'TDSR' of 'Tiny'\n" in capsys.readouterr().out
+    rows = json.loads((out / "study.json").read_text())["tables"][0]["rows"]
+    assert [row["name"] for row in rows] == ["bicubic", "HR"]
+    assert not (out / "runs" / "tdsr" / LAST).exists()  # nothing was trained
+
     changed = yaml.safe_load((tmp_path / "study.yaml").read_text())
     changed["overrides"]["loop"]["batch_size"] = 3
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(changed))

@@ -27,6 +27,7 @@ from tasksr_training.study.outlook import describe
 from tasksr_training.study.panels import write_panels
 from tasksr_training.study.plan import Run, Runs, check_unchanged, find, resolve
 from tasksr_training.study.report import markdown
+from tasksr_training.study.so_far import tables_so_far, trained_so_far
 from tasksr_training.study.tables import MeasuredRow, MeasuredSystem, compare_rows
 
 
@@ -42,6 +43,7 @@ def study(
     threads: int = 0,
     samples: int = 1000,
     plan: bool = False,
+    so_far: bool = False,
 ) -> None:
     """Train all runs of a study that are not finished, measure its rows, write its tables.
 
@@ -57,6 +59,7 @@ def study(
         threads: CPU threads for measuring; 0: all.
         samples: sets of images drawn for the intervals.
         plan: only print the runs, their budgets and the total.
+        so_far: train nothing, and make the tables of the runs that are finished.
     """
     resolved = resolve(runs, overrides or {}, out / "runs", data)
     each = [run for seeds in resolved.values() for run in seeds]
@@ -71,7 +74,11 @@ def study(
         torch.set_num_threads(threads)
     with alone(out) as lock:
         images = [read_image_set(one, data) for one in sets]  # a missing one shows at once
-        execute(each, data, parallel, lock)
+        if so_far:
+            resolved = trained_so_far(resolved)
+            tables = _tables_so_far(tables, resolved, judge)
+        else:
+            execute(each, data, parallel, lock)
         result = _measure(out, images, tables, resolved, judge, samples)
     print(markdown(result))
 
@@ -103,6 +110,18 @@ def _check(
             raise TrainingError(f"table {table.title!r}: equal_macs: expected two rows")
         for row in table.rows:
             systems.parts(row, runs)
+
+
+def _tables_so_far(tables: Sequence[TableConfig], runs: Runs, judge: str) -> list[TableConfig]:
+    kept, left_out = tables_so_far(tables, runs)
+    if judge not in runs or not kept:
+        raise TrainingError(
+            f"expected at least {judge}, and a table's baseline and another row, to be trained; "
+            f"trained: {', '.join(runs) or 'none'}"
+        )
+    if left_out:
+        print(f"not trained yet: {', '.join(left_out)}")
+    return kept
 
 
 def _measure(
