@@ -20,6 +20,7 @@ from tasksr_training.study.plan import (
     Run,
     Runs,
     check_unchanged,
+    in_place_of,
     is_finished,
     made_of,
     merged,
@@ -205,6 +206,17 @@ def test_last_line_is_a_whole_one(tmp_path: Path) -> None:
     assert last_line(path) == {"step": 2}
 
 
+def test_what_is_trained_already_takes_the_place_of_a_run(stage: Path) -> None:
+    made = stage.parent / "elsewhere"
+    configs = [RunConfig("det", "detector", Path_fr(str(stage)), seeds=[1, 2]), RunConfig("b")]
+    assert in_place_of(configs, {"det": str(made)}) == [
+        RunConfig("det", trained=str(made)),
+        configs[1],
+    ]
+    with pytest.raises(TrainingError, match=r"expected names of runs \(det, b\), got c"):
+        in_place_of(configs, {"c": str(made)})
+
+
 @pytest.mark.parametrize("scale_factor", [2, 4])
 def test_larger_detectors_of_the_shipped_studies_take_equal_operations(scale_factor: int) -> None:
     """Counted on tensors without content, as the table counts them."""
@@ -222,8 +234,8 @@ def test_larger_detectors_of_the_shipped_studies_take_equal_operations(scale_fac
     runs = yaml.safe_load((configs / "study_full.yaml").read_text())["runs"]
     name = "detector-large" if scale_factor == 4 else "detector-large-x2"
     width = next(r["overrides"]["stage"]["width"] for r in runs if r["name"] == name)
-    if scale_factor == 4:
-        small = yaml.safe_load((configs / "study_small.yaml").read_text())["runs"]
-        assert [r["overrides"]["stage"]["width"] for r in small if r["name"] == name] == [width]
+    small = yaml.safe_load((configs / "study_small.yaml").read_text())["runs"]
+    widened = {r["name"]: r["overrides"]["stage"] for r in small if "bicubic-large" in r["name"]}
+    assert widened[name.replace("detector", "bicubic")]["detector_width"] == width
     both = operations(build_sr("dbpn-ss", scale_factor), 1) + operations(Detector(), scale_factor)
     assert operations(Detector(width), scale_factor) / both == pytest.approx(1, abs=0.05)

@@ -25,7 +25,7 @@ from tasksr_training.study.measure import (
 )
 from tasksr_training.study.outlook import describe
 from tasksr_training.study.panels import write_panels
-from tasksr_training.study.plan import Run, Runs, check_unchanged, find, resolve
+from tasksr_training.study.plan import Run, Runs, check_unchanged, find, in_place_of, resolve
 from tasksr_training.study.report import markdown
 from tasksr_training.study.so_far import tables_so_far, trained_so_far
 from tasksr_training.study.tables import MeasuredRow, MeasuredSystem, compare_rows
@@ -39,6 +39,7 @@ def study(
     judge: str,
     sets: list[SetConfig],
     overrides: dict[str, Any] | None = None,
+    trained: dict[str, str] | None = None,
     parallel: int = 1,
     threads: int = 0,
     samples: int = 1000,
@@ -55,12 +56,15 @@ def study(
         judge: run of the detector on HR images whose features are compared.
         sets: images to measure on, none of them trained on.
         overrides: options of all runs in place of their files'.
+        trained: folders of runs or bundles that exist, by the names of the runs whose place they
+            take.
         parallel: how many runs are trained at once.
         threads: CPU threads for measuring; 0: all.
         samples: sets of images drawn for the intervals.
         plan: only print the runs, their budgets and the total.
         so_far: train nothing, and make the tables of the runs that are finished.
     """
+    runs = in_place_of(runs, trained or {})
     resolved = resolve(runs, overrides or {}, out / "runs", data)
     each = [run for seeds in resolved.values() for run in seeds]
     _check(tables, resolved, judge, parallel, sets)

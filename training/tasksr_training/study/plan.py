@@ -54,6 +54,26 @@ Runs = dict[str, list[Run]]
 """Runs by the name in the study's file, one per seed."""
 
 
+def in_place_of(configs: Sequence[RunConfig], trained: Mapping[str, str]) -> list[RunConfig]:
+    """Put runs or bundles that exist in place of runs to be trained.
+
+    Args:
+        configs: in the order of the study's file.
+        trained: folders by the names of the runs whose place they take.
+
+    Raises:
+        TrainingError: for a name that no run has.
+    """
+    names = [config.name for config in configs]
+    for name in trained:
+        if name not in names:
+            raise TrainingError(f"trained: expected names of runs ({', '.join(names)}), got {name}")
+    return [
+        RunConfig(config.name, trained=trained[config.name]) if config.name in trained else config
+        for config in configs
+    ]
+
+
 def resolve(
     configs: Sequence[RunConfig], overrides: Mapping[str, Any], folder: Path, data: Path
 ) -> Runs:
