@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from tasksr_ros.bundle import load_bundle
 from tasksr_ros.calibration import read_calibration
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.config import RegionConfig, TrackingConfig
+from tasksr_ros.config import NodeConfig, RegionConfig, TrackingConfig
 from tasksr_ros.detections import Detections
 from tasksr_ros.evaluation.tracking import People, TrackScores, score_sequence
 from tasksr_ros.tracking import Tracker
@@ -71,7 +72,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("ground_truth", type=Path)
     p.add_argument("predictions", type=Path, nargs="?")
     p.add_argument("--simulate", action="store_true", help="the detector, at several frame rates")
-    p.add_argument("--threshold", type=float, default=0.498, help="score threshold (%(default)s)")
+    shipped = load_bundle(NodeConfig().bundle).score_threshold
+    p.add_argument("--threshold", type=float, default=shipped, help="score threshold (%(default)s)")
     p.add_argument("--weak-score", type=float, nargs="+", default=[0.8, 0.6, 0.4])
     p.add_argument("--iou", type=float, default=0.3, help="least IoU of a match (%(default)s)")
     p.add_argument("--camera", help="only images of this camera")
