@@ -21,6 +21,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.signals import uninstall_signal_handlers
 from rclpy.timer import Timer
 from std_msgs.msg import Header
 
@@ -353,6 +354,14 @@ def spin(node: TaskSRNode) -> int:
     """Serve the node until its context ends; returns an exit status."""
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
+    try:
+        _spin(node, executor)
+    finally:  # joins rclpy's thread, which reads what the executor's end frees
+        uninstall_signal_handlers()
+    return 0
+
+
+def _spin(node: TaskSRNode, executor: SingleThreadedExecutor) -> None:
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
         while node.context.ok():
             try:
@@ -362,7 +371,6 @@ def spin(node: TaskSRNode) -> int:
                     text = " ".join(str(error).split())
                     node.get_logger().warning(text, throttle_duration_sec=LOG_PERIOD_S)
                     time.sleep(0.01)  # nor a lasting error take a whole core
-    return 0
 
 
 def main(arguments: list[str] | None = None, engine_factory: EngineFactory = build_engine) -> int:

@@ -3,6 +3,7 @@ one is the node."""
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -262,6 +263,41 @@ def test_lifecycle(client: Client, ros_env: dict[str, str], tiny_bundle: Path) -
         client.spin(0.5)
         client.publish(red_image(header(client)))
         client.wait(lambda: len(arrays) == 2, "detections after a second start")
+
+
+SLOW_WAKING = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int rcl_trigger_guard_condition(void * condition)
+{
+  void * rcl = dlopen("librcl.so", RTLD_LAZY | RTLD_NOLOAD);
+  int (*trigger)(void *) = (int (*)(void *))dlsym(rcl, "rcl_trigger_guard_condition");
+  int result = trigger(condition);
+  if (syscall(SYS_gettid) != getpid()) {
+    if (write(2, "woken\\n", 6) == 6) usleep(500000);
+  }
+  return result;
+}
+"""
+
+
+def test_the_thread_that_takes_signals_may_be_slow(
+    client: Client, ros_env: dict[str, str], tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """rclpy's thread wakes the executor, then reads on in a list that the executor's end frees."""
+    compiler = shutil.which("cc") or pytest.skip("no C compiler (cc)")
+    (tmp_path / "slow.c").write_text(SLOW_WAKING)
+    library = str(tmp_path / "slow.so")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, "slow.c", "-ldl"],
+                   cwd=tmp_path, check=True)  # fmt: skip
+    with red_node({**ros_env, "LD_PRELOAD": library}, tiny_bundle) as process:
+        client.wait(lambda: client.node.count_subscribers("image"), "the subscription")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        assert process.stderr is not None
+        assert "woken" in process.stderr.read()
 
 
 @pytest.fixture
