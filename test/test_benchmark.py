@@ -24,7 +24,7 @@ from tasksr_ros.benchmarks.config import (
     size_of,
 )
 from tasksr_ros.benchmarks.cost import REACHED, Device, Layer, layers, megabytes, seconds
-from tasksr_ros.benchmarks.engine_forms import random_bundle
+from tasksr_ros.benchmarks.engine_forms import CHANNELS_FIRST, random_bundle
 from tasksr_ros.benchmarks.engines import Case, cases, multiply_adds
 from tasksr_ros.benchmarks.networks import Row, benchmark_networks
 from tasksr_ros.benchmarks.output import markdown, record
@@ -211,7 +211,7 @@ def test_engines_are_compared_with_the_reference_graph(
     document.write_text("before\n" + marks.format("old\n") + "\nafter\n")
     arguments = [
         *("benchmark", "engines", *TINY, "--batches", "1", "2", "--rounds", "3", "--threads", "1"),
-        *("--engines", "openvino fp32", "torch eager, LR space"),
+        *("--engines", "openvino fp32", "torch eager, LR space", CHANNELS_FIRST),
         *("--json", str(figures), "--record", str(document)),
     ]
     assert main(arguments) == 0
@@ -222,7 +222,11 @@ def test_engines_are_compared_with_the_reference_graph(
         "torch eager, LR space",
         "openvino fp32",
     )
-    assert set(rows) == {(reference, 1), *((e, b) for e in (eager, openvino) for b in (1, 2))}
+    assert set(rows) == {
+        (reference, 1),
+        (CHANNELS_FIRST, 1),
+        *((e, b) for e in (eager, openvino) for b in (1, 2)),
+    }
     single, pair = rows[openvino, 1], rows[openvino, 2]
     assert (single["to_singles"], rows[reference, 1]["speedup"]) == (1, 1)
     assert pair["to_singles"] == pytest.approx(pair["wall_ms"] / single["wall_ms"] / 2)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REFERENCE = "torch eager, reference graph"
+CHANNELS_FIRST = "torch eager, reference graph, channels first"
+"""In the memory layout that PyTorch has by default, as published networks run in it."""
 LR_SPACE = "torch eager, LR space"
 COMPILED = "torch compiled, LR space"
 
@@ -32,7 +34,13 @@ Call: TypeAlias = Callable[[NDArray[np.uint8]], object]
 
 def engine_names() -> list[str]:
     """All that may be measured: graphs in PyTorch, then the package's engines and precisions."""
-    return [REFERENCE, LR_SPACE, COMPILED, *(name for name, _ in _product_engines())]
+    return [
+        REFERENCE,
+        CHANNELS_FIRST,
+        LR_SPACE,
+        COMPILED,
+        *(name for name, _ in _product_engines()),
+    ]
 
 
 def build_calls(
@@ -121,6 +129,7 @@ def _builders(
 
     return {
         REFERENCE: lambda: _torch(_reference(bundle)),
+        CHANNELS_FIRST: lambda: _torch(_channels_first(bundle)),
         LR_SPACE: lambda: _torch(_lr_space(bundle)),
         COMPILED: lambda: _compiled(_lr_space(bundle)),
         **{name: product(values) for name, values in _product_engines()},
@@ -141,6 +150,12 @@ def _reference(bundle: Bundle) -> nn.Module:
     from tasksr_ros.networks.tdsr import RegionDetector
 
     return RegionDetector(bundle.load()).eval()
+
+
+def _channels_first(bundle: Bundle) -> nn.Module:
+    network = _reference(bundle)
+    network.get_submodule("tdsr").register_forward_pre_hook(lambda _, lr: (lr[0].contiguous(),))
+    return network
 
 
 def _lr_space(bundle: Bundle) -> nn.Module:

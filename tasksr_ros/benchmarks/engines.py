@@ -16,7 +16,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from tasksr_ros.benchmarks.config import EnginesConfig, size_of
-from tasksr_ros.benchmarks.engine_forms import COMPILED, REFERENCE, build_calls, random_bundle
+from tasksr_ros.benchmarks.engine_forms import (
+    CHANNELS_FIRST,
+    COMPILED,
+    REFERENCE,
+    build_calls,
+    random_bundle,
+)
 from tasksr_ros.benchmarks.output import Bar, Columns
 from tasksr_ros.benchmarks.timing import (
     GEMM,
@@ -30,8 +36,8 @@ from tasksr_ros.bundle import Bundle
 
 logger = logging.getLogger(__name__)
 
-SINGLE = (REFERENCE, COMPILED)
-"""Run with one region only: the first is compared with that, the second compiles for minutes."""
+SINGLE = (REFERENCE, CHANNELS_FIRST, COMPILED)
+"""Run with one region only: others are compared with that, or they compile for minutes."""
 
 
 @dataclass(frozen=True)
