@@ -55,7 +55,8 @@ class TaskDrivenConfig:
         detector_width: width to which the detector is widened before it learns, see `widened`;
             0: as it is.
         upscaling: sr, or a baseline: bicubic, or none (the detector sees the LR image).
-        scale_factor: 2, 4 or 8; a super-resolution checkpoint must have the same.
+        scale_factor: 2, 4 or 8; a super-resolution checkpoint must have the same. 1 with
+            ``upscaling`` none: the detector sees the HR image, the baselines' bound.
         alpha: weight of the distance to the HR image (L1).
         pedestrian_weight: weight of pixels inside pedestrians' boxes in that distance, in
             addition to the 1 of every pixel.
