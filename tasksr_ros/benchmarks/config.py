@@ -22,6 +22,16 @@ FORMS: tuple[str, ...] = (
 )
 """Of `benchmarks.networks`, in the order of the steps; the others are compared with the first."""
 
+TRANSPORTS: dict[str, dict[str, Any]] = {
+    "compressed": {"input.transport": "compressed"},
+    "raw": {"input.transport": "raw"},
+    "compressed, needed rows": {
+        "input.transport": "compressed",
+        "decoding.needed_rows_only": True,
+    },
+}
+"""Of `benchmarks.node`: the node's parameters for each."""
+
 BUNDLE = NodeConfig().bundle
 
 
@@ -121,7 +131,10 @@ class NodeBenchmarkConfig(_Counts):
 
     bundle: str = _option(BUNDLE, "model")
     size: str = _option("1920x1080", "WIDTHxHEIGHT of the image, px")
-    transports: tuple[str, ...] = _option(("compressed", "raw"), "of the images")
+    transports: tuple[str, ...] = _option(
+        ("compressed", "raw"),
+        "of the images: compressed, raw or 'compressed, needed rows' (decoding.needed_rows_only)",
+    )
     rate: float = _option(30.0, "of the camera at full load, Hz")
     frames: int = _option(1800, "to send at full load; 20000 for the record of memory")
     idle_rate: float = _option(10.0, "of the camera where the node's own cost is measured, Hz")
@@ -129,6 +142,11 @@ class NodeBenchmarkConfig(_Counts):
     precision: str = _option("fp32", "of the engine: fp32 or bf16")
     threads: int = _option(0, "CPU threads of the engine; 0: all cores")
     quality: int = _option(90, "of the JPEG files")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for unknown in set(self.transports) - set(TRANSPORTS):
+            raise ConfigError(f"transports must be of {'; '.join(TRANSPORTS)}; got {unknown!r}")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tasksr_ros.benchmarks.config import NodeBenchmarkConfig, size_of
+from tasksr_ros.benchmarks.config import TRANSPORTS, NodeBenchmarkConfig, size_of
 from tasksr_ros.benchmarks.pipeline import ONE_REGION, picture
 from tasksr_ros.benchmarks.timing import resident_mb
 from tasksr_ros.config import NodeConfig
@@ -43,7 +43,7 @@ class Row:
     """The node with one kind of images.
 
     Attributes:
-        transport: raw or compressed.
+        transport: of `benchmarks.config.TRANSPORTS`.
         size: WIDTHxHEIGHT of the image, px.
         start_s: from the start of the process (with a converted model in the cache) to the
             stamp of the first image that it answered.
@@ -129,19 +129,19 @@ def benchmark_node(config: NodeBenchmarkConfig) -> list[Row]:
     for transport in config.transports:
         parameters: dict[str, Value] = {
             "bundle": config.bundle,
-            "input.transport": transport,
+            **TRANSPORTS[transport],
             **given,
             **flatten(ONE_REGION, "region."),
         }
-        build(NodeConfig, parameters)
+        is_compressed = build(NodeConfig, parameters).input.transport == "compressed"
 
-        def make(stamp_ns: int, compressed: bool = transport == "compressed") -> Encoded | Frame:
+        def make(stamp_ns: int, compressed: bool = is_compressed) -> Encoded | Frame:
             if compressed:
                 return Encoded(data, "jpeg", stamp_ns, "camera")
             return Frame(image, stamp_ns, "camera", "bgr8")
 
         with closing(Session("tasksr_benchmark")) as session:
-            camera = endpoint(NAMESPACE, compressed=transport == "compressed")
+            camera = endpoint(NAMESPACE, compressed=is_compressed)
             session.listen(camera)
             session.advertise(camera)
             feed = _Feed(session, camera, make)
@@ -170,9 +170,10 @@ class _Feed:
         self._due_s = max(self._due_s, now_s) + 1 / rate
         self.session.publish(self.camera, self._make(time.time_ns()))
 
-    def latencies(self) -> dict[int, dict[str, float]]:
-        """Milliseconds by stage, by stamp, since `forget`."""
-        return dict(self.session.latency_ms[self.camera.latency])
+    def latencies(self, since_ns: int = 0) -> dict[int, dict[str, float]]:
+        """Milliseconds by stage, by stamp, of images stamped at ``since_ns`` or later."""
+        answered = dict(self.session.latency_ms[self.camera.latency])
+        return {stamp_ns: ms for stamp_ns, ms in answered.items() if stamp_ns >= since_ns}
 
     def forget(self) -> None:
         """Leave out what was answered so far."""
@@ -198,6 +199,7 @@ def _run(
         settled_s = time.monotonic() + SETTLE_S
         while time.monotonic() < settled_s:
             feed.send(rate)
+        counted_ns = time.time_ns()
         feed.forget()
         memory_mb = [resident_mb(process.pid)]
         (used_s, faults), start = _used(process.pid), time.monotonic()
@@ -210,11 +212,11 @@ def _run(
         end_s, end_faults = _used(process.pid)
         cores = (end_s - used_s) / (time.monotonic() - start)
         with _limited(process, feed) as check:
-            while not feed.latencies():
+            while not feed.latencies(counted_ns):
                 time.sleep(0.05)
                 check()
         memory_mb.append(resident_mb(process.pid))
-    answers = list(feed.latencies().values())
+    answers = list(feed.latencies(counted_ns).values())
     return Run(start_s, answers, cores, np.array(memory_mb), (end_faults - faults) / frames)
 
 
