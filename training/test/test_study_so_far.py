@@ -20,7 +20,7 @@ ROWS = [
     RowConfig("HR", "detector", "hr"),
 ]
 TABLE = TableConfig(
-    "Main", ROWS, "bicubic", "HR", 4, ["SR", "TDSR"], "TDSR", ["HR", "SR", "bicubic"]
+    "Main", ROWS, "bicubic", "HR", 4, ["SR", "TDSR"], "TDSR", ["SR", "HR"], ["HR", "SR", "bicubic"]
 )
 
 
@@ -55,15 +55,15 @@ def test_only_runs_that_spent_their_budget_are_trained(runs: Runs) -> None:
 def test_a_table_keeps_what_is_trained(runs: Runs) -> None:
     tables, left_out = tables_so_far([TABLE], trained_so_far(runs))
     rows = [ROWS[0], ROWS[3]]
-    kept = replace(TABLE, rows=rows, equal_macs=[], subject="", panels=["HR", "bicubic"])
-    assert tables == [kept]
+    nobody = replace(TABLE, equal_macs=[], subject="", rivals=[])
+    assert tables == [replace(nobody, rows=rows, panels=["HR", "bicubic"])]
     assert left_out == ["row 'SR' of 'Main'", "row 'TDSR' of 'Main'"]
 
 
 def test_a_table_without_its_bound_has_none(runs: Runs) -> None:
     trained = {"bicubic": runs["bicubic"], "tdsr": runs["tdsr"]}
     tables, _ = tables_so_far([TABLE], trained)
-    assert tables[0].bound == "" and tables[0].subject == "TDSR"
+    assert (tables[0].bound, tables[0].subject, tables[0].rivals) == ("", "TDSR", [])
 
 
 @pytest.mark.parametrize("missing", ["bicubic", "others"])

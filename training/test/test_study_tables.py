@@ -149,7 +149,9 @@ def table(tmp_path: Path, samples: int = 200) -> dict[str, Any]:
         row("ours", "a", "b", quality="x4_sr"),
         row("hr", "b", upscaling="hr", quality="hr"),
     ]
-    config = TableConfig("T", [r.config for r in rows], "base", "hr", 4)
+    config = TableConfig(
+        "T", [r.config for r in rows], "base", "hr", 4, subject="ours", rivals=["base", "hr"]
+    )
     return compare_rows(config, rows, [one], ["set"], tmp_path, samples)
 
 
@@ -178,6 +180,11 @@ def test_rows_differences_and_gap_by_hand(tmp_path: Path) -> None:
     assert base["least_height"]["value"] == pytest.approx(20)
     assert ours["least_height"]["seeds"] == pytest.approx([14, 10])
     assert ours["more_range"]["value"] == pytest.approx(20 / 12 - 1)
+    rivals = result["rivals"]["set"]
+    assert rivals["base"]["recall@0.1"]["difference"] == pytest.approx(0.375)
+    assert rivals["hr"]["recall@0.1"]["difference"] == pytest.approx(-0.125)
+    assert rivals["hr"]["recall@0.1"]["interval"] == pytest.approx([-0.125, -0.125])
+    assert rivals["hr"]["more_range"]["value"] == pytest.approx(10 / 12 - 1)
     thresholds = result["rows"][0]["systems"][0]["thresholds"]["set"]
     assert thresholds["0.1"] == 0.0  # one false positive in ten images may stay
     assert result["pedestrians"]["set"] == {"images": 10, "all": 40, **dict.fromkeys(BINS, 10)}
@@ -192,6 +199,8 @@ def test_table_for_people(tmp_path: Path) -> None:
     assert "| ours | 0.875 ± 0.177 |" in text
     assert "**+0.375 [+0.375, +0.375]**" in text
     assert "75 % [75, 75]" in text
+    less_base, of_ours = (text.index(f"| {title} |") for title in ("less base", "ours less"))
+    assert less_base < of_ours < text.index("**-0.125 [-0.125, -0.125]**", of_ours)
     assert "| nan" not in text
 
 

@@ -102,7 +102,7 @@ def _check(
         names = [row.name for row in table.rows]
         wanted = {"baseline": [table.baseline], "bound": [table.bound] if table.bound else []}
         wanted |= {"subject": [table.subject] if table.subject else [], "panels": table.panels}
-        wanted["equal_macs"] = table.equal_macs
+        wanted |= {"equal_macs": table.equal_macs, "rivals": table.rivals}
         for what, given in wanted.items():
             for name in given:
                 if names.count(name) != 1:
@@ -112,6 +112,8 @@ def _check(
                     )
         if len(table.equal_macs) not in (0, 2):
             raise TrainingError(f"table {table.title!r}: equal_macs: expected two rows")
+        if table.rivals and not table.subject:
+            raise TrainingError(f"table {table.title!r}: rivals: expected a subject")
         for row in table.rows:
             systems.parts(row, runs)
 

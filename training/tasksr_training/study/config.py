@@ -62,8 +62,9 @@ class TableConfig:
         bound: name of the row that cannot be beaten; empty: no shares of the gap.
         scale_factor: 2, 4 or 8.
         equal_macs: names of two rows whose operations must be equal within 5 %; empty: none.
-        subject: name of the row whose gains and losses against the baseline choose the panels;
-            empty: no panels.
+        subject: name of the row that the study is about: its gains and losses against the baseline
+            choose the panels; empty: no panels.
+        rivals: names of further rows that the subject is compared with, each as a baseline.
         panels: names of the rows that the panels show.
     """
 
@@ -74,6 +75,7 @@ class TableConfig:
     scale_factor: int = 4
     equal_macs: list[str] = field(default_factory=list)
     subject: str = ""
+    rivals: list[str] = field(default_factory=list)
     panels: list[str] = field(default_factory=list)
 
 

@@ -31,7 +31,12 @@ def table_markdown(table: dict[str, Any]) -> str:
         parts.append(f"### {name}: {people['images']} images, {people['all']} pedestrians")
         parts.append(_figures(table, name))
         parts += [_recall(table, name, fppi) for fppi in FPPI]
-        parts.append(_differences(table, name))
+        others = {
+            r["name"]: r["sets"][name] for r in table["rows"] if r["name"] != table["baseline"]
+        }
+        parts.append(_differences(f"less {table['baseline']}", others))
+        if table["rivals"][name]:
+            parts.append(_differences(f"{table['subject']} less", table["rivals"][name]))
         if table["bound"]:
             parts.append(_shares(table, name))
     return "\n\n".join(parts)
@@ -94,25 +99,21 @@ def _recall(table: dict[str, Any], name: str, fppi: float) -> str:
     return _grid(head, lines)
 
 
-def _differences(table: dict[str, Any], name: str) -> str:
+def _differences(title: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
     keys = {
         **COLUMNS,
         **{f"recall@{f:g}": (f"recall at {f:g}", 3) for f in FPPI},
         **{f"recall@{FPPI[0]:g}/{b}": (f"{b} px at {FPPI[0]:g}", 3) for b in BINS},
     }
-    head = [f"less {table['baseline']}", *(title for title, _ in keys.values())]
-    if table["bound"]:
-        head.append("range")
-    lines = []
-    for row in table["rows"]:
-        if row["name"] == table["baseline"]:
-            continue
-        figures = row["sets"][name]
-        cells = [_change(figures[k], digits) for k, (_, digits) in keys.items()]
-        if table["bound"]:
-            cells.append(_percent(figures["more_range"], "value", "interval", sign=True))
-        lines.append([row["name"], *cells])
-    return _grid(head, lines)
+    lines = [
+        [
+            name,
+            *(_change(figures[k], digits) for k, (_, digits) in keys.items()),
+            _percent(figures["more_range"], "value", "interval", sign=True),
+        ]
+        for name, figures in rows.items()
+    ]
+    return _grid([title, *(title for title, _ in keys.values()), "range"], lines)
 
 
 def _change(entry: dict[str, Any], digits: int) -> str:

@@ -38,8 +38,17 @@ def tables_so_far(tables: Sequence[TableConfig], runs: Runs) -> tuple[list[Table
         macs = table.equal_macs if set(table.equal_macs) <= set(names) else []
         panels = [name for name in table.panels if name in names]
         subject = table.subject if table.subject in names else ""
+        rivals = [name for name in table.rivals if subject and name in names]
         bound = table.bound if table.bound in names else ""
         kept.append(
-            replace(table, rows=rows, bound=bound, equal_macs=macs, subject=subject, panels=panels)
+            replace(
+                table,
+                rows=rows,
+                bound=bound,
+                equal_macs=macs,
+                subject=subject,
+                rivals=rivals,
+                panels=panels,
+            )
         )
     return kept, left_out

@@ -103,6 +103,8 @@ def compare_rows(
         "baseline": table.baseline,
         "bound": table.bound or None,
         "rows": [_row(row) for row in rows],
+        "subject": table.subject or None,
+        "rivals": {},
         "pedestrians": {},
         "reach_recall": {},
     }
@@ -114,6 +116,9 @@ def compare_rows(
             **first.pedestrians(),
         }
         result["reach_recall"][name] = None if reach is None else number(reach)
+        result["rivals"][name] = {
+            rival: figures_of(values[table.subject], values[rival], None) for rival in table.rivals
+        }
         for entry in result["rows"]:
             mine = values[entry["name"]]
             entry["sets"][name] = figures_of(
