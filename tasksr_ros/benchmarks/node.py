@@ -170,15 +170,10 @@ class _Feed:
         self._due_s = max(self._due_s, now_s) + 1 / rate
         self.session.publish(self.camera, self._make(time.time_ns()))
 
-    def latencies(self, since_ns: int = 0) -> dict[int, dict[str, float]]:
+    def latencies(self, since_ns: int) -> dict[int, dict[str, float]]:
         """Milliseconds by stage, by stamp, of images stamped at ``since_ns`` or later."""
         answered = dict(self.session.latency_ms[self.camera.latency])
         return {stamp_ns: ms for stamp_ns, ms in answered.items() if stamp_ns >= since_ns}
-
-    def forget(self) -> None:
-        """Leave out what was answered so far."""
-        self.session.latency_ms[self.camera.latency].clear()
-        self.session.answers[self.camera.detections].clear()
 
 
 def _run(
@@ -189,18 +184,16 @@ def _run(
     module: str = "tasksr_ros.node",
 ) -> Run:
     begun_ns = time.time_ns()
-    feed.forget()
     with node_process(NAMESPACE, parameters, module) as process:
         with _limited(process, feed) as check:
-            while not feed.latencies():
+            while not feed.latencies(begun_ns):
                 feed.send(rate)
                 check()
-        start_s = (min(feed.latencies()) - begun_ns) / 1e9
+        start_s = (min(feed.latencies(begun_ns)) - begun_ns) / 1e9
         settled_s = time.monotonic() + SETTLE_S
         while time.monotonic() < settled_s:
             feed.send(rate)
         counted_ns = time.time_ns()
-        feed.forget()
         memory_mb = [resident_mb(process.pid)]
         (used_s, faults), start = _used(process.pid), time.monotonic()
         for _ in tqdm(range(frames), unit="frame", desc=f"{rate:g} Hz", disable=None):

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tasksr_training.checkpoints import load_checkpoint, load_network
@@ -231,6 +232,23 @@ def test_a_detector_is_retrained_on_lr_images(data: Path, runs: Path, tmp_path: 
     train(stage, sampler(data, 128), loop(), tmp_path)
     figures = (tmp_path / "log.jsonl").read_text().splitlines()[-1]
     assert "val/ap50/val.json" in figures and "psnr" not in figures
+
+
+def test_at_scale_factor_1_the_detector_learns_from_the_hr_image(data: Path, runs: Path) -> None:
+    config = TaskDrivenConfig(
+        detector_checkpoint=str(runs / "detector"),
+        upscaling="none",
+        scale_factor=1,
+        corruption=CorruptionConfig(probability=0),
+        validation=VALIDATION,
+    )
+    stage = TaskDriven(config, data)
+    rng, patches = np.random.default_rng(0), sampler(data)
+    batch = patches.collate([patches.draw(rng) for _ in range(2)], rng)
+    seen = []
+    stage.module.get_submodule("sr").register_forward_hook(lambda *given: seen.append(given[2]))
+    stage.loss(stage.module, batch, 0.0)
+    assert torch.allclose(seen[0], batch.hr, atol=0.51 / 255)  # rounded to 8 bits
 
 
 def test_a_baseline_without_upscaling_detects_in_hr_pixels(data: Path, runs: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from tasksr_training.checkpoints import LAST
+from tasksr_training.errors import TrainingError
 from tasksr_training.loop import LoopConfig
-from tasksr_training.study.config import RowConfig, TableConfig
+from tasksr_training.study.command import _check
+from tasksr_training.study.config import RowConfig, SetConfig, TableConfig
 from tasksr_training.study.plan import Run, Runs
 from tasksr_training.study.so_far import tables_so_far, trained_so_far
 
@@ -64,6 +66,13 @@ def test_a_table_without_its_bound_has_none(runs: Runs) -> None:
     trained = {"bicubic": runs["bicubic"], "tdsr": runs["tdsr"]}
     tables, _ = tables_so_far([TABLE], trained)
     assert (tables[0].bound, tables[0].subject, tables[0].rivals) == ("", "TDSR", [])
+
+
+@pytest.mark.parametrize("subject", ["", "SR"])
+def test_rivals_need_a_subject_that_is_none_of_them(runs: Runs, subject: str) -> None:
+    table = replace(TABLE, subject=subject)
+    with pytest.raises(TrainingError, match="rivals: expected rows other than the subject"):
+        _check([table], runs, "detector", 1, [SetConfig("val.json")])
 
 
 @pytest.mark.parametrize("missing", ["bicubic", "others"])

@@ -112,8 +112,11 @@ def _check(
                     )
         if len(table.equal_macs) not in (0, 2):
             raise TrainingError(f"table {table.title!r}: equal_macs: expected two rows")
-        if table.rivals and not table.subject:
-            raise TrainingError(f"table {table.title!r}: rivals: expected a subject")
+        if table.rivals and table.subject in ("", *table.rivals):
+            raise TrainingError(
+                f"table {table.title!r}: rivals: expected rows other than the subject, "
+                f"got subject {table.subject!r}"
+            )
         for row in table.rows:
             systems.parts(row, runs)
 

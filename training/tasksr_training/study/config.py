@@ -64,7 +64,7 @@ class TableConfig:
         equal_macs: names of two rows whose operations must be equal within 5 %; empty: none.
         subject: name of the row that the study is about: its gains and losses against the baseline
             choose the panels; empty: no panels.
-        rivals: names of further rows that the subject is compared with, each as a baseline.
+        rivals: names of rows that the subject is compared with, each as a baseline.
         panels: names of the rows that the panels show.
     """
 

@@ -35,8 +35,8 @@ def table_markdown(table: dict[str, Any]) -> str:
             r["name"]: r["sets"][name] for r in table["rows"] if r["name"] != table["baseline"]
         }
         parts.append(_differences(f"less {table['baseline']}", others))
-        if table["rivals"][name]:
-            parts.append(_differences(f"{table['subject']} less", table["rivals"][name]))
+        if rivals := table.get("rivals", {}).get(name):
+            parts.append(_differences(f"{table['subject']} less", rivals))
         if table["bound"]:
             parts.append(_shares(table, name))
     return "\n\n".join(parts)
