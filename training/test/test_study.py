@@ -126,6 +126,8 @@ def test_a_study_survives_kills_and_makes_its_table(
     assert "run 4 of 4: tdsr: task-driven, 2 steps, not started, after detector, sr" in (
         capsys.readouterr().out
     )
+    assert main(["study", *options, "--only=[2]"]) == 1
+    assert "only: expected numbers of tables, 1 to 1, got 2" in capsys.readouterr().err
     assert not out.exists()
 
     study = start([*options, "--parallel=1"])  # its run is killed

@@ -12,7 +12,7 @@ import yaml
 from jsonargparse.typing import Path_fr
 from tasksr_training.checkpoints import LAST, save_checkpoint
 from tasksr_training.errors import CheckpointError, TrainingError
-from tasksr_training.study.config import RowConfig, RunConfig
+from tasksr_training.study.config import RowConfig, RunConfig, TableConfig
 from tasksr_training.study.execute import last_line
 from tasksr_training.study.outlook import describe, outlook
 from tasksr_training.study.plan import (
@@ -24,6 +24,7 @@ from tasksr_training.study.plan import (
     is_finished,
     made_of,
     merged,
+    needed_by,
     resolve,
 )
 from tasksr_training.study.systems import parts
@@ -197,6 +198,21 @@ def test_systems_of_a_row_are_paired_by_seed(stage: Path) -> None:
         parts(RowConfig("row", "gone", upscaling="bicubic"), runs)
     with pytest.raises(TrainingError, match="with upscaling sr and only then"):
         parts(RowConfig("row", "det"), runs)
+
+
+def test_a_table_needs_the_runs_of_its_rows_and_those_they_start_from(stage: Path) -> None:
+    start = {"stage": {"detector_checkpoint": {"run": "start"}}}
+    runs = runs_of(
+        stage,
+        {**DETECTOR, "name": "judge"},
+        {**DETECTOR, "name": "start", "seeds": [1, 2]},
+        {**DETECTOR, "name": "alone"},
+        {"name": "one", "command": "task-driven", "seeds": [2], "overrides": start},
+        {"name": "other", "command": "task-driven", "overrides": start},
+    )
+    table = TableConfig("table", [RowConfig("row", "one", upscaling="bicubic")], "row")
+    assert list(needed_by([table], "judge", runs)) == ["judge", "start", "one"]
+    assert list(needed_by([], "judge", runs)) == ["judge"]
 
 
 def test_last_line_is_a_whole_one(tmp_path: Path) -> None:

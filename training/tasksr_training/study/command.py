@@ -25,7 +25,15 @@ from tasksr_training.study.measure import (
 )
 from tasksr_training.study.outlook import describe
 from tasksr_training.study.panels import write_panels
-from tasksr_training.study.plan import Run, Runs, check_unchanged, find, in_place_of, resolve
+from tasksr_training.study.plan import (
+    Run,
+    Runs,
+    check_unchanged,
+    find,
+    in_place_of,
+    needed_by,
+    resolve,
+)
 from tasksr_training.study.report import markdown
 from tasksr_training.study.so_far import tables_so_far, trained_so_far
 from tasksr_training.study.tables import MeasuredRow, MeasuredSystem, compare_rows
@@ -43,6 +51,7 @@ def study(
     parallel: int = 1,
     threads: int = 0,
     samples: int = 1000,
+    only: list[int] | None = None,
     plan: bool = False,
     so_far: bool = False,
 ) -> None:
@@ -61,13 +70,17 @@ def study(
         parallel: how many runs are trained at once.
         threads: CPU threads for measuring; 0: all.
         samples: sets of images drawn for the intervals.
+        only: numbers of the tables to make, from 1, with the runs that they need; none: all.
         plan: only print the runs, their budgets and the total.
         so_far: train nothing, and make the tables of the runs that are finished.
     """
     runs = in_place_of(runs, trained or {})
     resolved = resolve(runs, overrides or {}, out / "runs", data)
-    each = [run for seeds in resolved.values() for run in seeds]
     _check(tables, resolved, judge, parallel, sets)
+    if only:
+        tables = _chosen(tables, only)
+        resolved = needed_by(tables, judge, resolved)
+    each = [run for seeds in resolved.values() for run in seeds]
     by_name = {run.name: run for run in each}
     for run in each:
         check_unchanged(run, by_name)
@@ -119,6 +132,15 @@ def _check(
             )
         for row in table.rows:
             systems.parts(row, runs)
+
+
+def _chosen(tables: Sequence[TableConfig], only: Sequence[int]) -> list[TableConfig]:
+    for number in only:
+        if not 1 <= number <= len(tables):
+            raise TrainingError(
+                f"only: expected numbers of tables, 1 to {len(tables)}, got {number}"
+            )
+    return [table for number, table in enumerate(tables, 1) if number in only]
 
 
 def _tables_so_far(tables: Sequence[TableConfig], runs: Runs, judge: str) -> list[TableConfig]:

@@ -18,7 +18,7 @@ from tasksr_training.checkpoints import LAST, load_checkpoint
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import LoopConfig, spent
 from tasksr_training.stage_commands import STAGES
-from tasksr_training.study.config import RunConfig
+from tasksr_training.study.config import RunConfig, TableConfig
 
 MADE_OF = "study_run.json"
 """In a run's folder: the options and earlier runs that it was started with."""
@@ -160,6 +160,23 @@ def _with_folders(value: Any, seed: int, runs: Runs, name: str, needs: list[str]
         raise TrainingError(f"run {name}: expected a run {value['run']} of seed {seed}, got none")
     needs.append(same[0].name)
     return str(same[0].folder)
+
+
+def needed_by(tables: Sequence[TableConfig], judge: str, runs: Runs) -> Runs:
+    """The runs that tables are made of, and all that those start from.
+
+    Args:
+        tables: whose rows.
+        judge: name of the run that every table needs.
+        runs: of the study, each after those it needs.
+    """
+    names = {judge, *(n for table in tables for row in table.rows for n in (row.sr, row.detector))}
+    needs: set[str] = set()
+    for name, seeds in reversed(runs.items()):
+        if name in names or needs.intersection(run.name for run in seeds):
+            names.add(name)
+            needs.update(need for run in seeds for need in run.needs)
+    return {name: seeds for name, seeds in runs.items() if name in names}
 
 
 def find(runs: Runs, name: str, who: str) -> list[Run]:

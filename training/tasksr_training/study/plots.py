@@ -23,7 +23,7 @@ def quality_plot(table: dict[str, Any], name: str, path: Path) -> None:
         ap50 = row["sets"][name]["ap50"]["value"]
         if row["sets"][name]["psnr_y"]["value"] is None and ap50 is not None:
             axes.axhline(ap50, color="grey", linestyle="--", linewidth=1)
-            _label(axes, row["name"], (0, ap50), axes.get_yaxis_transform(), (4, 3), "left")
+            _label(axes, row["name"], (0, ap50), axes.get_yaxis_transform(), (4, 3))
     axes.set_xlabel("PSNR-Y, dB (for people)")
     axes.set_ylabel("AP50 (for machines)")
     _finish(figure, axes, table, name, path)
@@ -33,8 +33,8 @@ def cost_plot(table: dict[str, Any], name: str, path: Path) -> None:
     """AP50 against operations."""
     figure = Figure(figsize=(7.5, 5.5), layout="constrained")
     axes = figure.add_subplot()
-    _scatter(axes, table, name, lambda row: row["cost"]["gmac"])
     axes.set_xscale("log")
+    _scatter(axes, table, name, lambda row: row["cost"]["gmac"])
     axes.set_xlabel("GMAC per region of 320x96 LR px")
     axes.set_ylabel("AP50")
     _finish(figure, axes, table, name, path)
@@ -64,6 +64,7 @@ def height_plot(table: dict[str, Any], name: str, path: Path) -> None:
 
 
 def _scatter(axes: Axes, table: dict[str, Any], name: str, x_of: Any) -> None:
+    points: dict[str, tuple[float, float]] = {}
     curves: dict[str, list[tuple[float, float]]] = {}
     for row in table["rows"]:
         x, ap50 = x_of(row), row["sets"][name]["ap50"]
@@ -74,19 +75,27 @@ def _scatter(axes: Axes, table: dict[str, Any], name: str, x_of: Any) -> None:
         seeds = [v for v in ap50["seeds"] if v is not None]
         if len(seeds) > 1:
             axes.plot([x] * len(seeds), seeds, ".", color=colour, markersize=4, alpha=0.6)
-        _label(axes, row["name"], (x, ap50["value"]), axes.transData, (5, 4), "left")
+        points[row["name"]] = (x, ap50["value"])
         if row["curve"]:
             curves.setdefault(row["curve"], []).append((x, ap50["value"]))
-    for label, points in curves.items():
-        axes.plot(*zip(*points, strict=True), "-", linewidth=1, alpha=0.7, label=label)
+    for label, joined in curves.items():
+        axes.plot(*zip(*joined, strict=True), "-", linewidth=1, alpha=0.7, label=label)
     if curves:
         axes.legend(fontsize=8)
     axes.margins(x=0.25, y=0.15)
+    axes.autoscale_view()
+    for label, point in points.items():
+        pixels = axes.transData.transform(point)
+        left = axes.transAxes.inverted().transform(pixels)[0] < 0.5
+        # Towards the middle, so that no name runs over the frame.
+        _label(axes, label, point, axes.transData, (5 if left else -5, 4))
 
 
 def _label(
-    axes: Axes, text: str, at: tuple[float, float], system: Any, by: tuple[int, int], side: str
+    axes: Axes, text: str, at: tuple[float, float], system: Any, by: tuple[int, int]
 ) -> None:
+    """Write beside a point, to its right or left as ``by``, in points, says."""
+    side = "left" if by[0] > 0 else "right"
     axes.annotate(text, at, by, xycoords=system, textcoords="offset points", ha=side, fontsize=7)
 
 
