@@ -11,6 +11,7 @@ import torch
 import yaml
 from jsonargparse.typing import Path_fr
 from tasksr_training.checkpoints import LAST, save_checkpoint
+from tasksr_training.cli import main
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.study.config import RowConfig, RunConfig, TableConfig
 from tasksr_training.study.execute import last_line
@@ -213,6 +214,17 @@ def test_a_table_needs_the_runs_of_its_rows_and_those_they_start_from(stage: Pat
     table = TableConfig("table", [RowConfig("row", "one", upscaling="bicubic")], "row")
     assert list(needed_by([table], "judge", runs)) == ["judge", "start", "one"]
     assert list(needed_by([], "judge", runs)) == ["judge"]
+
+
+def test_only_a_table_of_the_shipped_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Path(__file__).resolve().parents[1] / "configs" / "study_small.yaml"
+    options = [f"--config={config}", f"--data={tmp_path}", f"--out={tmp_path / 'out'}"]
+    assert main(["study", *options, "--plan", "--only=[2]"]) == 0
+    printed = capsys.readouterr().out
+    assert "run 7 of 8: hybrid-x2: task-driven, 3000 steps, not started, after sr-x2" in printed
+    assert "hybrid-1" not in printed
 
 
 def test_last_line_is_a_whole_one(tmp_path: Path) -> None:
