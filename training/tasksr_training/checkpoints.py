@@ -19,9 +19,12 @@ LAST = "last.ckpt"
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint so that a crash leaves the old one or the new one, never half of it."""
+    """Write a checkpoint so that a crash, also the machine's, leaves the old one or the new one."""
     part = path.with_suffix(".part")
-    torch.save(content, part)
+    with part.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(part, path)
 
 

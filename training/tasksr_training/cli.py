@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
 from jsonargparse import ArgumentParser
 
 from tasksr_ros.errors import TaskSRError
 from tasksr_training import compare_sr_report, data_commands
+from tasksr_training.checkpoints import LAST
 from tasksr_training.compare_sr import ComparisonConfig
 from tasksr_training.compare_sr import compare as measure_sr
 from tasksr_training.drives import write_drives
@@ -60,6 +63,9 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "generated-drives": write_drives,
 }
 
+OPTIONS = "config.yaml"
+"""The options of a run, in its folder."""
+
 FLAGS = {
     "plan": "only say what would be done",
     "so_far": "train nothing, make the tables of what is trained",
@@ -97,9 +103,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _keep(text: str, out: Path) -> None:
-    """Write the options of a run beside its checkpoints."""
+    """Write the options of a run beside its checkpoints; say which it did not begin with."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(text)
+    path = out / OPTIONS
+    if (out / LAST).exists() and path.exists():
+        before, now = (dict(_options(yaml.safe_load(t))) for t in (path.read_text(), text))
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) != now.get(name):
+                print(
+                    f"tasksr-train: {out}: goes on with {name} {now.get(name)}, "
+                    f"was {before.get(name)}",
+                    file=sys.stderr,
+                )
+    path.write_text(text)
+
+
+def _options(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested options."""
+    if not isinstance(values, dict):
+        yield name, values
+        return
+    for key, value in values.items():
+        yield from _options(value, f"{name}.{key}" if name else str(key))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ class LoopConfig:
         final_fraction: learning rate at the end, as a fraction of the peak.
         weight_decay: of AdamW.
         warmup_steps: steps over which the learning rate rises to its peak.
-        gradient_clip: greatest norm of the gradient.
+        gradient_clip: greatest norm of the gradient of each network, so that the one's large
+            gradient does not make the other's small.
         ema_decay: of the averaged weights, which are the ones validated and exported.
         seed: of initialisation and data.
         precision: as Lightning Fabric names it.
@@ -159,6 +160,7 @@ class _Run:
             _parameter_groups(module, config.weight_decay, stage.learning_rates),
             lr=config.learning_rate,
         )
+        self._clipped = list(_by_network(module).values())
         self.module, self.optimizer = fabric.setup(module, optimizer)
         self.step, self.seconds = 0, 0.0
         self.ran_on: dict[str, Any] | None = _ran_on(fabric, config)
@@ -232,16 +234,17 @@ class _Run:
         losses = self.stage.loss(self.module, batch, progress)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(losses["total"])
-        self.fabric.clip_gradients(
-            self.module,
-            self.optimizer,
-            max_norm=self.config.gradient_clip,
-            error_if_nonfinite=False,
-        )
+        self._clip()
         self.optimizer.step()
         self.step += 1
         self._average()
         return losses
+
+    def _clip(self) -> None:
+        """As `Fabric.clip_gradients`, which knows only one norm, of everything."""
+        self.fabric.strategy.precision.unscale_gradients(self.optimizer.optimizer)
+        for parameters in self._clipped:
+            torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -291,18 +294,24 @@ def _parameter_groups(
     module: nn.Module, weight_decay: float, factors: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     """Weights with decay; biases, norms and PReLU slopes without; each network at its own rate."""
-    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    groups = []
+    for network, parameters in _by_network(module).items():
+        for decays in (True, False):
+            chosen = [p for p in parameters if (p.ndim > 1) == decays]
+            if chosen:
+                decay = weight_decay if decays else 0.0
+                factor = factors.get(network, 1.0)
+                groups.append({"params": chosen, "weight_decay": decay, "factor": factor})
+    return groups
+
+
+def _by_network(module: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """The parameters that learn, by the names that `Stage.module` gives its networks."""
+    networks: dict[str, list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name.split(".")[0], parameter.ndim > 1), []).append(parameter)
-    return [
-        {
-            "params": parameters,
-            "weight_decay": weight_decay if decays else 0.0,
-            "factor": factors.get(network, 1.0),
-        }
-        for (network, decays), parameters in groups.items()
-    ]
+            networks.setdefault(name.split(".")[0], []).append(parameter)
+    return networks
 
 
 class _Log:

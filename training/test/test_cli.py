@@ -73,8 +73,13 @@ def test_from_images_to_a_bundle(
     trained("task-driven", "bicubic", {"upscaling": "bicubic", "validation": validation}, *detector)
     kept = yaml.safe_load((tmp_path / "tdsr" / "config.yaml").read_text())["task-driven"]
     assert kept["loop"]["max_steps"] == 1
-
     capsys.readouterr()
+    options = {"upscaling": "bicubic", "beta": 2, "validation": validation}
+    trained("task-driven", "bicubic", options, *detector)
+    said = capsys.readouterr().err
+    assert "bicubic: goes on with task-driven.stage.beta 2.0, was 1.0" in said
+    assert said.count("goes on with") == 1
+
     out = tmp_path / "out"
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(study_of(tmp_path, "sr", "detector", "bicubic", "tdsr")))

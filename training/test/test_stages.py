@@ -24,7 +24,7 @@ from tasksr_training.datasets import (
 from tasksr_training.degradations import CorruptionConfig
 from tasksr_training.detect import DetectConfig, detect_image
 from tasksr_training.errors import CheckpointError, TrainingError
-from tasksr_training.loop import LoopConfig, train
+from tasksr_training.loop import LoopConfig, _Run, train
 from tasksr_training.stages.detector import DetectorConfig, DetectorStage, ValidationConfig
 from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
 from tasksr_training.stages.task_driven import (
@@ -44,7 +44,13 @@ VALIDATION = ValidationConfig(("val.json",), every=2)
 
 def loop(steps: int = 2) -> LoopConfig:
     return LoopConfig(
-        max_steps=steps, batch_size=2, warmup_steps=1, accelerator="cpu", threads=1, log_every=1
+        max_steps=steps,
+        batch_size=2,
+        warmup_steps=1,
+        accelerator="cpu",
+        threads=1,
+        log_every=1,
+        checkpoint_minutes=0.0,  # after every step
     )
 
 
@@ -112,6 +118,51 @@ def test_only_what_should_learn_learns(
     data: Path, runs: Path, tmp_path: Path, changes: dict[str, Any], learns: set[str]
 ) -> None:
     assert task_driven(data, runs, tmp_path, **changes) == learns
+
+
+def test_the_detector_loss_leaves_the_sr_network_untouched_where_the_recipe_says_so(
+    data: Path, runs: Path, tmp_path: Path
+) -> None:
+    recipe = {**ALTERNATE, "features_of": "hr", "frozen_fraction": 0.0}
+    for beta in (1.0, 100.0):  # the greater one's gradient is clipped
+        task_driven(data, runs, tmp_path / str(beta), steps=4, beta=beta, **recipe)
+    one, other = (load_checkpoint(tmp_path / name)["model"] for name in ("1.0", "100.0"))
+    differ = {k.split(".")[0] for k in one if not torch.equal(one[k], other[k])}
+    assert differ == {"detector"}
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop", [1, 3])  # before and after super-resolution begins to learn
+@pytest.mark.parametrize("recipe", [{}, ALTERNATE, HYBRID])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    data: Path,
+    runs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: dict[str, Any],
+    stop: int,
+) -> None:
+    options = {"steps": 5, "frozen_fraction": 0.4, **recipe}
+    task_driven(data, runs, tmp_path / "whole", **options)
+    save = _Run._save
+
+    def save_and_die(run: _Run) -> None:
+        save(run)
+        if run.step == stop:
+            raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Run, "_save", save_and_die)
+        with pytest.raises(StoppedError):
+            task_driven(data, runs, tmp_path / "parts", **options)
+    task_driven(data, runs, tmp_path / "parts", **options)
+    whole, parts = (load_checkpoint(tmp_path / name) for name in ("whole", "parts"))
+    assert parts["step"] == whole["step"] == 5
+    for key in ("model", "ema"):
+        assert all(torch.equal(whole[key][k], parts[key][k]) for k in whole[key])
 
 
 def gradients(data: Path, runs: Path, **changes: Any) -> dict[str, float]:
@@ -274,15 +325,63 @@ def test_a_widened_detector_is_what_the_checkpoint_holds(
     assert isinstance(detector, Detector) and detector.width == 0.5
 
 
-def test_refusals(data: Path, runs: Path) -> None:
-    with pytest.raises(CheckpointError, match="detector_checkpoint"):
-        TaskDriven(TaskDrivenConfig(sr_checkpoint=str(runs / "sr")), data)
-    with pytest.raises(CheckpointError, match="scale factor 2, got 4"):
-        TaskDriven(
-            TaskDrivenConfig(
-                sr_checkpoint=str(runs / "sr"),
-                detector_checkpoint=str(runs / "detector"),
-                scale_factor=2,
-            ),
-            data,
-        )
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sr_checkpoint": ""}, "expected stage.sr_checkpoint"),
+        ({"detector_checkpoint": ""}, "expected stage.detector_checkpoint"),
+        ({"scale_factor": 2}, "expected scale factor 2, got 4"),
+        ({"scale_factor": 3}, r"expected one of \(2, 4, 8\).*, got 3 with upscaling sr"),
+        ({"scale_factor": 1, "upscaling": "bicubic"}, "got 1 with upscaling bicubic"),
+        ({"train": "sr", "upscaling": "bicubic"}, "expected upscaling sr, got bicubic"),
+        ({"distill_weight": 1.0, "upscaling": "none"}, "expected 0 for a detector on LR images"),
+    ],
+)
+def test_refusals(data: Path, runs: Path, changes: dict[str, Any], message: str) -> None:
+    checkpoints = {name: str(runs / name) for name in ("sr", "detector")}
+    options = {f"{name}_checkpoint": path for name, path in checkpoints.items()} | changes
+    with pytest.raises((CheckpointError, TrainingError), match=message):
+        TaskDriven(TaskDrivenConfig(**options), data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "size", "multiple"),
+    [({}, 48, "32 px for a detector on upscaled"), ({"upscaling": "none"}, 64, "128 px")],
+)
+def test_patches_that_the_detector_cannot_take_are_refused(
+    data: Path, runs: Path, changes: dict[str, Any], size: int, multiple: str
+) -> None:
+    config = TaskDrivenConfig(
+        sr_checkpoint=str(runs / "sr"),
+        detector_checkpoint=str(runs / "detector"),
+        validation=VALIDATION,
+        **changes,
+    )
+    stage = TaskDriven(config, data)
+    batch = Batches(sampler(data, size=size), 2, seed=1)[0]
+    with pytest.raises(TrainingError, match=f"multiple of {multiple}.*got {size}"):
+        stage.loss(stage.module, batch, 0.0)
+
+
+@pytest.mark.parametrize("scale_factor", [2, 8])
+def test_other_scale_factors_than_4(
+    data: Path, tmp_path: Path, runs: Path, scale_factor: int
+) -> None:
+    torch.manual_seed(1)
+    sr = SuperResolutionConfig(
+        scale_factor=scale_factor, validation=("images",), validation_side=32
+    )
+    train(SuperResolution(sr, data), sampler(data), loop(), tmp_path / "sr")
+    config = TaskDrivenConfig(
+        sr_checkpoint=str(tmp_path / "sr"),
+        detector_checkpoint=str(runs / "detector"),
+        scale_factor=scale_factor,
+        frozen_fraction=0.0,
+        validation=VALIDATION,
+        **HYBRID,
+    )
+    train(TaskDriven(config, data), sampler(data), loop(), tmp_path / "tdsr")
+    network, description = load_network(tmp_path / "tdsr", "sr")
+    assert description["scale_factor"] == scale_factor
+    assert network(torch.zeros(1, 3, 8, 8)).shape[-1] == 8 * scale_factor
+    assert "val/psnr_y/val.json" in (tmp_path / "tdsr" / "log.jsonl").read_text()

@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasksr_ros.bundle_schema import SCALE_FACTORS
 from tasksr_ros.networks.detector import SIZE_MULTIPLE, Detector, LevelOutput
 from tasksr_training.checkpoints import build_network, load_network
 from tasksr_training.datasets import PEDESTRIAN, Batch
@@ -63,8 +64,9 @@ class TaskDrivenConfig:
         feature_weight: weight of the distance of the detector's features (L1) of SR and HR.
         features_of: whose features: those of the HR detector, or the detector as it is now.
         beta: weight of the detection loss.
-        detection_to_sr: factor of the detection loss's gradient on its way into the
-            super-resolution network; 0: none.
+        detection_to_sr: factor of the gradient from the detector's scores and boxes, of the
+            detection loss and of distillation, on its way into the super-resolution network; 0:
+            none.
         distill_weight: weight of the distance of the scores from what the HR detector says of
             the HR image.
         train: which networks learn.
@@ -153,6 +155,7 @@ class TaskDriven:
     """The weighted sum of the recipe."""
 
     def __init__(self, config: TaskDrivenConfig, data: Path) -> None:
+        _check(config)
         sr, sr_description = _sr(config)
         detector, detector_description = _detector(config)
         self.networks: dict[str, dict[str, Any]] = {
@@ -176,15 +179,11 @@ class TaskDriven:
         sr_learns = self._sr_learns(progress)
         if config.train == "sr":
             module.get_submodule("detector").eval()  # its running statistics stay as they are
+        self._check_patches(batch.hr)
         lr = corrupt(downscale(batch.hr, config.scale_factor), config.corruption, batch.seed)
         extra, mixed = (
             self._further(f, len(lr)) for f in (config.hr_fraction, config.mixed_fraction)
         )
-        if config.upscaling == "none" and lr.shape[-1] % SIZE_MULTIPLE:
-            raise TrainingError(
-                f"expected patches of a multiple of {SIZE_MULTIPLE * config.scale_factor} px "
-                f"for a detector on LR images, got {batch.hr.shape[-1]}"
-            )
         mask = random_blocks(batch.hr[:mixed], batch.seed) if mixed else None
         sr, levels = module(
             lr, batch.hr[:extra], batch.hr[:mixed] if mixed else None, mask, sr_learns
@@ -199,6 +198,16 @@ class TaskDriven:
         if sr_learns:
             total = total + config.alpha * losses["l1"]
         return {"total": total, **losses}
+
+    def _check_patches(self, hr: Tensor) -> None:
+        sees_lr = self._config.upscaling == "none"
+        multiple = SIZE_MULTIPLE * (self._config.scale_factor if sees_lr else 1)
+        if hr.shape[-1] % multiple:
+            seen = "LR" if sees_lr else "upscaled"
+            raise TrainingError(
+                f"patches.size: expected a multiple of {multiple} px for a detector on {seen} "
+                f"images, got {hr.shape[-1]}"
+            )
 
     def _further(self, fraction: float, samples: int) -> int:
         """Number of HR or mixed patches; none where the detector sees LR."""
@@ -331,6 +340,27 @@ def random_blocks(images: Tensor, seed: int, block: int = 8) -> Tensor:
     small = rng.random((n, 1, -(-height // block), -(-width // block))) < 0.5
     mask = torch.from_numpy(small).to(images.device)
     return mask.repeat_interleave(block, 2).repeat_interleave(block, 3)[..., :height, :width]
+
+
+def _check(config: TaskDrivenConfig) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        TrainingError: saying which.
+    """
+    sees_hr = config.upscaling == "none" and config.scale_factor == 1
+    if config.scale_factor not in SCALE_FACTORS and not sees_hr:
+        raise TrainingError(
+            f"stage.scale_factor: expected one of {SCALE_FACTORS}, or 1 with upscaling none, "
+            f"got {config.scale_factor} with upscaling {config.upscaling}"
+        )
+    if config.train == "sr" and config.upscaling != "sr":
+        raise TrainingError(f"stage.train sr: expected upscaling sr, got {config.upscaling}")
+    if config.distill_weight and config.upscaling == "none" and not sees_hr:
+        raise TrainingError(
+            "stage.distill_weight: expected 0 for a detector on LR images, whose cells are not "
+            f"those of the HR image, got {config.distill_weight}"
+        )
 
 
 def _given(path: str, what: str) -> Path:
