@@ -1,14 +1,18 @@
-"""Detection loss of the anchor-free pedestrian detector.
+"""Detection loss of the anchor-free pedestrian detector, in two forms.
 
-Scores: the penalty-reduced focal loss of CenterNet (Zhou et al., "Objects as Points",
-arXiv 1904.07850, eq. 1) with a Gaussian as wide and as high as the box asks for. Boxes: generalised
-IoU (Rezatofighi et al., CVPR 2019, arXiv 1902.09630), weighted by that Gaussian.
+- gaussian: the penalty-reduced focal loss of CenterNet (Zhou et al., "Objects as Points",
+  arXiv 1904.07850, eq. 1) with a Gaussian as wide and as high as the box asks for.
+- task-aligned: the quality focal loss (Li et al., NeurIPS 2020, arXiv 2006.04388) of the cells that
+  `task_aligned` gives to each pedestrian.
+
+Boxes: generalised IoU (Rezatofighi et al., CVPR 2019, arXiv 1902.09630), weighted by the target.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +20,7 @@ from torch import Tensor
 
 from tasksr_ros.networks.detector import LevelOutput, cell_centres
 from tasksr_training.datasets import IGNORE, PEDESTRIAN
+from tasksr_training.task_aligned import assign
 
 
 @dataclass(frozen=True)
@@ -23,20 +28,25 @@ class DetectionLossConfig:
     """How boxes become targets.
 
     Attributes:
+        assignment: gaussian or task-aligned; all that follows but ``box_weight`` and
+            ``cells_per_box`` is of gaussian.
         level_heights: box heights in px at which the next coarser level takes over.
         overlap: a box within this factor of such a height belongs to both levels.
         spread: standard deviation of the Gaussian as a fraction of the box's width and height.
         min_spread: least standard deviation, cells; keeps thin boxes learnable.
         box_region: cells where the Gaussian is above this predict the box.
         box_weight: weight of the box loss beside the score loss.
+        cells_per_box: task-aligned: greatest number of cells that learn one pedestrian.
     """
 
+    assignment: Literal["gaussian", "task-aligned"] = "gaussian"
     level_heights: tuple[float, ...] = (64.0, 128.0)
     overlap: float = 1.25
     spread: float = 0.14
     min_spread: float = 0.5
     box_region: float = 0.3
     box_weight: float = 2.0
+    cells_per_box: int = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +57,13 @@ class LevelTargets:
         score: (N, h, w) in [0, 1]; exactly 1 in the cell of a pedestrian's centre.
         counted: (N, h, w) bool; false inside ignored boxes, where no background is learnt.
         boxes: (N, h, w, 4) xyxy px of the pedestrian that a cell belongs to.
+        weight: (N, h, w) of the box that a cell predicts.
     """
 
     score: Tensor
     counted: Tensor
     boxes: Tensor
+    weight: Tensor
 
 
 def detection_loss(
@@ -66,20 +78,44 @@ def detection_loss(
         config: how boxes become targets.
 
     Returns:
-        ``detection`` = ``score`` + box_weight · ``box``, each divided by the number of
-        pedestrians.
+        ``detection`` = ``score`` + box_weight · ``box``; the box loss is divided by the sum of its
+        weights, the score loss by the number of pedestrians (gaussian) or the sum of the targets.
     """
-    pedestrians = (kind == PEDESTRIAN).sum().clamp(min=1)
-    score_sum = boxes.new_zeros(())
-    box_sum, box_weights = boxes.new_zeros(()), boxes.new_zeros(())
-    for index, level in enumerate(levels):
-        targets = level_targets(level, index, boxes, kind, config)
-        score_sum = score_sum + focal_sum(level.logits[:, 0], targets)
-        weight = targets.score * (targets.score > config.box_region)
-        box_sum = box_sum + giou_sum(level, targets, weight)
-        box_weights = box_weights + weight.sum()
-    score, box = score_sum / pedestrians, box_sum / box_weights.clamp(min=1)
+    if config.assignment == "gaussian":
+        targets = [level_targets(v, i, boxes, kind, config) for i, v in enumerate(levels)]
+        score_loss, positives = focal_sum, (kind == PEDESTRIAN).sum()
+    else:
+        targets = task_aligned_targets(levels, boxes, kind, config)
+        score_loss, positives = quality_focal_sum, _sum([t.score for t in targets])
+    pairs = list(zip(levels, targets, strict=True))
+    score_sum = _sum([score_loss(level.logits[:, 0], t) for level, t in pairs])
+    box_sum = _sum([giou_sum(level, t) for level, t in pairs])
+    weights = _sum([t.weight for t in targets])
+    score, box = score_sum / positives.clamp(min=1), box_sum / weights.clamp(min=1)
     return {"detection": score + config.box_weight * box, "score": score, "box": box}
+
+
+def _sum(of_levels: Sequence[Tensor]) -> Tensor:
+    return torch.stack([values.sum() for values in of_levels]).sum()
+
+
+def task_aligned_targets(
+    levels: Sequence[LevelOutput], boxes: Tensor, kind: Tensor, config: DetectionLossConfig
+) -> list[LevelTargets]:
+    """Targets of all levels; `detection_loss` states the arguments."""
+    assigned = assign(levels, boxes, kind == PEDESTRIAN, config.cells_per_box)
+    sizes = [level.logits.shape[2:] for level in levels]
+    cells = [height * width for height, width in sizes]
+    targets = []
+    for level, (height, width), score, owner in zip(
+        levels, sizes, assigned.score.split(cells, 1), assigned.owner.split(cells, 1), strict=True
+    ):
+        owned = boxes.gather(1, owner[..., None].expand(-1, -1, 4)).unflatten(1, (height, width))
+        score = score.unflatten(1, (height, width))
+        along_x, along_y = (torch.arange(n, device=boxes.device) for n in (width, height))
+        left_open = _inside(boxes, kind == IGNORE, along_x, along_y, level.stride)
+        targets.append(LevelTargets(score, ~left_open | (score > 0), owned, score))
+    return targets
 
 
 @torch.no_grad()
@@ -98,9 +134,8 @@ def level_targets(
     score, owner = gaussians.max(1)
     owned = boxes.gather(1, owner.flatten(1)[..., None].expand(-1, -1, 4))
     left_open = _inside(boxes, kind == IGNORE, along_x, along_y, level.stride)
-    return LevelTargets(
-        score, ~left_open | (score > config.box_region), owned.view(*owner.shape, 4)
-    )
+    near = score > config.box_region
+    return LevelTargets(score, ~left_open | near, owned.view(*owner.shape, 4), score * near)
 
 
 def _belongs(boxes: Tensor, index: int, config: DetectionLossConfig) -> Tensor:
@@ -141,8 +176,16 @@ def focal_sum(logits: Tensor, targets: LevelTargets) -> Tensor:
     return torch.where(is_centre, centre, elsewhere * targets.counted).sum()
 
 
-def giou_sum(level: LevelOutput, targets: LevelTargets, weight: Tensor) -> Tensor:
-    """Sum of weight · (1 - generalised IoU) over the cells with weight; weight (N, h, w)."""
+def quality_focal_sum(logits: Tensor, targets: LevelTargets) -> Tensor:
+    """Sum of (target - p)² · cross-entropy of target and p; logits (N, h, w)."""
+    error = (targets.score - logits.sigmoid()).square()
+    entropy = F.binary_cross_entropy_with_logits(logits, targets.score, reduction="none")
+    return (error * entropy * targets.counted).sum()
+
+
+def giou_sum(level: LevelOutput, targets: LevelTargets) -> Tensor:
+    """Sum of weight · (1 - generalised IoU) over the cells with weight."""
+    weight = targets.weight
     chosen = weight > 0
     x, y = (c.view(1, *weight.shape[1:]).expand_as(weight)[chosen] for c in cell_centres(level))
     left, top, right, bottom = level.distances.permute(0, 2, 3, 1)[chosen].unbind(-1)

@@ -53,6 +53,7 @@ def test_focal_sum_by_hand() -> None:
         torch.tensor([[[1.0, 0.5, 0.0, 0.0]]]),
         torch.tensor([[[True, True, True, False]]]),
         torch.zeros(1, 1, 4, 4),
+        torch.zeros(1, 1, 4),
     )
     # p = 1/2 everywhere; the last cell does not count
     expected = (0.25 + 0.5**4 * 0.25 + 0.25) * math.log(2)
