@@ -47,8 +47,9 @@ def network_cost(networks: Sequence[nn.Module], inputs: tuple[Tensor, ...]) -> N
 
     with FlopCounterMode(display=False) as counter:
         run()
+    run()  # warm
     seconds = []
-    for _ in range(5):
+    for _ in range(9):
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)

@@ -17,7 +17,11 @@ from tasksr_training.study.systems import System
 FOUND, FALSE, MISSED = (0, 220, 0), (255, 140, 0), (230, 0, 0)
 """RGB of boxes: a detection that is right, one that is wrong, a pedestrian not found."""
 
-ZOOM = 3
+WINDOW = (80, 28)
+"""Width and height of a panel, LR px."""
+
+ZOOM = 12
+"""Pixels of a panel per LR px."""
 
 
 def choose(
@@ -66,15 +70,25 @@ def panel(
     image: LabelledImage,
     thresholds: Mapping[str, float],
     scale_factor: int,
+    heights: tuple[float, float],
 ) -> NDArray[np.uint8]:
-    """The part of an image with its distant pedestrians, a row per system, captions above."""
-    x0, y0, x1, y1 = window(image)
+    """The part of an image with most of its distant pedestrians, a row per system, captions above.
+
+    Args:
+        systems: from top to bottom.
+        image: of which they see a part.
+        thresholds: least score of what is drawn, by the systems' names.
+        scale_factor: how many times smaller LR is.
+        heights: of distant pedestrians, HR px.
+    """
+    x0, y0, x1, y1 = window(image, scale_factor, heights)
+    zoom = max(1, ZOOM // scale_factor)
     rows = []
     for system in systems:
         factor = HR if system.sr is None else scale_factor
         result = detect_image(image, system.sr, system.detector, factor, DetectConfig())
-        picture = marked(result, image, thresholds[system.name])[
-            ZOOM * y0 : ZOOM * y1, ZOOM * x0 : ZOOM * x1
+        picture = marked(result, image, thresholds[system.name], zoom)[
+            zoom * y0 : zoom * y1, zoom * x0 : zoom * x1
         ]
         quality = f", PSNR-Y {result.psnr_y:.2f} dB" if np.isfinite(result.psnr_y) else ""
         caption = np.full((26, picture.shape[1], 3), 255, np.uint8)
@@ -92,20 +106,40 @@ def panel(
     return np.concatenate(rows)
 
 
-def window(image: LabelledImage) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 of a 320x112 px part around the median of the counting pedestrians."""
-    height, width = image.image.shape[:2]
-    boxes = image.boxes[~image.ignore]
-    middle = np.median((boxes[:, :2] + boxes[:, 2:]) / 2, axis=0) if len(boxes) else None
-    x, y = (width / 2, height / 2) if middle is None else middle
-    x0 = int(np.clip(x - 160, 0, max(0, width - 320)))
-    y0 = int(np.clip(y - 56, 0, max(0, height - 112)))
-    return x0, y0, min(width, x0 + 320), min(height, y0 + 112)
+def window(
+    image: LabelledImage, scale_factor: int, heights: tuple[float, float]
+) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of the part of ``WINDOW`` that holds most of the distant pedestrians.
+
+    Around the middle of two of them, or of all where several parts hold as many; of the other
+    pedestrians where none is distant.
+    """
+    size = np.array(image.image.shape[1::-1])
+    part = np.minimum(np.array(WINDOW) * scale_factor, size)
+    boxes = _distant(image, heights)
+    if not len(boxes):
+        boxes = image.boxes[~image.ignore]
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2 if len(boxes) else size[None] / 2
+    around = ((middles[:, None] + middles[None]) / 2).reshape(-1, 2)
+    corners = np.clip(around - part / 2, 0, size - part).astype(int)
+    held = (boxes[None, :, :2] >= corners[:, None]) & (
+        boxes[None, :, 2:] <= corners[:, None] + part
+    )
+    off = np.square(around - middles.mean(0)).sum(1)
+    x0, y0 = corners[np.lexsort((off, -held.all(-1).sum(1)))[0]].tolist()
+    return x0, y0, x0 + int(part[0]), y0 + int(part[1])
 
 
-def marked(result: ImageResult, image: LabelledImage, threshold: float) -> NDArray[np.uint8]:
-    """The image a detector saw, enlarged ``ZOOM`` times, with its boxes and what it missed."""
-    canvas = np.repeat(np.repeat(result.seen, ZOOM, 0), ZOOM, 1)
+def _distant(image: LabelledImage, heights: tuple[float, float]) -> NDArray[np.float32]:
+    height = image.boxes[:, 3] - image.boxes[:, 1]
+    return image.boxes[~image.ignore & (height >= heights[0]) & (height < heights[1])]
+
+
+def marked(
+    result: ImageResult, image: LabelledImage, threshold: float, zoom: int
+) -> NDArray[np.uint8]:
+    """The image a detector saw, enlarged ``zoom`` times, with its boxes and what it missed."""
+    canvas = np.repeat(np.repeat(result.seen, zoom, 0), zoom, 1)
     detections = result.detections.select(result.detections.score >= threshold)
     outcome, found_at = match_image(
         detections.xyxy, detections.score, image.boxes, image.ignore, 0.5
@@ -116,6 +150,6 @@ def marked(result: ImageResult, image: LabelledImage, threshold: float) -> NDArr
         (detections.xyxy[outcome == 0], FALSE),
         (detections.xyxy[outcome == 1], FOUND),
     ):
-        for x0, y0, x1, y1 in (boxes * ZOOM).round().astype(int).tolist():
+        for x0, y0, x1, y1 in (boxes * zoom).round().astype(int).tolist():
             cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, 2)
     return canvas

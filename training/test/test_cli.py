@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ ROWS: dict[str, dict[str, object]] = {
 }
 
 
-def study_of(folder: Path, *runs: str) -> dict[str, object]:
+def study_of(folder: Path, *runs: str) -> dict[str, Any]:
     """A study of runs that are trained already."""
     table = {
         "title": "Tiny",
@@ -96,6 +97,14 @@ def test_from_images_to_a_bundle(
         *(f"{plot}_1_val.png" for plot in ("psnr_ap", "cost_ap", "recall")),
     }
 
+    content = study_of(tmp_path, "sr", "detector", "bicubic", "tdsr")
+    content["tables"][0]["panels"] = []
+    study.write_text(yaml.safe_dump(content))
+    for picture in out.glob("*.png"):
+        picture.unlink()
+    assert run("study", "--config", str(study), f"--out={out}", f"--data={data}") == 0
+    assert not list(out.glob("panel_*.png"))
+
     bundle = tmp_path / "tiny"
     file = out / "study.json"
     options = [f"--bundle={bundle}", f"--study={file}", "--row=TDSR", f"--run={tmp_path / 'tdsr'}"]
@@ -144,11 +153,27 @@ def test_a_value_that_cannot_be_is_one_line(
     )
 
 
+def runs_of(path: Path) -> list[str]:
+    """Names of a study's runs, with seeds."""
+    runs = yaml.safe_load(path.read_text())["runs"]
+    return [f"{run['name']}-{seed}" for run in runs for seed in run.get("seeds", [1])]
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
-def test_shipped_configs_are_understood(path: Path, tmp_path: Path) -> None:
+def test_shipped_configs_are_understood(
+    path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     name = path.stem.replace("_", "-")  # the command's, or it starts with it
     command = next((c for c in COMMANDS if name.startswith(c)), "task-driven")
     folders = ["--data", "--out", *(["--runs"] if command == "compare-sr" else [])]
     options = [word for option in folders for word in (option, str(tmp_path))]
+    if command == "study":
+        monkeypatch.chdir(CONFIGS.parents[1])  # where the paths of bundles start from
+        assert main([command, "--config", str(path), *options, "--plan"]) == 0
+        assert f"run 1 of {len(runs_of(path))}: " in capsys.readouterr().out
+        return
     # all options are known and of the right type: the run goes on to look for the data
     assert main([command, "--config", str(path), *options]) == 1

@@ -29,6 +29,7 @@ def labelled(image_id: int, *boxes: tuple[float, ...], width: int = 640) -> Labe
     )
 
 
+DISTANT = (32.0, 96.0)
 PERSON, OTHER = (300.0, 100.0, 316.0, 140.0), (340.0, 100.0, 356.0, 140.0)
 
 
@@ -55,9 +56,20 @@ def test_found_less_false_positives() -> None:
 
 
 def test_window_is_around_the_pedestrians_and_inside_the_image() -> None:
-    assert window(labelled(1, PERSON, OTHER)) == (168, 64, 488, 176)
-    assert window(labelled(1, (0, 0, 10, 40))) == (0, 0, 320, 112)
-    assert window(labelled(1, width=200)) == (0, 72, 200, 184)
+    assert window(labelled(1, PERSON, OTHER), 4, DISTANT) == (168, 64, 488, 176)
+    assert window(labelled(1, (0, 0, 10, 40)), 4, DISTANT) == (0, 0, 320, 112)
+    assert window(labelled(1, width=200), 4, DISTANT) == (0, 72, 200, 184)
+
+
+def test_window_holds_the_most_of_the_distant_pedestrians() -> None:
+    near = [(x, 10.0, x + 30, 200.0) for x in (400.0, 450.0, 500.0, 550.0)]
+    far_off = (20.0, 180.0, 36.0, 220.0)
+    x0, y0, x1, y1 = window(labelled(1, *near, far_off, PERSON, OTHER), 4, DISTANT)
+    assert x0 <= PERSON[0] and OTHER[2] <= x1 and y0 <= PERSON[1] and PERSON[3] <= y1
+    assert (x1 - x0, y1 - y0) == (320, 112)
+    assert window(labelled(1, *near), 4, DISTANT)[0] > 200  # nobody is distant
+    x0, y0, x1, y1 = window(labelled(1, PERSON, OTHER), 2, (16, 48))
+    assert (x1 - x0, y1 - y0) == (160, 56)
 
 
 class Fixed(nn.Module):
@@ -71,9 +83,11 @@ def test_panel_shows_what_is_right_wrong_and_missed() -> None:
         System("hr", None, Fixed(), 4),
         System("bicubic", build_sr("bicubic", 4), Fixed(), 4),
     ]
-    picture = panel(systems, labelled(1, PERSON, OTHER), {"hr": 0.5, "bicubic": 0.5}, 4)
-    assert picture.shape == (2 * (26 + 112 * ZOOM), 320 * ZOOM, 3)
-    left, top, _, _ = window(labelled(1, PERSON, OTHER))
+    thresholds = {"hr": 0.5, "bicubic": 0.5}
+    picture = panel(systems, labelled(1, PERSON, OTHER), thresholds, 4, DISTANT)
+    zoom = ZOOM // 4
+    assert picture.shape == (2 * (26 + 112 * zoom), 320 * zoom, 3)
+    left, top, _, _ = window(labelled(1, PERSON, OTHER), 4, DISTANT)
     for x, colour in ((300, FOUND), (200, FALSE), (340, MISSED)):
-        row, column = 26 + (120 - top) * ZOOM, (x - left) * ZOOM
+        row, column = 26 + (120 - top) * zoom, (x - left) * zoom
         assert tuple(picture[row, column].tolist()) == colour

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from tasksr_training.checkpoints import LAST, load_checkpoint
 from tasksr_training.cli import main
 
-STEPS = 80
-"""Of the detector: enough to be killed in the midst of them."""
+STEPS, TDSR_STEPS = 80, 40
+"""Of the detector and of TDSR: enough to be killed in the midst of them."""
 
 LIMIT_S = 300.0
 
@@ -63,7 +64,10 @@ def write_study(folder: Path) -> Path:
                 "name": "tdsr",
                 "command": "task-driven",
                 "config": "task.yaml",
-                "overrides": {"stage": {"sr_checkpoint": {"run": "sr"}, **detector}},
+                "overrides": {
+                    "stage": {"sr_checkpoint": {"run": "sr"}, **detector},
+                    "loop": {"max_steps": TDSR_STEPS},
+                },
             },
         ],
         "tables": [
@@ -115,6 +119,13 @@ def trainers(run: Path) -> list[int]:
     return found
 
 
+def wait_for_end(run: Path) -> None:
+    until = time.monotonic() + LIMIT_S
+    while trainers(run):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux's /proc")
 def test_a_study_survives_kills_and_makes_its_table(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -123,7 +134,7 @@ def test_a_study_survives_kills_and_makes_its_table(
     run = out / "runs" / "detector"
     options = ["--config", str(write_study(tmp_path)), f"--data={data}", f"--out={out}"]
     assert main(["study", *options, "--plan"]) == 0
-    assert "run 4 of 4: tdsr: task-driven, 2 steps, not started, after detector, sr" in (
+    assert "run 4 of 4: tdsr: task-driven, 40 steps, not started, after detector, sr" in (
         capsys.readouterr().out
     )
     assert main(["study", *options, "--only=[2]"]) == 1
@@ -148,13 +159,17 @@ def test_a_study_survives_kills_and_makes_its_table(
     wait_for_steps(run, study, more_than=before)
     study.kill()
     study.communicate(timeout=LIMIT_S)
-    until = time.monotonic() + LIMIT_S
-    while trainers(run):  # the run ends with it
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
+    wait_for_end(run)  # with it
     before = step_of(run)
     assert 0 < before < STEPS
+
+    study, tdsr = start(options), out / "runs" / "tdsr"
+    wait_for_steps(tdsr, study, more_than=0)
+    study.kill()
+    study.communicate(timeout=LIMIT_S)
+    wait_for_end(tdsr)
+    assert 0 < step_of(tdsr) < TDSR_STEPS
+
     assert main(["study", *options]) == 0
     steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
     assert step_of(run) == STEPS
@@ -165,9 +180,19 @@ def test_a_study_survives_kills_and_makes_its_table(
         "detector": STEPS,
         "sr": 2,
         "bicubic": 2,
-        "tdsr": 2,
+        "tdsr": TDSR_STEPS,
     }
     assert list(result["tables"][0]["pedestrians"]) == ["val", "train", "all"]
+
+    whole = tmp_path / "whole"  # never killed
+    assert main(["study", *options[:-1], f"--out={whole}"]) == 0
+    for name in result["runs"]:
+        ours, theirs = (load_checkpoint(o / "runs" / name) for o in (out, whole))
+        for key in ("model", "ema"):
+            assert all(torch.equal(v, theirs[key][k]) for k, v in ours[key].items()), (name, key)
+    again = json.loads((whole / "study.json").read_text())
+    for one, other in zip(result["tables"][0]["rows"], again["tables"][0]["rows"], strict=True):
+        assert one["sets"] == other["sets"]
 
     made = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/*.ckpt")}
     assert len(made) == 4

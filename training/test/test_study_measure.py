@@ -101,6 +101,11 @@ def test_predictions_are_made_anew_for_other_weights_or_another_set(tmp_path: Pa
     boxes(wrong, "b")
     boxes(wrong, "b", scale_factor=2)
     assert wrong.runs == 3
+    for scale_factor in (2, 4):  # the HR image is the same
+        predict(
+            System("hr", None, right, scale_factor), [image_set("set", 1, "a")], tmp_path / "hr"
+        )
+    assert right.runs == 2
     path = tmp_path / "set.json"
     path.write_text(path.read_text()[:20])  # as a machine that lost power leaves it
     assert boxes(wrong, "b", scale_factor=2) == [40]

@@ -28,7 +28,7 @@ from tasksr_training.study.plan import (
     needed_by,
     resolve,
 )
-from tasksr_training.study.systems import parts
+from tasksr_training.study.systems import check_parts, parts
 
 from tasksr_ros.networks.detector import Detector
 
@@ -111,6 +111,10 @@ def test_references_seeds_and_overrides(stage: Path) -> None:
             "run b: expected a run det of seed 3",
         ),
         ([DETECTOR, DETECTOR], "run det: expected distinct names"),
+        (
+            [{**DETECTOR, "seeds": [1, 2]}, {**DETECTOR, "name": "det-1"}],
+            "run det-1: expected distinct names with seeds",
+        ),
         ([{**DETECTOR, "overrides": {"stage": {"widht": 2}}}], "run det: .*widht"),
         ([{**DETECTOR, "overrides": {"loop": {"max_minutes": 0}}}], "expected loop.max_steps or"),
         ([{"name": "x", "config": None, "trained": "nowhere"}], "expected a run or a bundle in"),
@@ -193,12 +197,27 @@ def test_systems_of_a_row_are_paired_by_seed(stage: Path) -> None:
         ("sr", "det-1"),
         ("sr", "det-2"),
     ]
-    with pytest.raises(TrainingError, match="expected as many seeds of det as of other"):
-        parts(RowConfig("row", "other", sr="det"), runs)
+    row = RowConfig("row", "other", sr="det")
+    with pytest.raises(TrainingError, match=r"the same seeds of det and other, got \[1, 2\] and"):
+        check_parts(row, runs, 4)
+    trained = {"det": runs["det"][1:], "other": runs["other"]}  # so far
+    assert [(p.sr and p.sr.name, p.detector.name) for p in parts(row, trained)] == [
+        ("det-2", "other-2")
+    ]
+    assert parts(row, {"det": runs["det"], "other": runs["other"][2:]}) == []
     with pytest.raises(TrainingError, match=r"row 'row': expected the name of an earlier run"):
         parts(RowConfig("row", "gone", upscaling="bicubic"), runs)
     with pytest.raises(TrainingError, match="with upscaling sr and only then"):
         parts(RowConfig("row", "det"), runs)
+
+
+def test_a_network_of_another_scale_factor_is_found_before_training(stage: Path) -> None:
+    x2 = {"stage": {"scale_factor": 2}}
+    runs = runs_of(stage, {"name": "sr", "command": "super-resolution", "overrides": x2}, DETECTOR)
+    row = RowConfig("row", "det", sr="sr")
+    check_parts(row, runs, 2)
+    with pytest.raises(TrainingError, match="row 'row': expected sr of scale factor 4, got 2"):
+        check_parts(row, runs, 4)
 
 
 def test_a_table_needs_the_runs_of_its_rows_and_those_they_start_from(stage: Path) -> None:
@@ -223,7 +242,7 @@ def test_only_a_table_of_the_shipped_study(
     options = [f"--config={config}", f"--data={tmp_path}", f"--out={tmp_path / 'out'}"]
     assert main(["study", *options, "--plan", "--only=[2]"]) == 0
     printed = capsys.readouterr().out
-    assert "run 7 of 8: hybrid-x2: task-driven, 3000 steps, not started, after sr-x2" in printed
+    assert "run 7 of 10: hybrid-x2: task-driven, 3000 steps, not started, after sr-x2" in printed
     assert "hybrid-1" not in printed
 
 

@@ -75,6 +75,21 @@ def test_rivals_need_a_subject_that_is_none_of_them(runs: Runs, subject: str) ->
         _check([table], runs, "detector", 1, [SetConfig("val.json")])
 
 
+@pytest.mark.parametrize(
+    ("table", "sets", "message"),
+    [
+        (replace(TABLE, rows=[*ROWS, ROWS[3]]), ["val"], "table 'Main': expected distinct rows"),
+        (TABLE, ["val", "val"], "sets: expected distinct ones"),
+        (TABLE, ["val", "all"], "none called 'all'"),
+    ],
+)
+def test_names_that_would_replace_one_another(
+    runs: Runs, table: TableConfig, sets: list[str], message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message):
+        _check([table], runs, "detector", 1, [SetConfig(f"{name}.json") for name in sets])
+
+
 @pytest.mark.parametrize("missing", ["bicubic", "others"])
 def test_a_table_that_compares_nothing_is_left_out(runs: Runs, missing: str) -> None:
     trained = {k: v for k, v in runs.items() if (k == "bicubic") != (missing == "bicubic")}

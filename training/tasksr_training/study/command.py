@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from tasksr_training.checkpoints import LAST, load_checkpoint, load_network
-from tasksr_training.costs import COST_HW
+from tasksr_training.costs import COST_HW, NetworkCost
 from tasksr_training.errors import TrainingError
 from tasksr_training.study import plots, systems
 from tasksr_training.study.config import RunConfig, SetConfig, TableConfig
 from tasksr_training.study.execute import alone, execute
 from tasksr_training.study.measure import (
+    ALL,
     ImageSet,
     measure_quality,
     predict,
@@ -90,13 +91,14 @@ def study(
     if threads:
         torch.set_num_threads(threads)
     with alone(out) as lock:
-        images = [read_image_set(one, data) for one in sets]  # a missing one shows at once
+        images = [read_image_set(one, data) for one in sets]  # a bad one shows at once
+        names = write_ground_truth(images, out / "ground_truth")
         if so_far:
             resolved = trained_so_far(resolved)
             tables = _tables_so_far(tables, resolved, judge)
         else:
             execute(each, data, parallel, lock)
-        result = _measure(out, images, tables, resolved, judge, samples)
+        result = _measure(out, images, names, tables, resolved, judge, samples)
     print(markdown(result))
 
 
@@ -111,8 +113,13 @@ def _check(
     find(runs, judge, "judge")
     if parallel < 1 or not sets or not tables:
         raise TrainingError("expected parallel >= 1, and at least one of sets and of tables")
+    names = [one.name for one in sets]
+    if len({*names, ALL}) <= len(names):
+        raise TrainingError(f"sets: expected distinct ones, none called {ALL!r}, got {names}")
     for table in tables:
         names = [row.name for row in table.rows]
+        if len(set(names)) < len(names):
+            raise TrainingError(f"table {table.title!r}: expected distinct rows, got {names}")
         wanted = {"baseline": [table.baseline], "bound": [table.bound] if table.bound else []}
         wanted |= {"subject": [table.subject] if table.subject else [], "panels": table.panels}
         wanted |= {"equal_macs": table.equal_macs, "rivals": table.rivals}
@@ -131,7 +138,7 @@ def _check(
                 f"got subject {table.subject!r}"
             )
         for row in table.rows:
-            systems.parts(row, runs)
+            systems.check_parts(row, runs, table.scale_factor)
 
 
 def _chosen(tables: Sequence[TableConfig], only: Sequence[int]) -> list[TableConfig]:
@@ -158,13 +165,13 @@ def _tables_so_far(tables: Sequence[TableConfig], runs: Runs, judge: str) -> lis
 def _measure(
     out: Path,
     images: Sequence[ImageSet],
+    names: Sequence[str],
     tables: Sequence[TableConfig],
     runs: Runs,
     judge: str,
     samples: int,
 ) -> dict[str, Any]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    names = write_ground_truth(images, out / "ground_truth")
     judging = load_network(runs[judge][0].folder, "detector")[0].to(device)
     result: dict[str, Any] = {
         "cost_hw": COST_HW,
@@ -172,7 +179,9 @@ def _measure(
         "runs": {run.name: _trained(run) for seeds in runs.values() for run in seeds},
         "tables": [],
     }
-    for index, table in enumerate(tables, 1):
+    measured_rows: list[list[MeasuredRow]] = []
+    costs: dict[tuple[str, ...], NetworkCost] = {}
+    for table in tables:
         rows = []
         for row in table.rows:
             loaded = [systems.load(row, part, table, device) for part in systems.parts(row, runs)]
@@ -186,15 +195,21 @@ def _measure(
                 MeasuredSystem(part, system.label, system.image_label)
                 for part, system in zip(made_of, loaded, strict=True)
             ]
-            rows.append(MeasuredRow(row, measured, systems.cost(loaded[0])))
+            key = systems.architecture(loaded[0])
+            if key not in costs:
+                costs[key] = systems.cost(loaded[0])
+            rows.append(MeasuredRow(row, measured, costs[key]))
         entry = compare_rows(table, rows, images, names, out, samples)
         entry["equal_macs"] = table.equal_macs
         result["tables"].append(entry)
-        _plot(entry, names, out, index)
-        if table.subject:
-            write_panels(table, entry, rows, images, out, index, device)
+        measured_rows.append(rows)
     write_json(out / "study.json", result)
     (out / "study.md").write_text(markdown(result))
+    for index, (table, rows) in enumerate(zip(tables, measured_rows, strict=True), 1):
+        entry = result["tables"][index - 1]
+        _plot(entry, names, out, index)
+        if table.subject and table.panels:
+            write_panels(table, entry, rows, images, out, index, device)
     return result
 
 

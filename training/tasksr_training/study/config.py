@@ -61,7 +61,8 @@ class TableConfig:
         baseline: name of the row that differences refer to.
         bound: name of the row that cannot be beaten; empty: no shares of the gap.
         scale_factor: 2, 4 or 8.
-        equal_macs: names of two rows whose operations must be equal within 5 %; empty: none.
+        equal_macs: names of two rows whose operations should be equal; the report says whether
+            they are within 5 %. Empty: none.
         subject: name of the row that the study is about: its gains and losses against the baseline
             choose the panels; empty: no panels.
         rivals: names of rows that the subject is compared with, each as a baseline.

@@ -96,7 +96,8 @@ def write_ground_truth(sets: Sequence[ImageSet], folder: Path) -> list[str]:
         if counting != wanted:
             raise TrainingDataError(
                 f"{one.name}: expected the {wanted} pedestrians of training in the evaluation too, "
-                f"it counts {counting}: check category_id of the annotations"
+                f"it counts {counting}: look for boxes outside the image or without area, and at "
+                "category_id (tasksr-train data check)"
             )
     if len(sets) == 1:
         return [sets[0].name]
@@ -132,7 +133,7 @@ def predict(system: System, sets: Sequence[ImageSet], folder: Path) -> None:
     numbers = new_ids(sets)
     for one in sets:
         path = set_file(folder, one.name)
-        made_from = _digest(weights, one.fingerprint, system.scale_factor, DetectConfig())
+        made_from = _digest(weights, one.fingerprint, _seen_at(system), DetectConfig())
         content = _kept(path, made_from)
         if content is None:
             found = _detections(system, one)
@@ -145,12 +146,17 @@ def predict(system: System, sets: Sequence[ImageSet], folder: Path) -> None:
         write_json(set_file(folder, ALL), {"name": system.label, "detections": together})
 
 
+def _seen_at(system: System) -> int:
+    """By how much the images are reduced first."""
+    return HR if system.sr is None else system.scale_factor
+
+
 def _detections(system: System, images: ImageSet) -> list[dict[str, Any]]:
     """COCO results in HR px."""
-    factor = HR if system.sr is None else system.scale_factor
     results = []
     for image in _bar(images, f"{system.label}: detect in"):
-        found = detect_image(image, system.sr, system.detector, factor, DetectConfig()).detections
+        result = detect_image(image, system.sr, system.detector, _seen_at(system), DetectConfig())
+        found = result.detections
         for box, score in zip(found.xyxy.tolist(), found.score.tolist(), strict=True):
             x0, y0, x1, y1 = box
             results.append(

@@ -61,7 +61,7 @@ def write_panels(
             counts.append(found_per_image(one.images, detections, thresholds[name], limits))
         for rule, image in choose(one.images, *counts).items():
             path = out / f"panel_{index}_{one.name.replace('/', '_')}_{rule}.png"
-            picture = panel(shown, image, thresholds, table.scale_factor)
+            picture = panel(shown, image, thresholds, table.scale_factor, limits)
             cv2.imwrite(str(path), picture[..., ::-1])
             written.append(path)
     return written

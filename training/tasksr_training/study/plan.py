@@ -100,6 +100,12 @@ def resolve(
         runs[config.name] = [
             _run(config, seed, overrides, runs, folder, data) for seed in config.seeds
         ]
+    names = [run.name for seeds in runs.values() for run in seeds]
+    for name in names:
+        if names.count(name) > 1:
+            raise TrainingError(
+                f"run {name}: expected distinct names with seeds, it is there twice"
+            )
     return runs
 
 

@@ -103,7 +103,7 @@ def _differences(title: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
     keys = {
         **COLUMNS,
         **{f"recall@{f:g}": (f"recall at {f:g}", 3) for f in FPPI},
-        **{f"recall@{FPPI[0]:g}/{b}": (f"{b} px at {FPPI[0]:g}", 3) for b in BINS},
+        **{f"recall@{f:g}/{b}": (f"{b} px at {f:g}", 3) for f in FPPI for b in BINS},
     }
     lines = [
         [

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tasksr_training.study.config import TableConfig
+from tasksr_training.study.config import RowConfig, TableConfig
 from tasksr_training.study.plan import Runs, is_finished
+from tasksr_training.study.systems import parts
 
 
 def trained_so_far(runs: Runs) -> Runs:
     """The runs that have spent their budgets, of each name those seeds that have."""
     done = {name: [run for run in seeds if is_finished(run)] for name, seeds in runs.items()}
     return {name: seeds for name, seeds in done.items() if seeds}
+
+
+def _is_trained(row: RowConfig, runs: Runs) -> bool:
+    return row.detector in runs and (not row.sr or row.sr in runs) and bool(parts(row, runs))
 
 
 def tables_so_far(tables: Sequence[TableConfig], runs: Runs) -> tuple[list[TableConfig], list[str]]:
@@ -27,7 +32,7 @@ def tables_so_far(tables: Sequence[TableConfig], runs: Runs) -> tuple[list[Table
     """
     kept, left_out = [], []
     for table in tables:
-        rows = [r for r in table.rows if r.detector in runs and (not r.sr or r.sr in runs)]
+        rows = [r for r in table.rows if _is_trained(r, runs)]
         names = [row.name for row in rows]
         if table.baseline not in names or len(rows) < 2:
             left_out.append(f"table {table.title!r}")

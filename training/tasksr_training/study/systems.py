@@ -50,10 +50,12 @@ class Parts:
 
 
 def parts(row: RowConfig, runs: Runs) -> list[Parts]:
-    """The row's systems: one, or one per seed.
+    """The row's systems: one, or one per seed that its runs have in common.
+
+    A run without seeds is part of each.
 
     Raises:
-        TrainingError: for a run that does not exist, or runs of different seeds.
+        TrainingError: for a run that does not exist.
     """
     who = f"row {row.name!r}"
     detectors = find(runs, row.detector, who)
@@ -65,13 +67,33 @@ def parts(row: RowConfig, runs: Runs) -> list[Parts]:
     if not row.sr:
         return [Parts(None, detector) for detector in detectors]
     srs = find(runs, row.sr, who)
-    if len(srs) == 1:
-        srs = srs * len(detectors)
-    if len(detectors) == 1:
-        detectors = detectors * len(srs)
-    if len(srs) != len(detectors):
-        raise TrainingError(f"{who}: expected as many seeds of {row.sr} as of {row.detector}")
-    return [Parts(sr, detector) for sr, detector in zip(srs, detectors, strict=True)]
+    alone = srs[0].name == row.sr or detectors[0].name == row.detector
+    return [Parts(s, d) for s in srs for d in detectors if alone or s.seed == d.seed]
+
+
+def check_parts(row: RowConfig, runs: Runs, scale_factor: int) -> None:
+    """Find before training what a row's runs cannot be put together for.
+
+    Raises:
+        TrainingError: for a run that does not exist, runs of different seeds, or a
+            super-resolution network of another scale factor.
+    """
+    who, made_of = f"row {row.name!r}", parts(row, runs)
+    if not row.sr:
+        return
+    srs, detectors = find(runs, row.sr, who), find(runs, row.detector, who)
+    if len(made_of) < max(len(srs), len(detectors)):
+        seeds = [sorted(run.seed for run in of) for of in (srs, detectors)]
+        raise TrainingError(
+            f"{who}: expected the same seeds of {row.sr} and {row.detector}, "
+            f"got {seeds[0]} and {seeds[1]}"
+        )
+    for sr in srs:
+        trained_at = sr.options.get("stage", {}).get("scale_factor", scale_factor)
+        if trained_at != scale_factor:
+            raise TrainingError(
+                f"{who}: expected {sr.name} of scale factor {scale_factor}, got {trained_at}"
+            )
 
 
 def load(row: RowConfig, part: Parts, table: TableConfig, device: torch.device) -> System:
@@ -112,6 +134,11 @@ def _image_label(row: RowConfig, part: Parts, scale_factor: int) -> str:
     if row.upscaling == "hr":
         return "hr"
     return f"x{scale_factor}_" + (f"sr-{part.sr.name}" if part.sr else row.upscaling)
+
+
+def architecture(system: System) -> tuple[str, ...]:
+    """Equal for systems that cost the same."""
+    return repr(system.sr), repr(system.detector), str(system.scale_factor)
 
 
 def cost(system: System) -> NetworkCost:
