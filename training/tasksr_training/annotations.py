@@ -44,8 +44,14 @@ RULES: dict[str, Rule] = {
     "missing image": Rule(STOP, "on_bad_image: skip goes on without it"),
     "corrupt image": Rule(STOP, "on_bad_image: skip goes on without it"),
     "image of another size": Rule(STOP, "on_bad_image: skip goes on without it"),
-    "malformed image entry": Rule(STOP, "id and file_name are needed, ids once only"),
-    "malformed annotation": Rule(STOP, "image_id and a bbox of four finite numbers are needed"),
+    "malformed image entry": Rule(
+        STOP, "id and file_name are needed, ids once only; width, height and frame are numbers"
+    ),
+    "malformed annotation": Rule(
+        STOP,
+        "image_id and a bbox of four finite numbers are needed; category_id is a whole number, "
+        "vis_ratio a number",
+    ),
     "annotation of an image that is not listed": Rule(STOP, "list the image or drop the entry"),
     "box without area": Rule(WARN, "dropped"),
     "box outside the image": Rule(WARN, "dropped"),
@@ -182,7 +188,12 @@ def _is_image(image: Any) -> bool:
         isinstance(image, dict)
         and isinstance(image.get("id"), int)
         and isinstance(image.get("file_name"), str)
+        and all(_is_number(image.get(key, 0) or 0) for key in ("width", "height", "frame"))
     )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _checked(
@@ -217,8 +228,10 @@ def _is_annotation(entry: Any) -> bool:
     return (
         isinstance(box, list)
         and len(box) == 4
-        and all(isinstance(v, int | float) and math.isfinite(v) for v in box)
+        and all(_is_number(v) for v in box)
         and isinstance(entry.get("image_id"), int)
+        and isinstance(entry.get("category_id") or 0, int)
+        and _is_number(entry.get("vis_ratio") or 0)
     )
 
 
@@ -236,6 +249,6 @@ def _entry(image: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> Imag
         np.array(ignore, bool),
         tuple(str(a.get("ignore_reason") or "") for a in annotations),
         np.array([math.nan if s is None else s for s in shares], np.float32),
-        str(image.get("sequence", "")),
+        str(image.get("sequence") or ""),
         int(image["frame"]) if image.get("frame") is not None else None,
     )

@@ -60,6 +60,8 @@ def convert(source: Path, format: str, split: str, out: Path) -> None:
         f"{out}: {len(content['images'])} images, {counted} pedestrians, "
         f"{sum(counts.values())} ignored{': ' + ignored if ignored else ''}"
     )
+    if left_out := content["info"]["left_out"]:
+        print(f"left out as no people: {', '.join(f'{c} {n}' for c, n in left_out.items())}")
 
 
 ACTIONS: dict[str, Callable[..., None]] = {"check": check, "convert": convert}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -80,6 +81,30 @@ def test_odd_entries_are_counted_and_training_goes_on(
     assert [r.getMessage() for r in caplog.records if message in r.getMessage()] != []
     assert len(caplog.records) == 1
     assert "changed.json" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("image", "entry", "message"),
+    [
+        ({}, {"vis_ratio": "much"}, r"1 x malformed annotation \(annotation 7"),
+        ({}, {"category_id": [1]}, r"1 x malformed annotation \(annotation 7"),
+        ({"frame": "first"}, {}, r"1 x malformed image entry \(image 10"),
+        ({"width": "160"}, {}, r"1 x malformed image entry \(image 10"),
+    ],
+)
+def test_values_of_another_type_are_named(
+    data: Path, tmp_path: Path, image: dict[str, Any], entry: dict[str, Any], message: str
+) -> None:
+    images = [{"id": 10, "file_name": "images/val0.png", **image}]
+    annotations = [{"id": 7, "image_id": 10, "category_id": 1, "bbox": [3, 3, 5, 9], **entry}]
+    path = change(data, tmp_path, images=images, annotations=annotations)
+    with pytest.raises(TrainingDataError, match=message):
+        read_coco(path)
+
+
+def test_no_sequence_is_none(data: Path, tmp_path: Path) -> None:
+    images = [{"id": 10, "file_name": "images/val0.png", "sequence": None, "frame": None}]
+    assert read_coco(change(data, tmp_path, images=images, annotations=[]))[0].sequence == ""
 
 
 def cut_off(path: Path) -> None:

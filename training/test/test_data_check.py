@@ -137,11 +137,12 @@ def test_converted_sets_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (source / "images/train").mkdir(parents=True)
     (source / "labels/train").mkdir(parents=True)
     cv2.imwrite(str(source / "images/train/a.png"), np.zeros((32, 64, 3), np.uint8))
-    (source / "labels/train/a.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (source / "labels/train/a.txt").write_text("0 0.5 0.5 0.25 0.5\n2 .5 .5 .1 .1\n")
     out = tmp_path / "sets/mine/train.json"
     options = ["--format", "yolo", "--split", "train", "--out", str(out)]
     assert main(["data", "convert", str(source), *options]) == 0
-    assert "1 images, 1 pedestrians, 0 ignored" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1 images, 1 pedestrians, 0 ignored\nleft out as no people: class 2 1\n" in printed
     assert json.loads(out.read_text())["images"][0]["file_name"] == (
         "../../yolo/images/train/a.png"
     )

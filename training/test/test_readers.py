@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from scipy.io import savemat
 from tasksr_training.annotations import read_annotations
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.readers import FORMATS, kitti_raw, read_published
@@ -163,7 +164,6 @@ def test_caltech_text(tmp_path: Path, image: str, text: str) -> None:
 
 def write_vbb(path: Path, frames: list[list[tuple[Any, ...]]], labels: list[str]) -> None:
     """Frames of (id, pos, occluded, posv)."""
-    io = pytest.importorskip("scipy.io", reason="scipy is not installed")
     fields = [(name, object) for name in ("id", "pos", "occl", "lock", "posv")]
     lists = np.empty((1, len(frames)), object)
     for i, frame in enumerate(frames):
@@ -179,7 +179,7 @@ def write_vbb(path: Path, frames: list[list[tuple[Any, ...]]], labels: list[str]
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        io.savemat(file, {"A": content, "vers": 1.4})
+        savemat(file, {"A": content, "vers": 1.4})
 
 
 def test_caltech_vbb(tmp_path: Path) -> None:
@@ -378,6 +378,7 @@ def test_bdd100k(tmp_path: Path) -> None:
         ((14, 20, 10, 20.5), "group", None),
     ]
     assert content["annotations"][0]["occluded"] == 1
+    assert content["info"] == {"left_out": {"car": 1, "lane": 1}}
 
 
 def test_nuimages(tmp_path: Path) -> None:
@@ -441,6 +442,11 @@ def test_nuimages(tmp_path: Path) -> None:
         ((2, 20, 10, 30), "on_wheels", None),
         ((3, 20, 10, 30), "rider", None),
     ]
+    assert content["info"] == {"left_out": {"vehicle.bicycle": 1, "vehicle.car": 1}}
+    tables["object_ann"][2]["category_token"] = "gone"
+    put(tmp_path / "v1.0-mini/object_ann.json", tables["object_ann"])
+    with pytest.raises(TrainingDataError, match=r"object_ann\.json: row a2: .*KeyError\('gone'\)"):
+        read_published("nuimages", tmp_path, "v1.0-mini")
 
 
 def test_coco(tmp_path: Path) -> None:
@@ -460,6 +466,7 @@ def test_coco(tmp_path: Path) -> None:
     content = read_published("coco", tmp_path, "val2017")
     assert content["images"][0]["file_name"] == "val2017/000000000009.jpg"
     assert rows(content) == [((1, 2, 3, 4.5), "", None), ((2, 2, 3, 4.5), "group", None)]
+    assert content["info"] == {"left_out": {"car": 1}}
 
 
 def test_yolo(tmp_path: Path) -> None:
@@ -477,6 +484,13 @@ def test_yolo(tmp_path: Path) -> None:
     put(tmp_path / "data.yaml", "names: [car, bus]\n")
     with pytest.raises(TrainingDataError, match=r"data\.yaml: .*neither pedestrian nor person"):
         read_published("yolo", tmp_path, "train")
+
+
+COCO = {
+    "images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}],
+    "annotations": [],
+    "categories": [{"id": 1, "name": "person"}],
+}
 
 
 @pytest.mark.parametrize(
@@ -510,6 +524,68 @@ def test_yolo(tmp_path: Path) -> None:
         ("coco", "v", "annotations/instances_v.json", {"images": []}, "categories"),
         ("nuimages", "v1.0", "v1.0/sample_data.json", [{}], "token"),
         ("kitti-raw", "*", "tracklet_labels.xml", "<a>", "calib_cam_to_cam.txt: expected"),
+        (
+            "bdd100k",
+            "val",
+            "labels/det_20/det_val.json",
+            [
+                {
+                    "name": "b-1.jpg",
+                    "size": {"width": 9, "height": 9},
+                    "labels": [{"category": "person", "box2d": {"x1": 1}}],
+                }
+            ],
+            r"det_val\.json: frame b-1\.jpg: expected .* got KeyError\('y1'\)",
+        ),
+        (
+            "coco",
+            "v",
+            "annotations/instances_v.json",
+            {**COCO, "annotations": [{"id": 5, "image_id": 1, "category_id": 1, "bbox": [1, 2]}]},
+            "annotation 5: expected COCO",
+        ),
+        (
+            "coco",
+            "v",
+            "annotations/instances_v.json",
+            {**COCO, "annotations": [{"id": 6, "image_id": 8, "category_id": 1}]},
+            "annotation 6: .*image_id 8, which is not listed",
+        ),
+        (
+            "coco",
+            "v",
+            "annotations/instances_v.json",
+            {**COCO, "annotations": [{"image_id": 1, "category_id": 7}]},
+            r"annotation\[0\]: .*KeyError\(7\)",
+        ),
+        (
+            "citypersons",
+            "val",
+            "gtBboxCityPersons/val/b/b_0_1_gtBboxCityPersons.json",
+            {"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "cat"}]},
+            r"object\[0\]: .*unknown label 'cat'",
+        ),
+        (
+            "ecp",
+            "day/val",
+            "day/labels/val/b/b_0.json",
+            {
+                "imagewidth": 4,
+                "imageheight": 4,
+                "children": [
+                    {
+                        "identity": "rider",
+                        "x0": 0,
+                        "y0": 0,
+                        "x1": 1,
+                        "y1": 1,
+                        "tags": ["occluded>99"],
+                    }
+                ],
+            },
+            r"b_0\.json: child\[0\]: .*'>99'",
+        ),
+        ("nuimages", "v1.0", "v1.0/sample_data.json", [{"token": "a"}], r"log\.json"),
     ],
 )
 def test_files_in_another_form_are_named(

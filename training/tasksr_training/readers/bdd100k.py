@@ -17,11 +17,13 @@ part is the ``sequence``.
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tasksr_training.image_files import image_size
-from tasksr_training.readers.form import AnnotatedImage, Person, load_json, reading
+from tasksr_training.readers.form import AnnotatedImage, Person, load_json, read_each, reading
 
 COUNTED = ("pedestrian", "person")
 IGNORED = {"rider": "rider", "other person": "other_person"}
@@ -35,16 +37,18 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
     with reading(path, FORM):
         if not isinstance(frames, list):
             raise TypeError(type(frames).__name__)
-        return [_image(source, f"images/100k/{split}", frame) for frame in frames]
+    return read_each(frames, partial(_image, source, f"images/100k/{split}"), path, "frame", FORM)
 
 
 def _image(source: Path, folder: str, frame: dict[str, Any]) -> AnnotatedImage:
     name = f"{folder}/{frame['name']}"
     size = frame.get("size")
     width, height = (size["width"], size["height"]) if size else image_size(source / name)
-    labels = [_person(label) for label in frame.get("labels") or []]
-    people = [p for p in labels if p is not None]
-    return AnnotatedImage(name, width, height, people, frame["name"].split("-")[0])
+    labels = [(label["category"], _person(label)) for label in frame.get("labels") or []]
+    people = [person for _, person in labels if person is not None]
+    left_out = Counter(category for category, person in labels if person is None)
+    sequence = frame["name"].split("-")[0]
+    return AnnotatedImage(name, width, height, people, sequence, left_out=left_out)
 
 
 def _person(label: dict[str, Any]) -> Person | None:

@@ -16,7 +16,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tasksr_training.readers.form import AnnotatedImage, Person, load_json, reading, visible_share
+from tasksr_training.readers.form import (
+    AnnotatedImage,
+    Person,
+    load_json,
+    read_each,
+    reading,
+    visible_share,
+)
 
 IGNORED = {
     "rider": "rider",
@@ -46,7 +53,7 @@ def _image(path: Path, split: str) -> AnnotatedImage:
             f"leftImg8bit/{split}/{path.parent.name}/{name}_leftImg8bit.png",
             int(content["imgWidth"]),
             int(content["imgHeight"]),
-            [_person(o) for o in content["objects"]],
+            read_each(content["objects"], _person, path, "object", FORM),
             sequence,
             int(frame),
         )

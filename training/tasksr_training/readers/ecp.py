@@ -16,11 +16,12 @@ The published files do not say which recording an image is from: there is no ``s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasksr_training.readers.form import AnnotatedImage, Person, load_json, reading
+from tasksr_training.readers.form import AnnotatedImage, Person, load_json, read_each, reading
 
 IGNORED = {
     "rider": "rider",
@@ -52,23 +53,36 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
 def _image(path: Path, folder: str) -> AnnotatedImage:
     content = load_json(path, FORM)
     with reading(path, FORM):
+        children = list(_all(content["children"]))
+        labels = read_each(children, _person, path, "child", FORM)
         return AnnotatedImage(
             f"{folder}/{path.parent.name}/{path.stem}.png",
             int(content["imagewidth"]),
             int(content["imageheight"]),
-            list(_people(content["children"])),
+            [person for person in labels if person is not None],
+            left_out=Counter(
+                child["identity"]
+                for child, person in zip(children, labels, strict=True)
+                if person is None
+            ),
         )
 
 
-def _people(children: Sequence[dict[str, Any]]) -> Iterator[Person]:
+def _all(children: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Each child, followed by its own."""
     for child in children:
-        identity, tags = child["identity"], child.get("tags", [])
-        if identity == "pedestrian" or identity in IGNORED:
-            x0, y0, x1, y1 = (float(child[key]) for key in ("x0", "y0", "x1", "y1"))
-            reasons = [IGNORED_TAGS[tag] for tag in tags if tag in IGNORED_TAGS]
-            reason = IGNORED.get(identity, reasons[0] if reasons else "")
-            yield Person((x0, y0, x1 - x0, y1 - y0), reason, _visible(tags))
-        yield from _people(child.get("children", []))
+        yield child
+        yield from _all(child.get("children", []))
+
+
+def _person(child: dict[str, Any]) -> Person | None:
+    identity, tags = child["identity"], child.get("tags", [])
+    if identity != "pedestrian" and identity not in IGNORED:
+        return None
+    x0, y0, x1, y1 = (float(child[key]) for key in ("x0", "y0", "x1", "y1"))
+    reasons = [IGNORED_TAGS[tag] for tag in tags if tag in IGNORED_TAGS]
+    reason = IGNORED.get(identity, reasons[0] if reasons else "")
+    return Person((x0, y0, x1 - x0, y1 - y0), reason, _visible(tags))
 
 
 def _visible(tags: Sequence[str]) -> float:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tasksr_training.errors import TrainingDataError
+
+T = TypeVar("T")
 
 Box = tuple[float, float, float, float]
 """x, y of the upper left corner, width, height; image px, x to the right and y down from 0."""
@@ -44,6 +47,7 @@ class AnnotatedImage:
         sequence: the recording it is from; empty where the data set does not say.
         frame: its number in that recording, if known.
         more: further keys of the image.
+        left_out: how many labels of which categories are left out as no people.
     """
 
     file_name: str
@@ -53,6 +57,7 @@ class AnnotatedImage:
     sequence: str = ""
     frame: int | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def to_coco(images: Sequence[AnnotatedImage]) -> dict[str, Any]:
@@ -60,8 +65,13 @@ def to_coco(images: Sequence[AnnotatedImage]) -> dict[str, Any]:
 
     Images have ``sequence`` and ``frame`` where they are known; annotations have ``height`` (px),
     ``ignore`` (= ``iscrowd``: 1 = left open), ``ignore_reason`` and ``vis_ratio`` where known.
+    ``info`` has ``left_out``: how many labels of which categories are left out as no people.
     """
+    left_out: Counter[str] = Counter()
+    for image in images:
+        left_out.update(image.left_out)
     content: dict[str, Any] = {
+        "info": {"left_out": dict(left_out.most_common())},
         "images": [],
         "annotations": [],
         "categories": [{"id": 1, "name": "pedestrian"}],
@@ -110,11 +120,11 @@ def visible_share(box: Box, visible: Box) -> float:
 
 
 @contextmanager
-def reading(path: Path, form: str) -> Iterator[None]:
+def reading(path: Path | str, form: str) -> Iterator[None]:
     """Turn what goes wrong while a file is read into one error with its name.
 
     Args:
-        path: the file, or the file and its line.
+        path: the file, or the file and its line or entry.
         form: what is expected, for the message.
 
     Raises:
@@ -126,6 +136,35 @@ def reading(path: Path, form: str) -> Iterator[None]:
         raise TrainingDataError(f"{error.filename}: expected {form}, there is none") from None
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise TrainingDataError(f"{path}: expected {form}, got {error!r}") from error
+
+
+def read_each(
+    entries: Iterable[Any], read: Callable[[Any], T], path: Path, what: str, form: str
+) -> list[T]:
+    """Read entries one by one.
+
+    Args:
+        entries: of a JSON file.
+        read: what makes something of an entry.
+        path: the file.
+        what: an entry is: it is named by its name, id or token, or by its place, from 0.
+        form: what is expected, for the message.
+
+    Raises:
+        TrainingDataError: that names the file and the entry that is not in that form.
+    """
+    results = []
+    for position, entry in enumerate(entries):
+        with reading(f"{path}: {_name(what, entry, position)}", form):
+            results.append(read(entry))
+    return results
+
+
+def _name(what: str, entry: Any, position: int) -> str:
+    for key in ("name", "id", "token"):
+        if isinstance(entry, dict) and key in entry:
+            return f"{what} {entry[key]}"
+    return f"{what}[{position}]"
 
 
 def load_json(path: Path, form: str) -> Any:

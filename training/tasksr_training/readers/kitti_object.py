@@ -16,6 +16,7 @@ With the mapping, ``sequence`` and ``frame`` are those of the raw drive the imag
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from tasksr_training.image_files import image_size
@@ -35,13 +36,16 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
 def _image(
     path: Path, source: Path, split: str, drives: dict[int, tuple[str, int]]
 ) -> AnnotatedImage:
-    people = [_person(where, words) for where, words in load_lines(path, FORM)]
+    lines = load_lines(path, FORM)
+    people = [_person(where, words) for where, words in lines]
+    pairs = zip(lines, people, strict=True)
+    left_out = Counter(words[0] for (_, words), person in pairs if person is None)
     name = f"{split}/image_2/{path.stem}.png"
     width, height = image_size(source / name)
     with reading(path, "a numbered file"):
         sequence, frame = drives.get(int(path.stem), ("", None))
     kept = [p for p in people if p is not None]
-    return AnnotatedImage(name, width, height, kept, sequence, frame)
+    return AnnotatedImage(name, width, height, kept, sequence, frame, left_out=left_out)
 
 
 def _person(where: str, words: list[str]) -> Person | None:

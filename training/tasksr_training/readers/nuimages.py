@@ -11,10 +11,11 @@ Tables refer to each other by token. Only keyframes are annotated; boxes are amo
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tasksr_training.readers.form import AnnotatedImage, Person, load_json, reading
+from tasksr_training.readers.form import AnnotatedImage, Person, load_json, read_each, reading
 
 PEDESTRIAN = "human.pedestrian."
 ON_WHEELS = {"personal_mobility": "rider", "stroller": "on_wheels", "wheelchair": "on_wheels"}
@@ -25,41 +26,62 @@ FORM = "a table of nuImages (a list of rows with their tokens)"
 def read(source: Path, split: str) -> list[AnnotatedImage]:
     """Read a split: the folder of its tables, such as ``v1.0-train``. A sequence is a log."""
     folder = source / split
-    with reading(folder, FORM):
-        data, logs = _table(folder, "sample_data"), _table(folder, "log")
-        sample = _table(folder, "sample")
-        people = _people(folder)
-        return [
-            AnnotatedImage(
-                row["filename"],
-                int(row["width"]),
-                int(row["height"]),
-                people.get(token, []),
-                logs[sample[row["sample_token"]]["log_token"]]["logfile"],
-                more={"stamp_ns": int(row["timestamp"]) * 1000},
-            )
-            for token, row in data.items()
-            if row["is_key_frame"] and int(row.get("width") or 0) > 0
-        ]
+    data, logs = _table(folder, "sample_data"), _table(folder, "log")
+    sample = _table(folder, "sample")
+    people, left_out = _people(folder)
+
+    def image(row: dict[str, Any]) -> AnnotatedImage | None:
+        if not row["is_key_frame"] or int(row.get("width") or 0) <= 0:
+            return None
+        return AnnotatedImage(
+            row["filename"],
+            int(row["width"]),
+            int(row["height"]),
+            people.get(row["token"], []),
+            logs[sample[row["sample_token"]]["log_token"]]["logfile"],
+            more={"stamp_ns": int(row["timestamp"]) * 1000},
+            left_out=left_out.get(row["token"], {}),
+        )
+
+    images = read_each(data.values(), image, _file(folder, "sample_data"), "row", FORM)
+    return [one for one in images if one is not None]
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
 
 
 def _table(folder: Path, name: str) -> dict[str, dict[str, Any]]:
-    return {row["token"]: row for row in load_json(folder / f"{name}.json", FORM)}
+    path = _file(folder, name)
+    rows = load_json(path, FORM)
+    with reading(path, FORM):
+        return {row["token"]: row for row in rows}
 
 
-def _people(folder: Path) -> dict[str, list[Person]]:
-    """People by the token of their image."""
-    categories = {t: row["name"] for t, row in _table(folder, "category").items()}
-    attributes = {t: row["name"] for t, row in _table(folder, "attribute").items()}
+def _names(folder: Path, table: str) -> dict[str, str]:
+    rows = _table(folder, table)
+    names = read_each(rows.values(), lambda r: str(r["name"]), _file(folder, table), "row", FORM)
+    return dict(zip(rows, names, strict=True))
+
+
+def _people(folder: Path) -> tuple[dict[str, list[Person]], dict[str, Counter[str]]]:
+    """People, and how many labels of which other categories, by the token of their image."""
+    categories, attributes = _names(folder, "category"), _names(folder, "attribute")
     people: dict[str, list[Person]] = {}
-    for row in _table(folder, "object_ann").values():
-        category = categories[row["category_token"]]
+    left_out: dict[str, Counter[str]] = {}
+
+    def add(row: dict[str, Any]) -> None:
+        category, image = categories[row["category_token"]], row["sample_data_token"]
         reason = _ignore_reason(category, {attributes[t] for t in row["attribute_tokens"]})
-        if reason is not None:
-            x0, y0, x1, y1 = row["bbox"]
-            person = Person((x0, y0, x1 - x0, y1 - y0), reason)
-            people.setdefault(row["sample_data_token"], []).append(person)
-    return people
+        if reason is None:
+            left_out.setdefault(image, Counter())[category] += 1
+            return
+        x0, y0, x1, y1 = row["bbox"]
+        people.setdefault(image, []).append(Person((x0, y0, x1 - x0, y1 - y0), reason))
+
+    rows = _table(folder, "object_ann").values()
+    read_each(rows, add, _file(folder, "object_ann"), "row", FORM)
+    return people, left_out
 
 
 def _ignore_reason(category: str, attributes: set[str]) -> str | None:

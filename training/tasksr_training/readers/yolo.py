@@ -12,6 +12,7 @@ Each line is a class number and the box's centre x, y, width, height as shares o
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -48,13 +49,16 @@ def _image(path: Path, source: Path, classes: set[int]) -> AnnotatedImage:
     name = path.relative_to(source)
     width, height = image_size(path)
     labels = (source / "labels" / name.relative_to("images")).with_suffix(".txt")
-    people = []
+    people, left_out = [], Counter[str]()
     for where, words in load_lines(labels, FORM) if labels.exists() else []:
         with reading(Path(where), FORM):
             if len(words) != 5:
                 raise ValueError(f"{len(words)} columns")
             x, y, w, h = (float(word) for word in words[1:])
-            if int(words[0]) in classes:
-                box = ((x - w / 2) * width, (y - h / 2) * height, w * width, h * height)
-                people.append(Person(box))
-    return AnnotatedImage(name.as_posix(), width, height, people)
+            if int(words[0]) not in classes:
+                left_out[f"class {words[0]}"] += 1
+                continue
+            people.append(
+                Person(((x - w / 2) * width, (y - h / 2) * height, w * width, h * height))
+            )
+    return AnnotatedImage(name.as_posix(), width, height, people, left_out=left_out)
