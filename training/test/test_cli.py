@@ -11,6 +11,7 @@ import torch
 import yaml
 from tasksr_training.checkpoints import LAST, load_checkpoint, save_checkpoint
 from tasksr_training.cli import COMMANDS, main
+from tasksr_training.study import plots
 
 from tasksr_ros.bundle import load_bundle
 
@@ -52,6 +53,10 @@ def study_of(folder: Path, *runs: str) -> dict[str, Any]:
         "samples": 20,
         "tables": [table],
     }
+
+
+def no_picture(*_: object) -> None:
+    raise OSError("disk full")
 
 
 def test_from_images_to_a_bundle(
@@ -97,13 +102,25 @@ def test_from_images_to_a_bundle(
         *(f"{plot}_1_val.png" for plot in ("psnr_ap", "cost_ap", "recall")),
     }
 
+    costs = {row["name"]: row["cost"] for row in result["tables"][0]["rows"]}
+    assert costs["TDSR"] == costs["SR + HR detector"]  # the same networks are timed once
+    assert costs["HR"]["ms"] != costs["TDSR"]["ms"]
+
     content = study_of(tmp_path, "sr", "detector", "bicubic", "tdsr")
-    content["tables"][0]["panels"] = []
+    content["tables"][0] |= {"title": "No panels", "panels": []}
     study.write_text(yaml.safe_dump(content))
-    for picture in out.glob("*.png"):
-        picture.unlink()
+    (out / "panel_1_val_gain.png").unlink()
     assert run("study", "--config", str(study), f"--out={out}", f"--data={data}") == 0
-    assert not list(out.glob("panel_*.png"))
+    assert not (out / "panel_1_val_gain.png").exists()
+
+    content["tables"][0]["title"] = "No pictures"
+    study.write_text(yaml.safe_dump(content))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "quality_plot", no_picture)
+        with pytest.raises(OSError, match="disk full"):
+            run("study", "--config", str(study), f"--out={out}", f"--data={data}")
+    assert json.loads((out / "study.json").read_text())["tables"][0]["title"] == "No pictures"
+    assert (out / "study.md").read_text().startswith("## No pictures, x4")
 
     bundle = tmp_path / "tiny"
     file = out / "study.json"
@@ -153,18 +170,9 @@ def test_a_value_that_cannot_be_is_one_line(
     )
 
 
-def runs_of(path: Path) -> list[str]:
-    """Names of a study's runs, with seeds."""
-    runs = yaml.safe_load(path.read_text())["runs"]
-    return [f"{run['name']}-{seed}" for run in runs for seed in run.get("seeds", [1])]
-
-
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_configs_are_understood(
-    path: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = path.stem.replace("_", "-")  # the command's, or it starts with it
     command = next((c for c in COMMANDS if name.startswith(c)), "task-driven")
@@ -173,7 +181,50 @@ def test_shipped_configs_are_understood(
     if command == "study":
         monkeypatch.chdir(CONFIGS.parents[1])  # where the paths of bundles start from
         assert main([command, "--config", str(path), *options, "--plan"]) == 0
-        assert f"run 1 of {len(runs_of(path))}: " in capsys.readouterr().out
         return
     # all options are known and of the right type: the run goes on to look for the data
     assert main([command, "--config", str(path), *options]) == 1
+
+
+def test_a_shipped_study_with_a_row_of_a_missing_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = yaml.safe_load((CONFIGS / "study_small.yaml").read_text())
+    for run in content["runs"]:
+        run["config"] = str(CONFIGS / run["config"])
+    content["tables"][0]["rows"][0]["detector"] = "gone"
+    config = tmp_path / "study.yaml"
+    config.write_text(yaml.safe_dump(content))
+    options = [f"--config={config}", f"--data={tmp_path}", f"--out={tmp_path / 'out'}", "--plan"]
+    assert main(["study", *options]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("tasksr-train: row 'LR': expected the name of an earlier run (")
+    assert error.endswith("), got 'gone'\n")
+
+
+def test_evaluation_sets_are_checked_before_training(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write(tmp_path / "detector.yaml", {"width": 0.25})
+    content = json.loads((data / "val.json").read_text())
+    del content["annotations"][0]["category_id"]
+    bad = data / "bad.json"
+    bad.write_text(json.dumps(content))
+    study = {
+        "runs": [{"name": "detector", "command": "detector", "config": config}],
+        "judge": "detector",
+        "sets": [{"path": "bad.json"}],
+        "tables": [
+            {
+                "title": "Tiny",
+                "baseline": "HR",
+                "rows": [{"name": "HR", "upscaling": "hr", "detector": "detector"}],
+            }
+        ],
+    }
+    path, out = tmp_path / "study.yaml", tmp_path / "out"
+    path.write_text(yaml.safe_dump(study))
+    assert main(["study", f"--config={path}", f"--data={data}", f"--out={out}"]) == 1
+    bad.unlink()
+    assert "bad: image 10 " in capsys.readouterr().err
+    assert not (out / "runs").exists()

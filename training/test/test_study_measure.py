@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,11 +132,42 @@ def test_every_nth_image_with_its_boxes(data: Path) -> None:
     assert read_image_set(SetConfig("train.json"), data).fingerprint != chosen.fingerprint
 
 
-def test_an_evaluation_of_other_people_than_trained_on_is_refused(tmp_path: Path) -> None:
-    one = image_set("set", 1, "a")
-    del one.content["annotations"][0]["category_id"]
-    with pytest.raises(TrainingDataError, match=r"expected the 1 pedestrians .* it counts 0"):
-        write_ground_truth([one], tmp_path)
+def with_annotation(data: Path, folder: Path, **entry: object) -> Path:
+    """The set ``val.json`` with one more annotation and the size of its images stated."""
+    shutil.copytree(data / "images", folder / "images")
+    content = json.loads((data / "val.json").read_text())
+    for image in content["images"]:
+        image |= {"width": 160, "height": 128}
+    content["annotations"].append({"id": 99, "image_id": 11, **entry})
+    content["categories"].append({"id": 2, "name": "rider"})
+    (folder / "val.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("bbox", "category"), [([160, 10, 10, 40], 1), ([20, -40, 10, 40], 1), ([20, 10, 10, 40], 2)]
+)
+def test_whom_training_drops_the_evaluation_does_not_count(
+    data: Path, tmp_path: Path, bbox: list[float], category: int
+) -> None:
+    folder = with_annotation(data, tmp_path, bbox=bbox, category_id=category)
+    one = read_image_set(SetConfig("val.json"), folder)
+    assert sum(len(image.boxes) for image in one.images) == 4
+    write_ground_truth([one], tmp_path / "truth")
+    truth = read_ground_truth(tmp_path / "truth" / "val.json").without_neighbours()
+    assert len(truth.image) == 4
+
+
+def test_an_evaluation_of_other_people_than_trained_on_is_refused(
+    data: Path, tmp_path: Path
+) -> None:
+    folder = with_annotation(data, tmp_path, bbox=[20, 10, 10, 40])  # without category_id
+    with pytest.raises(TrainingDataError) as error:
+        write_ground_truth([read_image_set(SetConfig("val.json"), folder)], tmp_path / "truth")
+    assert str(error.value) == (
+        "val: image 11 (images/val1.png): expected the 2 pedestrians of training in the "
+        "evaluation too, it counts 1: check bbox and category_id of its annotations"
+    )
 
 
 def test_quality_of_what_the_detector_sees(data: Path, tmp_path: Path) -> None:

@@ -220,6 +220,16 @@ def test_a_network_of_another_scale_factor_is_found_before_training(stage: Path)
         check_parts(row, runs, 4)
 
 
+def test_a_detector_trained_at_another_scale_factor_is_found_before_training(stage: Path) -> None:
+    follow = {"stage": {"detector_checkpoint": {"run": "det"}, "upscaling": "bicubic"}}
+    runs = runs_of(stage, DETECTOR, {"name": "b", "command": "task-driven", "overrides": follow})
+    check_parts(RowConfig("row", "b", "bicubic"), runs, 4)  # the stage's default
+    with pytest.raises(TrainingError, match="row 'row': expected b of scale factor 2, got 4"):
+        check_parts(RowConfig("row", "b", "bicubic"), runs, 2)
+    check_parts(RowConfig("row", "b", "hr"), runs, 2)
+    check_parts(RowConfig("row", "det", "bicubic"), runs, 2)  # trained on HR images
+
+
 def test_a_table_needs_the_runs_of_its_rows_and_those_they_start_from(stage: Path) -> None:
     start = {"stage": {"detector_checkpoint": {"run": "start"}}}
     runs = runs_of(

@@ -79,8 +79,9 @@ def test_rivals_need_a_subject_that_is_none_of_them(runs: Runs, subject: str) ->
     ("table", "sets", "message"),
     [
         (replace(TABLE, rows=[*ROWS, ROWS[3]]), ["val"], "table 'Main': expected distinct rows"),
-        (TABLE, ["val", "val"], "sets: expected distinct ones"),
-        (TABLE, ["val", "all"], "none called 'all'"),
+        (TABLE, ["val", "val"], "sets: expected distinct ones, none called 'all', got val, val"),
+        (TABLE, ["val", "all"], "got val, all"),
+        (TABLE, ["a/val", "a_val"], "got a_val, a_val"),
     ],
 )
 def test_names_that_would_replace_one_another(

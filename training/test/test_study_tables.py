@@ -199,6 +199,9 @@ def test_table_for_people(tmp_path: Path) -> None:
     assert "| ours | 0.875 ± 0.177 |" in text
     assert "**+0.375 [+0.375, +0.375]**" in text
     assert "75 % [75, 75]" in text
+    head, _, line = text[text.index("| less base |") :].splitlines()[:3]
+    cells = dict(zip(head.split(" | "), line.split(" | "), strict=True))
+    assert cells["8-12 px at 1"] == "**+0.500 [+0.500, +0.500]**"  # one of two seeds finds them
     less_base, of_ours = (text.index(f"| {title} |") for title in ("less base", "ours less"))
     assert less_base < of_ours < text.index("**-0.125 [-0.125, -0.125]**", of_ours)
     assert "| nan" not in text

@@ -21,6 +21,7 @@ from tasksr_training.study.measure import (
     measure_quality,
     predict,
     read_image_set,
+    set_file,
     write_ground_truth,
     write_json,
 )
@@ -113,9 +114,11 @@ def _check(
     find(runs, judge, "judge")
     if parallel < 1 or not sets or not tables:
         raise TrainingError("expected parallel >= 1, and at least one of sets and of tables")
-    names = [one.name for one in sets]
-    if len({*names, ALL}) <= len(names):
-        raise TrainingError(f"sets: expected distinct ones, none called {ALL!r}, got {names}")
+    files = [set_file(Path(), name).stem for name in (ALL, *(one.name for one in sets))]
+    if len(set(files)) < len(files):
+        raise TrainingError(
+            f"sets: expected distinct ones, none called {ALL!r}, got {', '.join(files[1:])}"
+        )
     for table in tables:
         names = [row.name for row in table.rows]
         if len(set(names)) < len(names):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from tasksr_ros.evaluation.ground_truth import read_ground_truth
+from tasksr_ros.evaluation.ground_truth import GroundTruth, read_ground_truth
 from tasksr_training.coco import LabelledImage, read_coco
 from tasksr_training.detect import HR, DetectConfig, detect_image, device_of, to_pixels, upscale
 from tasksr_training.errors import TrainingDataError
@@ -61,9 +62,12 @@ def read_image_set(config: SetConfig, data: Path) -> ImageSet:
     images = read_coco(path)[:: config.every]
     content = json.loads(path.read_text())
     wanted = {image.image_id for image in images}
+    entries = {int(i["id"]): i for i in content["images"] if int(i["id"]) in wanted}
     chosen = {
-        "images": [i for i in content["images"] if int(i["id"]) in wanted],
-        "annotations": [a for a in content["annotations"] if int(a["image_id"]) in wanted],
+        "images": list(entries.values()),
+        "annotations": [
+            a for a in content["annotations"] if _is_in(a, entries.get(int(a["image_id"])))
+        ],
         "categories": content.get("categories", []),
     }
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode())
@@ -72,6 +76,17 @@ def read_image_set(config: SetConfig, data: Path) -> ImageSet:
         for values in (image.image, image.boxes, image.ignore):
             digest.update(values.tobytes())
     return ImageSet(config.name, images, chosen, digest.hexdigest())
+
+
+def _is_in(annotation: dict[str, Any], image: dict[str, Any] | None) -> bool:
+    """Whether the image is one of the set, and the box in it: training drops those outside."""
+    if image is None:
+        return False
+    x, y, w, h = annotation["bbox"]
+    width, height = image.get("width"), image.get("height")
+    if not (width and height):
+        return True
+    return bool(x < width and y < height and x + w > 0 and y + h > 0)
 
 
 def set_file(folder: Path, name: str) -> Path:
@@ -91,14 +106,7 @@ def write_ground_truth(sets: Sequence[ImageSet], folder: Path) -> list[str]:
     for one in sets:
         path = set_file(folder, one.name)
         write_json(path, one.content)
-        counting = int((~read_ground_truth(path).ignore).sum())
-        wanted = sum(int((~image.ignore).sum()) for image in one.images)
-        if counting != wanted:
-            raise TrainingDataError(
-                f"{one.name}: expected the {wanted} pedestrians of training in the evaluation too, "
-                f"it counts {counting}: look for boxes outside the image or without area, and at "
-                "category_id (tasksr-train data check)"
-            )
+        _check_same_people(one, read_ground_truth(path).without_neighbours())
     if len(sets) == 1:
         return [sets[0].name]
     images: list[dict[str, Any]] = []
@@ -118,6 +126,18 @@ def write_ground_truth(sets: Sequence[ImageSet], folder: Path) -> list[str]:
     content = {"images": images, "annotations": annotations, "categories": categories}
     write_json(set_file(folder, ALL), content)
     return [*(one.name for one in sets), ALL]
+
+
+def _check_same_people(images: ImageSet, truth: GroundTruth) -> None:
+    counting = Counter(truth.image_ids[k] for k in truth.image[~truth.ignore])
+    for image in images.images:
+        wanted, got = int((~image.ignore).sum()), counting[image.image_id]
+        if got != wanted:
+            raise TrainingDataError(
+                f"{images.name}: image {image.image_id} ({image.name}): expected the {wanted} "
+                f"pedestrians of training in the evaluation too, it counts {got}: check bbox and "
+                "category_id of its annotations"
+            )
 
 
 def new_ids(sets: Sequence[ImageSet]) -> dict[tuple[str, int], int]:

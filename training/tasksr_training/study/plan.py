@@ -39,6 +39,7 @@ class Run:
         options: of the command, without ``data`` and ``out``.
         loop: its loop's options, defaults filled in; None: trained elsewhere.
         needs: names of the earlier runs that it starts from.
+        scale_factor: of what it is trained on; None: HR images, or trained elsewhere.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Run:
     options: dict[str, Any]
     loop: LoopConfig | None
     needs: tuple[str, ...]
+    scale_factor: int | None = None
 
 
 Runs = dict[str, list[Run]]
@@ -139,8 +141,9 @@ def _run(
     needs: list[str] = []
     options = _with_folders(options, seed, runs, name, needs)
     out = folder / name
-    loop = _checked(name, config.command, options, out, data)
-    return Run(name, seed, out, config.command, options, loop, tuple(dict.fromkeys(needs)))
+    loop, scale_factor = _checked(name, config.command, options, out, data)
+    after = tuple(dict.fromkeys(needs))
+    return Run(name, seed, out, config.command, options, loop, after, scale_factor)
 
 
 def merged(options: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,8 +200,10 @@ def find(runs: Runs, name: str, who: str) -> list[Run]:
     return runs[name]
 
 
-def _checked(name: str, command: str, options: dict[str, Any], out: Path, data: Path) -> LoopConfig:
-    """The loop's options, after the command's parser has accepted all of them."""
+def _checked(
+    name: str, command: str, options: dict[str, Any], out: Path, data: Path
+) -> tuple[LoopConfig, int | None]:
+    """The loop's options and the stage's scale factor, defaults filled in."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_function_arguments(STAGES[command])
     try:
@@ -207,11 +212,12 @@ def _checked(name: str, command: str, options: dict[str, Any], out: Path, data: 
     except (ArgumentError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise TrainingError(f"run {name}: {reason}") from error
-    loop: Namespace = parser.instantiate(parsed)["loop"]
+    made: Namespace = parser.instantiate(parsed)
+    loop = made["loop"]
     assert isinstance(loop, LoopConfig)
     if loop.max_steps <= 0 and loop.max_minutes <= 0:
         raise TrainingError(f"run {name}: expected loop.max_steps or loop.max_minutes")
-    return loop
+    return loop, getattr(made["stage"], "scale_factor", None)
 
 
 def is_finished(run: Run) -> bool:

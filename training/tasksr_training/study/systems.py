@@ -75,24 +75,22 @@ def check_parts(row: RowConfig, runs: Runs, scale_factor: int) -> None:
     """Find before training what a row's runs cannot be put together for.
 
     Raises:
-        TrainingError: for a run that does not exist, runs of different seeds, or a
-            super-resolution network of another scale factor.
+        TrainingError: for a run that does not exist, runs of different seeds, or one that was
+            trained at another scale factor, unless the row's detector sees HR.
     """
     who, made_of = f"row {row.name!r}", parts(row, runs)
-    if not row.sr:
-        return
-    srs, detectors = find(runs, row.sr, who), find(runs, row.detector, who)
+    detectors = find(runs, row.detector, who)
+    srs = find(runs, row.sr, who) if row.sr else []
     if len(made_of) < max(len(srs), len(detectors)):
         seeds = [sorted(run.seed for run in of) for of in (srs, detectors)]
         raise TrainingError(
             f"{who}: expected the same seeds of {row.sr} and {row.detector}, "
             f"got {seeds[0]} and {seeds[1]}"
         )
-    for sr in srs:
-        trained_at = sr.options.get("stage", {}).get("scale_factor", scale_factor)
-        if trained_at != scale_factor:
+    for run in [] if row.upscaling == "hr" else [*srs, *detectors]:
+        if run.scale_factor not in (None, scale_factor):
             raise TrainingError(
-                f"{who}: expected {sr.name} of scale factor {scale_factor}, got {trained_at}"
+                f"{who}: expected {run.name} of scale factor {scale_factor}, got {run.scale_factor}"
             )
 
 
@@ -137,8 +135,9 @@ def _image_label(row: RowConfig, part: Parts, scale_factor: int) -> str:
 
 
 def architecture(system: System) -> tuple[str, ...]:
-    """Equal for systems that cost the same."""
-    return repr(system.sr), repr(system.detector), str(system.scale_factor)
+    """Equal for systems of the same layers, on images of the same size."""
+    lr_only = isinstance(system.sr, nn.Identity)
+    return repr(system.sr), repr(system.detector), "" if lr_only else str(system.scale_factor)
 
 
 def cost(system: System) -> NetworkCost:
