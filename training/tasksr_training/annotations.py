@@ -23,6 +23,8 @@ PEDESTRIAN_NAMES = ("pedestrian", "person")
 
 NAMED = 3
 """How many of the entries with the same problem are named."""
+LARGEST = float(np.finfo(np.float32).max)
+"""Boxes and shares are kept as float32."""
 STOP, WARN, NOTE = "stop", "warn", "note"
 
 
@@ -44,6 +46,9 @@ RULES: dict[str, Rule] = {
     "missing image": Rule(STOP, "on_bad_image: skip goes on without it"),
     "corrupt image": Rule(STOP, "on_bad_image: skip goes on without it"),
     "image of another size": Rule(STOP, "on_bad_image: skip goes on without it"),
+    "image without a readable size": Rule(
+        STOP, "the data set does not give its size: its file is needed"
+    ),
     "malformed image entry": Rule(
         STOP, "id and file_name are needed, ids once only; width, height and frame are numbers"
     ),
@@ -154,6 +159,12 @@ def summary(path: Path, problems: Iterable[Problem], severities: Sequence[str]) 
     ]
 
 
+def stop(path: Path, problems: Iterable[Problem]) -> None:
+    """Raise a TrainingDataError about those problems that stop training, if there are any."""
+    if lines := summary(path, problems, [STOP]):
+        raise TrainingDataError("\n".join(lines))
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
@@ -188,12 +199,16 @@ def _is_image(image: Any) -> bool:
         isinstance(image, dict)
         and isinstance(image.get("id"), int)
         and isinstance(image.get("file_name"), str)
-        and all(_is_number(image.get(key, 0) or 0) for key in ("width", "height", "frame"))
+        and all(_is_number_if_given(image.get(key)) for key in ("width", "height", "frame"))
     )
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and abs(value) <= LARGEST
+
+
+def _is_number_if_given(value: Any) -> bool:
+    return value is None or _is_number(value)
 
 
 def _checked(
@@ -230,8 +245,8 @@ def _is_annotation(entry: Any) -> bool:
         and len(box) == 4
         and all(_is_number(v) for v in box)
         and isinstance(entry.get("image_id"), int)
-        and isinstance(entry.get("category_id") or 0, int)
-        and _is_number(entry.get("vis_ratio") or 0)
+        and isinstance(entry.get("category_id"), int | None)
+        and _is_number_if_given(entry.get("vis_ratio"))
     )
 
 
@@ -241,6 +256,7 @@ def _entry(image: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> Imag
     ignore = [bool(a.get("ignore") or a.get("iscrowd")) for a in annotations]
     shares = [a.get("vis_ratio") for a in annotations]
     width, height = image.get("width"), image.get("height")
+    sequence = image.get("sequence")
     return ImageEntry(
         image["id"],
         image["file_name"],
@@ -249,6 +265,6 @@ def _entry(image: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> Imag
         np.array(ignore, bool),
         tuple(str(a.get("ignore_reason") or "") for a in annotations),
         np.array([math.nan if s is None else s for s in shares], np.float32),
-        str(image.get("sequence") or ""),
+        "" if sequence is None else str(sequence),
         int(image["frame"]) if image.get("frame") is not None else None,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from tasksr_training.annotations import (
     ImageEntry,
     Problem,
     read_annotations,
+    stop,
     summary,
 )
 from tasksr_training.errors import TrainingDataError
@@ -108,7 +108,7 @@ def read_coco(path: Path, config: ReadConfig = READ) -> list[LabelledImage]:
     annotations = read_annotations(path)
     images: list[LabelledImage] = []
     bad: list[Problem] = []
-    _stop(path, annotations.problems)
+    stop(path, annotations.problems)
     for entry in annotations.images:
         image = _decode(path.parent / entry.file_name, entry)
         if isinstance(image, Problem):
@@ -116,7 +116,7 @@ def read_coco(path: Path, config: ReadConfig = READ) -> list[LabelledImage]:
         else:
             images.append(_labelled(image, entry, config))
     if config.on_bad_image == "stop":
-        _stop(path, bad)
+        stop(path, bad)
     for line in summary(path, annotations.problems, [WARN]) + summary(path, bad, [STOP]):
         logger.warning(line)
     if not images:
@@ -143,12 +143,6 @@ def read_set(data: Path, path: str, config: ReadConfig = READ) -> list[LabelledI
         for one in found
         for image in (read_coco(one, config) if one.suffix == ".json" else read_folder(one))
     ]
-
-
-def _stop(path: Path, problems: Sequence[Problem]) -> None:
-    lines = summary(path, problems, [STOP])
-    if lines:
-        raise TrainingDataError("\n".join(lines))
 
 
 def _decode(path: Path, entry: ImageEntry) -> NDArray[np.uint8] | Problem:

@@ -88,6 +88,10 @@ def test_odd_entries_are_counted_and_training_goes_on(
     [
         ({}, {"vis_ratio": "much"}, r"1 x malformed annotation \(annotation 7"),
         ({}, {"category_id": [1]}, r"1 x malformed annotation \(annotation 7"),
+        ({}, {"vis_ratio": ""}, r"1 x malformed annotation \(annotation 7"),
+        ({}, {"category_id": []}, r"1 x malformed annotation \(annotation 7"),
+        ({}, {"bbox": [10**400, 3, 5, 9]}, r"1 x malformed annotation \(annotation 7"),
+        ({"frame": ""}, {}, r"1 x malformed image entry \(image 10"),
         ({"frame": "first"}, {}, r"1 x malformed image entry \(image 10"),
         ({"width": "160"}, {}, r"1 x malformed image entry \(image 10"),
     ],
@@ -102,9 +106,12 @@ def test_values_of_another_type_are_named(
         read_coco(path)
 
 
-def test_no_sequence_is_none(data: Path, tmp_path: Path) -> None:
-    images = [{"id": 10, "file_name": "images/val0.png", "sequence": None, "frame": None}]
-    assert read_coco(change(data, tmp_path, images=images, annotations=[]))[0].sequence == ""
+@pytest.mark.parametrize(("given", "sequence"), [(None, ""), (0, "0"), ("a", "a")])
+def test_a_sequence_of_null_is_none(
+    data: Path, tmp_path: Path, given: object, sequence: str
+) -> None:
+    images = [{"id": 10, "file_name": "images/val0.png", "sequence": given, "frame": None}]
+    assert read_coco(change(data, tmp_path, images=images, annotations=[]))[0].sequence == sequence
 
 
 def cut_off(path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 from tasksr_training.annotations import read_annotations
+from tasksr_training.data_commands import convert
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.readers import FORMATS, kitti_raw, read_published
 
@@ -119,6 +120,7 @@ def test_ecp(tmp_path: Path) -> None:
         ((7, 10, 20.5, 50), "rider", 1),
         ((8, 10, 20.5, 50), "group", 1),
     ]
+    assert content["info"] == {"left_out": {"bicycle": 1, "bicycle-group": 1}}
 
 
 BBGT = """% bbGt version=3
@@ -205,6 +207,19 @@ def test_caltech_vbb(tmp_path: Path) -> None:
         read_published("caltech", tmp_path, "set00")
     put(tmp_path / "annotations/set00/V001.vbb", "not MATLAB")
     with pytest.raises(TrainingDataError, match=r"V001\.vbb: expected a vbb file"):
+        read_published("caltech", tmp_path, "set00")
+
+
+def test_caltech_vbb_of_one_frame(tmp_path: Path) -> None:
+    path = tmp_path / "annotations/set00/V001.vbb"
+    person = (1, (11, 21, 10, 20), 0, (0, 0, 0, 0))
+    put_image(tmp_path / "images/set00/V001/I00000.jpg")
+    write_vbb(path, [[person, person]], ["person"])
+    assert rows(read_published("caltech", tmp_path, "set00")) == [((10, 20, 10, 20), "", 1)] * 2
+    write_vbb(path, [[person, (2, *person[1:])]], ["person"])
+    with pytest.raises(
+        TrainingDataError, match=r"V001\.vbb: frame\[0\]: object\[1\]: .*the id 2 with 1 labels"
+    ):
         read_published("caltech", tmp_path, "set00")
 
 
@@ -445,7 +460,9 @@ def test_nuimages(tmp_path: Path) -> None:
     assert content["info"] == {"left_out": {"vehicle.bicycle": 1, "vehicle.car": 1}}
     tables["object_ann"][2]["category_token"] = "gone"
     put(tmp_path / "v1.0-mini/object_ann.json", tables["object_ann"])
-    with pytest.raises(TrainingDataError, match=r"object_ann\.json: row a2: .*KeyError\('gone'\)"):
+    with pytest.raises(
+        TrainingDataError, match=r"object_ann\.json: row a2: .*'gone', which is not in category"
+    ):
         read_published("nuimages", tmp_path, "v1.0-mini")
 
 
@@ -486,7 +503,9 @@ def test_yolo(tmp_path: Path) -> None:
         read_published("yolo", tmp_path, "train")
 
 
-COCO = {
+PERSON = {"id": "4", "category": "person"}
+CHILD = {"identity": "rider", "x0": 0, "y0": 0, "x1": 1, "y1": 1, "tags": []}
+COCO: dict[str, list[Any]] = {
     "images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}],
     "annotations": [],
     "categories": [{"id": 1, "name": "person"}],
@@ -515,8 +534,8 @@ COCO = {
             "caltech",
             "set00",
             "annotations/set00/V000/I00000.txt",
-            "cat 1 2 3 4 0 0 0 0 0 0 0",
-            "cat",
+            "person 1 2 3 4 0 0 0 0 0 0",
+            r"I00000\.txt:1: .*11 columns",
         ),
         ("citypersons", "val", "gtBboxCityPersons/val/b/b_0_1_gtBboxCityPersons.json", "{", "JSON"),
         ("ecp", "day/val", "day/labels/val/b/b_0.json", {"imagewidth": 4}, "imageheight"),
@@ -535,35 +554,49 @@ COCO = {
                     "labels": [{"category": "person", "box2d": {"x1": 1}}],
                 }
             ],
-            r"det_val\.json: frame b-1\.jpg: expected .* got KeyError\('y1'\)",
+            r"det_val\.json: frame b-1\.jpg: label\[0\]: expected .* got no 'y1'",
+        ),
+        (
+            "bdd100k",
+            "val",
+            "labels/det_20/det_val.json",
+            [{"name": "b-1.jpg", "size": {"width": 9, "height": 9}, "labels": [PERSON]}],
+            r"frame b-1\.jpg: label 4: .* got no 'box2d'",
         ),
         (
             "coco",
             "v",
             "annotations/instances_v.json",
             {**COCO, "annotations": [{"id": 5, "image_id": 1, "category_id": 1, "bbox": [1, 2]}]},
-            "annotation 5: expected COCO",
+            "annotation 5: expected an annotation with .* four numbers, got not enough values",
         ),
         (
             "coco",
             "v",
             "annotations/instances_v.json",
-            {**COCO, "annotations": [{"id": 6, "image_id": 8, "category_id": 1}]},
-            "annotation 6: .*image_id 8, which is not listed",
+            {**COCO, "annotations": [{"image_id": 1, "category_id": 1, "bbox": ["a", 1, 1, 1]}]},
+            r"annotation\[0\]: .*string to float: 'a'",
         ),
         (
             "coco",
             "v",
             "annotations/instances_v.json",
-            {**COCO, "annotations": [{"image_id": 1, "category_id": 7}]},
-            r"annotation\[0\]: .*KeyError\(7\)",
+            {**COCO, "images": [*COCO["images"], {"file_name": "b.jpg"}]},
+            r"instances_v\.json: image\[1\]: expected an image with an id .* got no 'id'",
+        ),
+        (
+            "coco",
+            "v",
+            "annotations/instances_v.json",
+            {**COCO, "images": COCO["images"] * 2},
+            "image 1: .*got the id 1 again",
         ),
         (
             "citypersons",
             "val",
             "gtBboxCityPersons/val/b/b_0_1_gtBboxCityPersons.json",
-            {"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "cat"}]},
-            r"object\[0\]: .*unknown label 'cat'",
+            {"imgWidth": 9, "imgHeight": 9, "objects": [{"label": "rider"}]},
+            r"b_0_1_gtBboxCityPersons\.json: object\[0\]: expected a label, .*got no 'bbox'",
         ),
         (
             "ecp",
@@ -572,19 +605,11 @@ COCO = {
             {
                 "imagewidth": 4,
                 "imageheight": 4,
-                "children": [
-                    {
-                        "identity": "rider",
-                        "x0": 0,
-                        "y0": 0,
-                        "x1": 1,
-                        "y1": 1,
-                        "tags": ["occluded>99"],
-                    }
-                ],
+                "children": [{**CHILD, "children": [{**CHILD, "tags": ["occluded>99"]}]}],
             },
-            r"b_0\.json: child\[0\]: .*'>99'",
+            r"b_0\.json: child\[0\]: child\[0\]: expected .* >80, got tag 'occluded>99'",
         ),
+        ("nuimages", "v1.0", "v1.0/sample_data.json", [{"token": "a"}, {}], r"row\[1\].*'token'"),
         ("nuimages", "v1.0", "v1.0/sample_data.json", [{"token": "a"}], r"log\.json"),
     ],
 )
@@ -599,10 +624,171 @@ def test_files_in_another_form_are_named(
         read_published(format_name, tmp_path, split)
 
 
+OBJECTS = [{"label": "cat", "bbox": [1, 1, 2, 2], "bboxVis": [1, 1, 2, 2]}]
+IN_IMAGE = {"imgWidth": 9, "imgHeight": 9}
+
+
+@pytest.mark.parametrize(
+    ("format_name", "split", "path", "content", "where"),
+    [
+        (
+            "bdd100k",
+            "val",
+            "labels/det_20/det_val.json",
+            [
+                {
+                    "name": "b-1.jpg",
+                    "size": {"width": 9, "height": 9},
+                    "labels": [
+                        {"category": "cat", "box2d": {"x1": 1, "y1": 1, "x2": 2, "y2": 2}},
+                        {"category": "area/drivable", "poly2d": []},
+                        {"category": "bike", "box2d": {"x1": 1, "y1": 1, "x2": 2, "y2": 2}},
+                    ],
+                }
+            ],
+            "labels/det_20/det_val.json: frame b-1.jpg: label[0] (cat)",
+        ),
+        (
+            "ecp",
+            "day/val",
+            "day/labels/val/b/b_0.json",
+            {
+                "imagewidth": 9,
+                "imageheight": 9,
+                "children": [{**CHILD, "identity": "buggy", "children": [CHILD | {"identity": 3}]}],
+            },
+            "day/labels/val/b/b_0.json: child[0]: child[0] (3)",
+        ),
+        (
+            "coco",
+            "v",
+            "annotations/instances_v.json",
+            {
+                **COCO,
+                "annotations": [{"id": 6, "image_id": 1, "category_id": 7, "bbox": [1, 1, 2, 2]}],
+            },
+            "annotations/instances_v.json: annotation 6 (category_id 7)",
+        ),
+        (
+            "citypersons",
+            "val",
+            "gtBboxCityPersons/val/b/b_0_1_gtBboxCityPersons.json",
+            {**IN_IMAGE, "objects": OBJECTS},
+            "gtBboxCityPersons/val/b/b_0_1_gtBboxCityPersons.json: object[0] (cat)",
+        ),
+        (
+            "caltech",
+            "set00",
+            "annotations/set00/V000/I00000.txt",
+            "\ncat 1 2 3 4 0 0 0 0 0 0 0",
+            "annotations/set00/V000/I00000.txt:2 (cat)",
+        ),
+        (
+            "kitti-object",
+            "training",
+            "training/label_2/000000.txt",
+            "Truck 0 0 0 1 1 2 2 1 1 1 1 1 1 0\nCat 0 0 0 1 1 2 2 1 1 1 1 1 1 0\n",
+            "training/label_2/000000.txt:2 (Cat)",
+        ),
+        (
+            "yolo",
+            "train",
+            "labels/train/a.txt",
+            "1 .5 .5 .1 .1\n2 .5 .5 .1 .1\n",
+            "labels/train/a.txt:2 (class 2)",
+        ),
+    ],
+)
+def test_unknown_categories_are_reported_and_ignored(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    format_name: str,
+    split: str,
+    path: str,
+    content: object,
+    where: str,
+) -> None:
+    put_image(tmp_path / "images/train/a.png")
+    put_image(tmp_path / "training/image_2/000000.png")
+    put_image(tmp_path / "images/set00/V000/I00000.jpg")
+    put(tmp_path / "data.yaml", "names: [person, car]\n")
+    put(tmp_path / path, content)
+    read = read_published(format_name, tmp_path, split)
+    assert [(a["ignore"], a["ignore_reason"]) for a in read["annotations"]] == [
+        (1, "unknown_category")
+    ]
+    (record,) = caplog.records
+    assert f": 1 x unknown category ({where}): ignored" in record.getMessage()
+
+
+def test_an_unknown_tracklet_is_reported_and_ignored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_drive(
+        tmp_path / "date/drive", tracklet("Van", 0, pose(11, 0)), tracklet("Cat", 1, pose(11, 0))
+    )
+    (entry,) = read_published("kitti-raw", tmp_path, "drive")["annotations"]
+    assert (entry["image_id"], entry["ignore_reason"]) == (2, "unknown_category")
+    assert "(date/drive/tracklet_labels.xml: tracklet[1], frame 1 (Cat))" in caplog.text
+
+
+def test_convert_counts_unknown_categories_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cat = {"category": "cat", "box2d": {"x1": 1, "y1": 1, "x2": 2, "y2": 2}}
+    frame = {"name": "b-1.jpg", "size": {"width": 9, "height": 9}, "labels": [cat] * 5}
+    put(tmp_path / "labels/det_20/det_val.json", [frame])
+    convert(tmp_path, "bdd100k", "val", tmp_path / "val.json")
+    (record,) = caplog.records
+    assert "5 x unknown category" in record.getMessage()
+    assert "label[2] (cat), …): ignored" in record.getMessage()
+    assert "0 pedestrians, 5 ignored: unknown_category 5" in capsys.readouterr().out
+
+
+def test_all_images_without_a_size_are_counted(tmp_path: Path) -> None:
+    frames = [{"name": f"b-{n}.jpg"} for n in range(5)]
+    put(tmp_path / "labels/det_20/det_val.json", frames)
+    put(tmp_path / "images/100k/val/b-0.jpg", "no image")
+    put_image(tmp_path / "images/100k/val/b-4.jpg")
+    with pytest.raises(TrainingDataError, match="4 x image without a readable size") as error:
+        read_published("bdd100k", tmp_path, "val")
+    message = str(error.value)
+    assert "frame b-0.jpg: images/100k/val/b-0.jpg: expected an image, it is unreadable" in message
+    assert "frame b-1.jpg: images/100k/val/b-1.jpg: expected an image file, it is mis" in message
+    assert "b-3.jpg" not in message
+
+
+@pytest.mark.parametrize(
+    ("format_name", "split", "image", "labels"),
+    [
+        ("kitti-object", "training", "training/image_2/000000.png", "training/label_2/000000.txt"),
+        ("yolo", "train", "images/train/a.jpg", "labels/train/a.txt"),
+        ("caltech", "set00", "images/set00/V000/I00000.jpg", "annotations/set00/V000/I00000.txt"),
+    ],
+)
+def test_a_corrupt_image_is_named(
+    tmp_path: Path, format_name: str, split: str, image: str, labels: str
+) -> None:
+    put(tmp_path / image, "no image")
+    put(tmp_path / labels, "")
+    with pytest.raises(TrainingDataError, match=f"1 x image without a readable .*{image}: expect"):
+        read_published(format_name, tmp_path, split)
+
+
+def test_annotations_of_images_that_are_not_listed_are_counted(tmp_path: Path) -> None:
+    lost = [{"id": n, "image_id": 8, "category_id": 1, "bbox": [1, 1, 2, 2]} for n in range(5)]
+    put(tmp_path / "annotations/instances_v.json", {**COCO, "annotations": lost})
+    message = (
+        r"instances_v\.json: 5 x annotation of an image that is not listed \(annotation 0 \(8\)"
+    )
+    with pytest.raises(TrainingDataError, match=message):
+        read_published("coco", tmp_path, "v")
+
+
 def test_a_broken_tracklet_file_is_named(tmp_path: Path) -> None:
     drive = tmp_path / "2011_09_26/drive"
     write_drive(drive, "<item><objectType>Pedestrian</objectType></item>")
-    with pytest.raises(TrainingDataError, match=r"tracklet_labels\.xml: .*without <first_frame>"):
+    with pytest.raises(TrainingDataError, match=r"labels\.xml: tracklet\[0\]: .*without <first_"):
         read_published("kitti-raw", tmp_path, "drive")
     put(drive / "tracklet_labels.xml", "<boost_serialization>")
     with pytest.raises(TrainingDataError, match=r"tracklet_labels\.xml: expected KITTI tracklets"):

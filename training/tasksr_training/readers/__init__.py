@@ -6,10 +6,13 @@ are not decoded; where a format leaves out their size, it is read from the file'
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from tasksr_training.annotations import WARN, Problem, stop, summary
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.readers import (
     bdd100k,
@@ -22,7 +25,9 @@ from tasksr_training.readers import (
     nuimages,
     yolo,
 )
-from tasksr_training.readers.form import AnnotatedImage, to_coco
+from tasksr_training.readers.form import AnnotatedImage, problems, to_coco
+
+logger = logging.getLogger(__name__)
 
 FORMATS: dict[str, Callable[[Path, str], list[AnnotatedImage]]] = {
     "bdd100k": bdd100k.read,
@@ -40,6 +45,9 @@ FORMATS: dict[str, Callable[[Path, str], list[AnnotatedImage]]] = {
 def read_published(format_name: str, source: Path, split: str) -> dict[str, Any]:
     """Read a data set in its published layout.
 
+    What is wrong is handled by `tasksr_training.annotations.RULES`: what stops training is one
+    error that names the first entries and their number, the rest is logged as warnings.
+
     Args:
         format_name: a key of `FORMATS`.
         source: its root folder, as the module of the format describes it.
@@ -50,7 +58,8 @@ def read_published(format_name: str, source: Path, split: str) -> dict[str, Any]
 
     Raises:
         TrainingDataError: for an unknown format, a folder without such a split, or a file that is
-            not in the published form (with its name, and the line where there are lines).
+            not in the published form (with its name, and the line or entry), or for images whose
+            size cannot be read where the data set does not give it.
     """
     if format_name not in FORMATS:
         raise TrainingDataError(f"format: expected one of {', '.join(FORMATS)}, got {format_name}")
@@ -62,4 +71,13 @@ def read_published(format_name: str, source: Path, split: str) -> dict[str, Any]
             f"{source}: expected images of the split {split!r} in the layout of {format_name}, "
             "found none"
         )
+    _report(source, problems(images))
     return to_coco(images)
+
+
+def _report(source: Path, found: Iterable[Problem]) -> None:
+    """Stop for what stops training, warn of the rest; places are named from ``source`` on."""
+    near = [Problem(p.kind, p.where.replace(f"{source}{os.sep}", "")) for p in found]
+    stop(source, near)
+    for line in summary(source, near, [WARN]):
+        logger.warning(line)

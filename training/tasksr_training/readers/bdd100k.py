@@ -22,11 +22,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasksr_training.image_files import image_size
-from tasksr_training.readers.form import AnnotatedImage, Person, load_json, read_each, reading
+from tasksr_training.readers.form import (
+    AnnotatedImage,
+    Box,
+    Person,
+    load_json,
+    read_each,
+    reading,
+    size_in_file,
+    unknown,
+)
 
 COUNTED = ("pedestrian", "person")
 IGNORED = {"rider": "rider", "other person": "other_person"}
+VEHICLES = ("car", "truck", "bus", "train", "motorcycle", "bicycle", "other vehicle", "trailer")
+OLDER = ("motor", "bike", "van", "caravan", "lane", "drivable area")
+OTHERS = frozenset((*VEHICLES, *OLDER, "traffic light", "traffic sign"))
+"""Categories that are no people (bdd100k ``configs/det.toml``), and names of older releases."""
+OTHER_KINDS = ("lane/", "area/")
+"""How the categories of what is no object begin."""
 FORM = "a list of BDD100K frames (name, labels with category and box2d)"
 
 
@@ -40,22 +54,28 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
     return read_each(frames, partial(_image, source, f"images/100k/{split}"), path, "frame", FORM)
 
 
-def _image(source: Path, folder: str, frame: dict[str, Any]) -> AnnotatedImage:
-    name = f"{folder}/{frame['name']}"
-    size = frame.get("size")
-    width, height = (size["width"], size["height"]) if size else image_size(source / name)
-    labels = [(label["category"], _person(label)) for label in frame.get("labels") or []]
-    people = [person for _, person in labels if person is not None]
-    left_out = Counter(category for category, person in labels if person is None)
-    sequence = frame["name"].split("-")[0]
-    return AnnotatedImage(name, width, height, people, sequence, left_out=left_out)
+def _image(source: Path, folder: str, where: str, frame: dict[str, Any]) -> AnnotatedImage:
+    name, sequence = f"{folder}/{frame['name']}", frame["name"].split("-")[0]
+    size, labels = frame.get("size"), frame.get("labels") or []
+    people = read_each(labels, _person, where, "label", FORM)
+    pairs = zip(labels, people, strict=True)
+    left_out = Counter(label["category"] for label, person in pairs if person is None)
+    kept = [person for person in people if person is not None]
+    if size:
+        width, height, problem = int(size["width"]), int(size["height"]), None
+    else:
+        width, height, problem = size_in_file(source / name, where)
+    return AnnotatedImage(name, width, height, kept, sequence, left_out=left_out, problem=problem)
 
 
-def _person(label: dict[str, Any]) -> Person | None:
+def _person(where: str, label: dict[str, Any]) -> Person | None:
     category, flags = label["category"], label.get("attributes") or {}
-    if (category not in COUNTED and category not in IGNORED) or not label.get("box2d"):
+    if category in OTHERS or category.startswith(OTHER_KINDS):
         return None
     x0, y0, x1, y1 = (float(label["box2d"][key]) for key in ("x1", "y1", "x2", "y2"))
+    box: Box = (x0, y0, x1 - x0 + 1, y1 - y0 + 1)
+    if category not in COUNTED and category not in IGNORED:
+        return unknown(box, where, category)
     reason = IGNORED.get(category, "group" if flags.get("crowd") else "")
     more = {key: int(bool(flags[key])) for key in ("occluded", "truncated") if key in flags}
-    return Person((x0, y0, x1 - x0 + 1, y1 - y0 + 1), reason, more=more)
+    return Person(box, reason, more=more)

@@ -19,19 +19,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tasksr_training.errors import TrainingDataError
-from tasksr_training.image_files import IMAGE_SUFFIXES, image_size
+from tasksr_training.image_files import IMAGE_SUFFIXES
 from tasksr_training.readers.form import (
     AnnotatedImage,
     Box,
     Person,
     load_lines,
+    read_each,
     reading,
+    size_in_file,
+    unknown,
     visible_share,
 )
 
@@ -39,6 +43,7 @@ IGNORED = {"people": "group", "person?": "uncertain", "person-fa": "uncertain"}
 NAME = re.compile(r"(set\d\d)[/_](V\d\d\d)[/_]I(\d{5})$")
 TEXT_FORM = "lines of bbGt version 3 (12 columns, label first)"
 VBB_FORM = "a vbb file of Caltech (nFrame, objLists, objLbl)"
+OBJECT = "an object with the id of a label, pos, occl and posv"
 
 
 def read(source: Path, split: str) -> list[AnnotatedImage]:
@@ -56,13 +61,16 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
         found = NAME.search(name)
         if path.suffix.lower() in IMAGE_SUFFIXES and found:
             people = people_of(found[1], found[2], int(found[3]))
+            width, height, problem = size_in_file(path, "image")
             images.append(
                 AnnotatedImage(
                     path.relative_to(source).as_posix(),
-                    *image_size(path),
+                    width,
+                    height,
                     people,
                     f"{found[1]}_{found[2]}",
                     int(found[3]),
+                    problem=problem,
                 )
             )
     return images
@@ -103,7 +111,8 @@ def _read_text(path: Path) -> list[Person]:
             x, y, w, h = numbers[:4]
             vx, vy, vw, vh = numbers[5:9]
             occluded, marked = bool(numbers[4]), bool(numbers[9])
-            people.append(_person(words[0], (x, y, w, h), occluded, (vx, vy, vw, vh), marked))
+            visible = (vx, vy, vw, vh)
+            people.append(_person(where, words[0], (x, y, w, h), occluded, visible, marked))
     return people
 
 
@@ -123,18 +132,30 @@ def _read_vbb(path: Path) -> list[list[Person]]:
         except (MatReadError, NotImplementedError, OSError) as error:
             raise ValueError(str(error)) from error
         labels = [str(label) for label in np.atleast_1d(content.objLbl)]
-        frames = np.atleast_1d(content.objLists)
-        return [[_from_vbb(entry, labels) for entry in np.atleast_1d(one)] for one in frames]
+        count = int(content.nFrame)
+        # Squeezed, the list of a single frame is that frame.
+        frames = np.atleast_1d(content.objLists) if count != 1 else [content.objLists]
+        if len(frames) != count:
+            raise ValueError(f"{len(frames)} objLists, nFrame is {count}")
+
+        def frame(where: str, entries: Any) -> list[Person]:
+            person = partial(_from_vbb, labels)
+            return read_each(np.atleast_1d(entries), person, where, "object", OBJECT)
+
+        return read_each(frames, frame, path, "frame", VBB_FORM)
 
 
-def _from_vbb(entry: Any, labels: list[str]) -> Person:
+def _from_vbb(labels: list[str], where: str, entry: Any) -> Person:
     x, y, w, h = (float(v) for v in entry.pos)
     vx, vy, vw, vh = (float(v) for v in np.broadcast_to(entry.posv, 4))
-    label = labels[int(entry.id) - 1]
-    return _person(label, (x, y, w, h), bool(entry.occl), (vx, vy, vw, vh), False)
+    number = int(entry.id)
+    if not 1 <= number <= len(labels):
+        raise ValueError(f"the id {number} with {len(labels)} labels")
+    visible = (vx, vy, vw, vh)
+    return _person(where, labels[number - 1], (x, y, w, h), bool(entry.occl), visible, False)
 
 
-def _person(label: str, box: Box, occluded: bool, visible: Box, marked: bool) -> Person:
+def _person(where: str, label: str, box: Box, occluded: bool, visible: Box, marked: bool) -> Person:
     """As in ``bbGt``: an empty visible box says nothing is hidden, the whole box that all is."""
     x, y, w, h = box
     if not occluded or not any(visible):
@@ -142,6 +163,6 @@ def _person(label: str, box: Box, occluded: bool, visible: Box, marked: bool) ->
     else:
         share = 0.0 if visible == box else visible_share(box, visible)
     if label != "person" and label not in IGNORED:
-        raise ValueError(f"unknown label {label!r}")
+        return unknown((x - 1, y - 1, w, h), where, label)
     reason = IGNORED.get(label, "marked" if marked else "")
     return Person((x - 1, y - 1, w, h), reason, share, {"occlusion": int(occluded)})

@@ -22,6 +22,7 @@ from tasksr_training.readers.form import (
     load_json,
     read_each,
     reading,
+    unknown,
     visible_share,
 )
 
@@ -36,6 +37,7 @@ IGNORED = {
 
 SUFFIX = "_gtBboxCityPersons"
 FORM = "a CityPersons JSON file (imgWidth, imgHeight, objects)"
+OBJECT = "a label, and bbox and bboxVis of four numbers each"
 
 
 def read(source: Path, split: str) -> list[AnnotatedImage]:
@@ -53,17 +55,17 @@ def _image(path: Path, split: str) -> AnnotatedImage:
             f"leftImg8bit/{split}/{path.parent.name}/{name}_leftImg8bit.png",
             int(content["imgWidth"]),
             int(content["imgHeight"]),
-            read_each(content["objects"], _person, path, "object", FORM),
+            read_each(content["objects"], _person, path, "object", OBJECT),
             sequence,
             int(frame),
         )
 
 
-def _person(entry: dict[str, Any]) -> Person:
+def _person(where: str, entry: dict[str, Any]) -> Person:
     label = entry["label"]
+    x, y, w, h = (float(v) for v in entry["bbox"])
+    vx, vy, vw, vh = (float(v) for v in entry["bboxVis"])
     if label != "pedestrian" and label not in IGNORED:
-        raise ValueError(f"unknown label {label!r}")
-    x, y, w, h = entry["bbox"]
-    vx, vy, vw, vh = entry["bboxVis"]
+        return unknown((x, y, w, h), where, label)
     share = visible_share((x, y, w, h), (vx, vy, vw, vh))
     return Person((x, y, w, h), IGNORED.get(label, ""), share)

@@ -17,11 +17,19 @@ The published files do not say which recording an image is from: there is no ``s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tasksr_training.readers.form import AnnotatedImage, Person, load_json, read_each, reading
+from tasksr_training.readers.form import (
+    AnnotatedImage,
+    Box,
+    Person,
+    load_json,
+    read_each,
+    reading,
+    unknown,
+)
 
 IGNORED = {
     "rider": "rider",
@@ -29,7 +37,11 @@ IGNORED = {
     "person-group-far-away": "group",
     "rider+vehicle-group-far-away": "group",
 }
-"""Identities that are ignored, and the reason; those not named here are no people."""
+"""Identities that are ignored, and the reason."""
+
+VEHICLES = ("bicycle", "buggy", "motorbike", "scooter", "tricycle", "wheelchair")
+OTHERS = frozenset(VEHICLES) | {f"{vehicle}-group" for vehicle in VEHICLES}
+"""Identities that are no people."""
 
 IGNORED_TAGS = {
     "depiction": "depiction",
@@ -41,6 +53,9 @@ HIDDEN = {">10": 0.25, ">40": 0.6, ">80": 0.9}
 """Share that is hidden, by the end of the tags ``occluded>…`` and ``truncated>…``."""
 
 FORM = "an EuroCity Persons JSON file (imagewidth, imageheight, children)"
+CHILD = f"a child with identity, x0, y0, x1, y1; shares in tags: {', '.join(HIDDEN)}"
+Label = tuple[str, Person | None]
+"""An identity, and the person if it is one."""
 
 
 def read(source: Path, split: str) -> list[AnnotatedImage]:
@@ -53,41 +68,46 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
 def _image(path: Path, folder: str) -> AnnotatedImage:
     content = load_json(path, FORM)
     with reading(path, FORM):
-        children = list(_all(content["children"]))
-        labels = read_each(children, _person, path, "child", FORM)
+        labels = _labels(str(path), content["children"])
         return AnnotatedImage(
             f"{folder}/{path.parent.name}/{path.stem}.png",
             int(content["imagewidth"]),
             int(content["imageheight"]),
-            [person for person in labels if person is not None],
-            left_out=Counter(
-                child["identity"]
-                for child, person in zip(children, labels, strict=True)
-                if person is None
-            ),
+            [person for _, person in labels if person is not None],
+            left_out=Counter(identity for identity, person in labels if person is None),
         )
 
 
-def _all(children: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _labels(where: str, children: Sequence[dict[str, Any]]) -> list[Label]:
     """Each child, followed by its own."""
-    for child in children:
-        yield child
-        yield from _all(child.get("children", []))
+    families = read_each(children, _family, where, "child", CHILD)
+    return [label for family in families for label in family]
 
 
-def _person(child: dict[str, Any]) -> Person | None:
+def _family(where: str, child: dict[str, Any]) -> list[Label]:
+    own = _labels(where, child.get("children", []))
+    return [(child["identity"], _person(where, child)), *own]
+
+
+def _person(where: str, child: dict[str, Any]) -> Person | None:
     identity, tags = child["identity"], child.get("tags", [])
-    if identity != "pedestrian" and identity not in IGNORED:
+    if identity in OTHERS:
         return None
     x0, y0, x1, y1 = (float(child[key]) for key in ("x0", "y0", "x1", "y1"))
+    box: Box = (x0, y0, x1 - x0, y1 - y0)
+    if identity != "pedestrian" and identity not in IGNORED:
+        return unknown(box, where, identity)
     reasons = [IGNORED_TAGS[tag] for tag in tags if tag in IGNORED_TAGS]
     reason = IGNORED.get(identity, reasons[0] if reasons else "")
-    return Person((x0, y0, x1 - x0, y1 - y0), reason, _visible(tags))
+    return Person(box, reason, _visible(tags))
 
 
 def _visible(tags: Sequence[str]) -> float:
     share = 1.0
     for tag in tags:
         if tag.startswith(("occluded>", "truncated>")):
-            share *= 1 - HIDDEN[tag[tag.index(">") :]]
+            end = tag[tag.index(">") :]
+            if end not in HIDDEN:
+                raise ValueError(f"tag {tag!r}")
+            share *= 1 - HIDDEN[end]
     return share

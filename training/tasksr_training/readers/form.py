@@ -10,9 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tasksr_training.annotations import Problem
 from tasksr_training.errors import TrainingDataError
+from tasksr_training.image_files import image_size
 
 T = TypeVar("T")
+
+UNKNOWN = "unknown_category"
+"""Reason to ignore a box whose category the published format does not have."""
 
 Box = tuple[float, float, float, float]
 """x, y of the upper left corner, width, height; image px, x to the right and y down from 0."""
@@ -27,12 +32,14 @@ class Person:
         ignore_reason: empty for a pedestrian that counts; else why it does not, one word.
         vis_ratio: visible share of the box's area, 0 to 1; None where the data set does not say.
         more: further keys of the annotation, as the data set has them.
+        problem: what is wrong with it, if anything.
     """
 
     box: Box
     ignore_reason: str = ""
     vis_ratio: float | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class AnnotatedImage:
         frame: its number in that recording, if known.
         more: further keys of the image.
         left_out: how many labels of which categories are left out as no people.
+        problem: what is wrong with it, if anything.
     """
 
     file_name: str
@@ -58,6 +66,26 @@ class AnnotatedImage:
     frame: int | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    problem: Problem | None = None
+
+
+def problems(images: Iterable[AnnotatedImage]) -> list[Problem]:
+    """What is wrong with the images and with their people."""
+    found = [(image.problem, *(p.problem for p in image.people)) for image in images]
+    return [problem for one in found for problem in one if problem]
+
+
+def unknown(box: Box, where: str, category: object) -> Person:
+    """A box of a category that the format does not have: whether it counts is left open."""
+    return Person(box, UNKNOWN, problem=Problem("unknown category", f"{where} ({category})"))
+
+
+def size_in_file(path: Path, where: str) -> tuple[int, int, Problem | None]:
+    """Width and height, px, from an image's header; 0, 0 and the problem if it cannot be read."""
+    try:
+        return (*image_size(path), None)
+    except TrainingDataError as error:
+        return 0, 0, Problem("image without a readable size", f"{where}: {error}")
 
 
 def to_coco(images: Sequence[AnnotatedImage]) -> dict[str, Any]:
@@ -134,19 +162,23 @@ def reading(path: Path | str, form: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise TrainingDataError(f"{error.filename}: expected {form}, there is none") from None
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except KeyError as error:
+        raise TrainingDataError(f"{path}: expected {form}, got no {error}") from error
+    except ValueError as error:
+        raise TrainingDataError(f"{path}: expected {form}, got {error}") from error
+    except (IndexError, TypeError, OverflowError, AttributeError) as error:
         raise TrainingDataError(f"{path}: expected {form}, got {error!r}") from error
 
 
 def read_each(
-    entries: Iterable[Any], read: Callable[[Any], T], path: Path, what: str, form: str
+    entries: Iterable[Any], read: Callable[[str, Any], T], path: Path | str, what: str, form: str
 ) -> list[T]:
     """Read entries one by one.
 
     Args:
         entries: of a JSON file.
-        read: what makes something of an entry.
-        path: the file.
+        read: what makes something of where an entry is (file and name) and the entry.
+        path: the file, or the file and the entry that these are in.
         what: an entry is: it is named by its name, id or token, or by its place, from 0.
         form: what is expected, for the message.
 
@@ -155,8 +187,9 @@ def read_each(
     """
     results = []
     for position, entry in enumerate(entries):
-        with reading(f"{path}: {_name(what, entry, position)}", form):
-            results.append(read(entry))
+        where = f"{path}: {_name(what, entry, position)}"
+        with reading(where, form):
+            results.append(read(where, entry))
     return results
 
 

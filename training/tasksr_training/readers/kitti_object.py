@@ -19,10 +19,19 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from tasksr_training.image_files import image_size
-from tasksr_training.readers.form import AnnotatedImage, Person, load_lines, reading
+from tasksr_training.readers.form import (
+    AnnotatedImage,
+    Box,
+    Person,
+    load_lines,
+    reading,
+    size_in_file,
+    unknown,
+)
 
 IGNORED = {"Person_sitting": "sitting", "Cyclist": "rider", "DontCare": "dont_care"}
+OTHERS = ("Car", "Van", "Truck", "Tram", "Misc")
+"""Types that are no people."""
 FORM = "lines of 15 columns (type, truncated, occluded, alpha, left, top, right, bottom, …)"
 
 
@@ -41,21 +50,26 @@ def _image(
     pairs = zip(lines, people, strict=True)
     left_out = Counter(words[0] for (_, words), person in pairs if person is None)
     name = f"{split}/image_2/{path.stem}.png"
-    width, height = image_size(source / name)
+    width, height, problem = size_in_file(source / name, str(path))
     with reading(path, "a numbered file"):
         sequence, frame = drives.get(int(path.stem), ("", None))
     kept = [p for p in people if p is not None]
-    return AnnotatedImage(name, width, height, kept, sequence, frame, left_out=left_out)
+    return AnnotatedImage(
+        name, width, height, kept, sequence, frame, left_out=left_out, problem=problem
+    )
 
 
 def _person(where: str, words: list[str]) -> Person | None:
     with reading(Path(where), FORM):
         if len(words) < 15:
             raise ValueError(f"{len(words)} columns")
-        if words[0] != "Pedestrian" and words[0] not in IGNORED:
+        if words[0] in OTHERS:
             return None
         truncated, occluded = float(words[1]), int(float(words[2]))
         x0, y0, x1, y1 = (float(word) for word in words[4:8])
+    box: Box = (x0, y0, x1 - x0, y1 - y0)
+    if words[0] != "Pedestrian" and words[0] not in IGNORED:
+        return unknown(box, where, words[0])
     reason = IGNORED.get(words[0], "")
     if not reason and truncated > 0.5:
         reason = "truncated"
@@ -63,7 +77,7 @@ def _person(where: str, words: list[str]) -> Person | None:
         reason = "occlusion_unknown"
     visible = 1 - truncated if occluded == 0 and truncated >= 0 else None
     more = {"occlusion": occluded, "truncation": truncated}
-    return Person((x0, y0, x1 - x0, y1 - y0), reason, visible, more)
+    return Person(box, reason, visible, more)
 
 
 def _drives(folder: Path) -> dict[int, tuple[str, int]]:

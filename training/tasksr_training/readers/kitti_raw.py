@@ -22,18 +22,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_training.errors import TrainingDataError
-from tasksr_training.readers.form import AnnotatedImage, Box, Person, load_lines, reading
+from tasksr_training.readers.form import (
+    AnnotatedImage,
+    Box,
+    Person,
+    load_lines,
+    reading,
+    unknown,
+)
 
 IGNORED = {"Cyclist": "rider", "Person (sitting)": "sitting"}
+OTHERS = ("Car", "Van", "Truck", "Tram", "Misc")
+"""Types that are no people."""
 FULLY_OCCLUDED = 2
 TRUNCATIONS = (0, 1)
 """In the image, or cut by its edge; the others are out of it or behind it."""
@@ -62,7 +71,7 @@ def _drive(folder: Path, source: Path) -> list[AnnotatedImage]:
     people: dict[int, list[Person]] = {}
     path = folder / "tracklet_labels.xml"
     with reading(path, TRACKLETS):
-        for frame, person in _people(_tracklets(path), projection, size):
+        for frame, person in _people(path, projection, size):
             people.setdefault(frame, []).append(person)
     stamps = _stamps(folder / "image_02" / "timestamps.txt")
     images = sorted(
@@ -114,22 +123,33 @@ def _tracklets(path: Path) -> Iterator[ElementTree.Element]:
 
 
 def _people(
-    tracklets: Iterator[ElementTree.Element],
+    path: Path, projection: NDArray[np.float64], size: tuple[int, int]
+) -> Iterator[tuple[int, Person]]:
+    """Frame number and person for each pose that shows in the image."""
+    for track, tracklet in enumerate(_tracklets(path)):
+        where = f"{path}: tracklet[{track}]"
+        with reading(where, TRACKLETS):
+            for frame, person in _poses(where, tracklet, projection, size):
+                yield frame, replace(person, more={**person.more, "track_id": track})
+
+
+def _poses(
+    where: str,
+    tracklet: ElementTree.Element,
     projection: NDArray[np.float64],
     size: tuple[int, int],
 ) -> Iterator[tuple[int, Person]]:
-    """Frame number and person for each pose that shows in the image."""
-    for track, tracklet in enumerate(tracklets):
-        kind = _text(tracklet, "objectType")
-        if kind != "Pedestrian" and kind not in IGNORED:
-            continue
-        first = int(_text(tracklet, "first_frame"))
-        h, w, length = (float(_text(tracklet, name)) for name in "hwl")
-        for i, pose in enumerate(tracklet.iterfind("poses/item")):
-            person = _person(pose, IGNORED.get(kind, ""), (h, w, length), projection, size)
-            if person is not None:
-                more: dict[str, Any] = {**person.more, "track_id": track}
-                yield first + i, Person(person.box, person.ignore_reason, person.vis_ratio, more)
+    kind = _text(tracklet, "objectType")
+    if kind in OTHERS:
+        return
+    first = int(_text(tracklet, "first_frame"))
+    h, w, length = (float(_text(tracklet, name)) for name in "hwl")
+    for i, pose in enumerate(tracklet.iterfind("poses/item")):
+        person = _person(pose, IGNORED.get(kind, ""), (h, w, length), projection, size)
+        if person is not None and kind != "Pedestrian" and kind not in IGNORED:
+            person = unknown(person.box, f"{where}, frame {first + i}", kind)
+        if person is not None:
+            yield first + i, person
 
 
 def _person(

@@ -12,10 +12,13 @@ Tables refer to each other by token. Only keyframes are annotated; boxes are amo
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tasksr_training.readers.form import AnnotatedImage, Person, load_json, read_each, reading
+
+T = TypeVar("T")
 
 PEDESTRIAN = "human.pedestrian."
 ON_WHEELS = {"personal_mobility": "rider", "stroller": "on_wheels", "wheelchair": "on_wheels"}
@@ -30,15 +33,16 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
     sample = _table(folder, "sample")
     people, left_out = _people(folder)
 
-    def image(row: dict[str, Any]) -> AnnotatedImage | None:
+    def image(where: str, row: dict[str, Any]) -> AnnotatedImage | None:
         if not row["is_key_frame"] or int(row.get("width") or 0) <= 0:
             return None
+        log = _listed(sample, "sample", row["sample_token"])["log_token"]
         return AnnotatedImage(
             row["filename"],
             int(row["width"]),
             int(row["height"]),
             people.get(row["token"], []),
-            logs[sample[row["sample_token"]]["log_token"]]["logfile"],
+            _listed(logs, "log", log)["logfile"],
             more={"stamp_ns": int(row["timestamp"]) * 1000},
             left_out=left_out.get(row["token"], {}),
         )
@@ -55,12 +59,20 @@ def _table(folder: Path, name: str) -> dict[str, dict[str, Any]]:
     path = _file(folder, name)
     rows = load_json(path, FORM)
     with reading(path, FORM):
-        return {row["token"]: row for row in rows}
+        return dict(read_each(rows, lambda _, row: (row["token"], row), path, "row", FORM))
+
+
+def _listed(table: Mapping[str, T], name: str, token: str) -> T:
+    """What a row of another table refers to."""
+    if token not in table:
+        raise ValueError(f"the token {token!r}, which is not in {name}.json")
+    return table[token]
 
 
 def _names(folder: Path, table: str) -> dict[str, str]:
     rows = _table(folder, table)
-    names = read_each(rows.values(), lambda r: str(r["name"]), _file(folder, table), "row", FORM)
+    path = _file(folder, table)
+    names = read_each(rows.values(), lambda _, row: str(row["name"]), path, "row", FORM)
     return dict(zip(rows, names, strict=True))
 
 
@@ -70,9 +82,10 @@ def _people(folder: Path) -> tuple[dict[str, list[Person]], dict[str, Counter[st
     people: dict[str, list[Person]] = {}
     left_out: dict[str, Counter[str]] = {}
 
-    def add(row: dict[str, Any]) -> None:
-        category, image = categories[row["category_token"]], row["sample_data_token"]
-        reason = _ignore_reason(category, {attributes[t] for t in row["attribute_tokens"]})
+    def add(where: str, row: dict[str, Any]) -> None:
+        category = _listed(categories, "category", row["category_token"])
+        flags = {_listed(attributes, "attribute", token) for token in row["attribute_tokens"]}
+        image, reason = row["sample_data_token"], _ignore_reason(category, flags)
         if reason is None:
             left_out.setdefault(image, Counter())[category] += 1
             return
