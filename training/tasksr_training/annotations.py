@@ -231,11 +231,17 @@ def _checked(
     image = listed[entry["image_id"]]
     width, height = image.get("width"), image.get("height")
     if width and height:
-        if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        if is_outside(entry["bbox"], width, height):
             return "box outside the image", None
         if x < 0 or y < 0 or x + w > width or y + h > height:
             return "box partly outside the image", entry
     return "", entry
+
+
+def is_outside(box: Sequence[float], width: float, height: float) -> bool:
+    """Whether nothing of a box (x, y, width, height) is in an image of this size."""
+    x, y, w, h = box
+    return x >= width or y >= height or x + w <= 0 or y + h <= 0
 
 
 def _is_annotation(entry: Any) -> bool:

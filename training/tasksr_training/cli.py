@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -19,6 +18,7 @@ from tasksr_training.compare_sr import ComparisonConfig
 from tasksr_training.compare_sr import compare as measure_sr
 from tasksr_training.drives import write_drives
 from tasksr_training.export import export, export_sr
+from tasksr_training.options import differences
 from tasksr_training.precision import precision_predictions
 from tasksr_training.stage_commands import STAGES
 from tasksr_training.study.command import study
@@ -107,24 +107,9 @@ def _keep(text: str, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     path = out / OPTIONS
     if (out / LAST).exists() and path.exists():
-        before, now = (dict(_options(yaml.safe_load(t))) for t in (path.read_text(), text))
-        for name in sorted(before.keys() | now.keys()):
-            if before.get(name) != now.get(name):
-                print(
-                    f"tasksr-train: {out}: goes on with {name} {now.get(name)}, "
-                    f"was {before.get(name)}",
-                    file=sys.stderr,
-                )
+        for name, was, now in differences(*(yaml.safe_load(t) for t in (path.read_text(), text))):
+            print(f"tasksr-train: {out}: goes on with {name} {now}, was {was}", file=sys.stderr)
     path.write_text(text)
-
-
-def _options(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of nested options."""
-    if not isinstance(values, dict):
-        yield name, values
-        return
-    for key, value in values.items():
-        yield from _options(value, f"{name}.{key}" if name else str(key))
 
 
 if __name__ == "__main__":

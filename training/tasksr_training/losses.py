@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tasksr_ros.networks.detector import LevelOutput, cell_centres
+from tasksr_training.boxes import giou
 from tasksr_training.datasets import IGNORE, PEDESTRIAN
 from tasksr_training.task_aligned import assign
 
@@ -177,10 +178,14 @@ def focal_sum(logits: Tensor, targets: LevelTargets) -> Tensor:
 
 
 def quality_focal_sum(logits: Tensor, targets: LevelTargets) -> Tensor:
-    """Sum of (target - p)² · cross-entropy of target and p; logits (N, h, w)."""
-    error = (targets.score - logits.sigmoid()).square()
-    entropy = F.binary_cross_entropy_with_logits(logits, targets.score, reduction="none")
-    return (error * entropy * targets.counted).sum()
+    """Sum of `quality_focal` over the cells that count; logits (N, h, w)."""
+    return (quality_focal(logits, targets.score) * targets.counted).sum()
+
+
+def quality_focal(logits: Tensor, target: Tensor) -> Tensor:
+    """(target - p)² · cross-entropy of target and p, of each element."""
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return (target - logits.sigmoid()).square() * entropy
 
 
 def giou_sum(level: LevelOutput, targets: LevelTargets) -> Tensor:
@@ -191,18 +196,3 @@ def giou_sum(level: LevelOutput, targets: LevelTargets) -> Tensor:
     left, top, right, bottom = level.distances.permute(0, 2, 3, 1)[chosen].unbind(-1)
     predicted = torch.stack((x - left, y - top, x + right, y + bottom), -1)
     return (weight[chosen] * (1 - giou(predicted, targets.boxes[chosen]))).sum()
-
-
-def giou(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU of (..., 4) xyxy boxes, pair by pair, in (-1, 1]."""
-    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
-    intersection = (high - low).clamp(min=0).prod(-1)
-    union = _area(a) + _area(b) - intersection
-    around_low = torch.minimum(a[..., :2], b[..., :2])
-    around_high = torch.maximum(a[..., 2:], b[..., 2:])
-    around = (around_high - around_low).prod(-1).clamp(min=1e-6)
-    return intersection / union.clamp(min=1e-6) - (around - union) / around
-
-
-def _area(boxes: Tensor) -> Tensor:
-    return (boxes[..., 2:] - boxes[..., :2]).prod(-1)

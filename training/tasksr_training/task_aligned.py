@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tasksr_ros.networks.detector import LevelOutput, cell_centres
+from tasksr_ros.networks.detector import LevelOutput, cell_centres, decode
+from tasksr_training.boxes import iou
 
 SCORE_EXPONENT, IOU_EXPONENT = 1.0, 6.0
 """Alpha and beta of the paper."""
@@ -44,25 +45,20 @@ def assign(
         cells_per_box: how many at most.
     """
     x, y = (torch.cat(c) for c in zip(*(cell_centres(level) for level in levels), strict=True))
-    iou = _iou(boxes, _predicted(levels, x, y))
-    scores = torch.cat([level.logits.flatten(1) for level in levels], 1).sigmoid()
+    predicted, scores = (
+        torch.cat(p, 1) for p in zip(*(decode(level) for level in levels), strict=True)
+    )
+    overlap = iou(boxes[:, :, None], predicted[:, None])
     allowed = _reaches(boxes, x, y, levels[0].stride) & chosen[..., None]
-    alignment = scores[:, None] ** SCORE_EXPONENT * iou**IOU_EXPONENT * allowed
+    alignment = scores[:, None] ** SCORE_EXPONENT * overlap**IOU_EXPONENT * allowed
     least = alignment.topk(min(cells_per_box, alignment.shape[-1]), -1).values[..., -1:]
     mine = (alignment > 0) & (alignment >= least)
-    owner = torch.where(mine, iou, -1.0).argmax(1)  # of a cell that several boxes want
+    owner = torch.where(mine, overlap, -1.0).argmax(1)  # of a cell that several boxes want
     mine &= torch.arange(boxes.shape[1], device=boxes.device)[:, None] == owner[:, None]
-    alignment, iou = alignment * mine, iou * mine
+    alignment, overlap = alignment * mine, overlap * mine
     greatest = alignment.amax(-1, keepdim=True).clamp(min=torch.finfo(alignment.dtype).tiny)
-    score = alignment / greatest * iou.amax(-1, keepdim=True)
+    score = alignment / greatest * overlap.amax(-1, keepdim=True)
     return Assignment(score.amax(1), owner)
-
-
-def _predicted(levels: Sequence[LevelOutput], x: Tensor, y: Tensor) -> Tensor:
-    """(N, C, 4) xyxy px."""
-    distances = torch.cat([level.distances.flatten(2) for level in levels], 2)
-    left, top, right, bottom = distances.unbind(1)
-    return torch.stack((x - left, y - top, x + right, y + bottom), -1)
 
 
 def _reaches(boxes: Tensor, x: Tensor, y: Tensor, least: int) -> Tensor:
@@ -71,12 +67,3 @@ def _reaches(boxes: Tensor, x: Tensor, y: Tensor, least: int) -> Tensor:
     half = ((boxes[..., 2:] - boxes[..., :2]) / 2).clamp(min=least)
     in_x = (x - centre[..., :1]).abs() <= half[..., :1]
     return in_x & ((y - centre[..., 1:]).abs() <= half[..., 1:])
-
-
-def _iou(boxes: Tensor, predicted: Tensor) -> Tensor:
-    """(N, M, 4) and (N, C, 4) -> (N, M, C)."""
-    a, b = boxes[:, :, None], predicted[:, None]
-    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
-    intersection = (high - low).clamp(min=0).prod(-1)
-    areas = [(box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)]
-    return intersection / (areas[0] + areas[1] - intersection).clamp(min=1e-6)

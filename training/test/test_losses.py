@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
+from tasksr_training.boxes import giou
 from tasksr_training.datasets import IGNORE, NO_BOX, PEDESTRIAN
 from tasksr_training.losses import (
     DetectionLossConfig,
     LevelTargets,
     detection_loss,
     focal_sum,
-    giou,
     level_targets,
 )
 

@@ -34,7 +34,7 @@ from tasksr_training.datasets import PEDESTRIAN, Batch
 from tasksr_training.degradations import CorruptionConfig, corrupt, downscale
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import Validation
-from tasksr_training.losses import DetectionLossConfig, detection_loss
+from tasksr_training.losses import DetectionLossConfig, detection_loss, quality_focal
 from tasksr_training.lr_space import super_resolve
 from tasksr_training.stages.detector import (
     ValidationConfig,
@@ -326,10 +326,7 @@ def distillation(
     """
     total = levels[0].logits.new_zeros(())
     for own, other in zip(levels, taught, strict=True):
-        logits, target = own.logits[:samples], other.logits.sigmoid()
-        error = (target - logits.sigmoid()).square()
-        entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        total = total + (error * entropy).sum()
+        total = total + quality_focal(own.logits[:samples], other.logits.sigmoid()).sum()
     return total
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from tasksr_ros.evaluation.ground_truth import GroundTruth, read_ground_truth
+from tasksr_training.annotations import is_outside
 from tasksr_training.coco import LabelledImage, read_coco
 from tasksr_training.detect import HR, DetectConfig, detect_image, device_of, to_pixels, upscale
 from tasksr_training.errors import TrainingDataError
@@ -82,11 +83,8 @@ def _is_in(annotation: dict[str, Any], image: dict[str, Any] | None) -> bool:
     """Whether the image is one of the set, and the box in it: training drops those outside."""
     if image is None:
         return False
-    x, y, w, h = annotation["bbox"]
     width, height = image.get("width"), image.get("height")
-    if not (width and height):
-        return True
-    return bool(x < width and y < height and x + w > 0 and y + h > 0)
+    return not (width and height and is_outside(annotation["bbox"], width, height))
 
 
 def set_file(folder: Path, name: str) -> Path:

@@ -17,6 +17,7 @@ from tasksr_ros.bundle import DESCRIPTION, WEIGHTS
 from tasksr_training.checkpoints import LAST, load_checkpoint
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import LoopConfig, spent
+from tasksr_training.options import differences
 from tasksr_training.stage_commands import STAGES
 from tasksr_training.study.config import RunConfig, TableConfig
 
@@ -278,17 +279,11 @@ def check_unchanged(run: Run, by_name: Mapping[str, Run]) -> None:
         )
 
 
-def _difference(before: Any, now: Any, where: str = "") -> str:
+def _difference(before: Any, now: Any) -> str:
     """The first difference of two nested values in words; empty where there is none."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in [*before, *(k for k in now if k not in before)]:
-            found = _difference(before.get(key), now.get(key), f"{where}.{key}")
-            if found:
-                return found
-        return ""
-    if before == now:
-        return ""
-    name = where.removeprefix(".").removeprefix("options.")
-    if name.startswith("runs."):
-        return f"{name.removeprefix('runs.')}, which it starts from, has been trained anew"
-    return f"{name} has changed from {before!r} to {now!r}"
+    for where, was, value in differences(before, now):
+        name = where.removeprefix("options.")
+        if name.startswith("runs."):
+            return f"{name.removeprefix('runs.')}, which it starts from, has been trained anew"
+        return f"{name} has changed from {was!r} to {value!r}"
+    return ""
