@@ -184,13 +184,18 @@ def _load(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
+def entry_name(what: str, entry: Any, position: int) -> str:
+    """An entry by its name, id or token, or by its place in the list, from 0."""
+    for key in ("name", "id", "token"):
+        if isinstance(entry, dict) and key in entry:
+            return f"{what} {entry[key]}"
+    return f"{what}[{position}]"
+
+
 def _name(what: str, entry: Any, position: int) -> str:
-    """The entry's id, or its place in the list, from 0, where it has none."""
-    entry = entry if isinstance(entry, dict) else {}
-    name = f"{what} {entry['id']}" if "id" in entry else f"{what}s[{position}]"
-    detail = entry.get("file_name") or (
-        f"of image {entry['image_id']}" if "image_id" in entry else ""
-    )
+    name, entry = entry_name(what, entry, position), entry if isinstance(entry, dict) else {}
+    of_image = f"of image {entry['image_id']}" if "image_id" in entry else ""
+    detail = entry.get("file_name") or of_image
     return f"{name} ({detail})" if detail else name
 
 

@@ -201,7 +201,7 @@ def test_bad_annotation_files(tmp_path: Path) -> None:
     for box in ([0, 0, 1], [0, 0, 1, float("nan")], "box"):
         annotations = [{**lost, "image_id": 1, "bbox": box}, "x"]
         message = wrong({"images": [image], "annotations": annotations}, tmp_path)
-        assert "2 x malformed annotation (annotation 7 (of image 1), annotations[1])" in message
+        assert "2 x malformed annotation (annotation 7 (of image 1), annotation[1])" in message
     cars = {"images": [image], "annotations": [], "categories": [{"id": 1, "name": "car"}]}
     assert "expected a category pedestrian or person, got car" in wrong(cars, tmp_path)
     with pytest.raises(TrainingDataError, match="there is none"):

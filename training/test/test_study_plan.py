@@ -15,7 +15,7 @@ from tasksr_training.cli import main
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.study.config import RowConfig, RunConfig, TableConfig
 from tasksr_training.study.execute import last_line
-from tasksr_training.study.outlook import describe, outlook
+from tasksr_training.study.outlook import describe, hours_left
 from tasksr_training.study.plan import (
     MADE_OF,
     Run,
@@ -179,10 +179,34 @@ def test_hours_follow_the_order_of_training(stage: Path) -> None:
     runs = runs_of(stage, DETECTOR, {"name": "b", **after}, {"name": "c", **after})
     each = [run for seeds in runs.values() for run in seeds]
     left = {"det": 30.0, "b": 30.0, "c": 20.0}
-    assert outlook(each, 1, left).hours == pytest.approx(80 / 60)
-    assert outlook(each, 2, left).hours == pytest.approx(60 / 60)  # b and c wait for det
-    assert outlook(each, 2, {**left, "det": 0.0}).hours == pytest.approx(30 / 60)
-    assert outlook(each, 2, left).minutes == 90
+    assert hours_left(each, 1, left) == pytest.approx(80 / 60)
+    assert hours_left(each, 2, left) == pytest.approx(60 / 60)  # b and c wait for det
+    assert hours_left(each, 2, {**left, "det": 0.0}) == pytest.approx(30 / 60)
+
+
+def test_hours_are_told_from_minutes_and_from_the_pace_of_steps(stage: Path) -> None:
+    by_steps = {"overrides": {"loop": {"max_minutes": 0, "max_steps": 40}}}
+    steps = runs_of(
+        stage,
+        {**DETECTOR, "name": "a", **by_steps},
+        {**DETECTOR, "name": "b", **by_steps},
+        {**DETECTOR, "name": "c", **by_steps},
+    )
+    each = [run for seeds in steps.values() for run in seeds]
+    assert "0 of 3 runs finished" in describe(each, 1)
+    assert "how long the rest takes shows once detector has begun" in describe(each, 1)
+    checkpoint(each[0], step=40, minutes=80)
+    checkpoint(each[1], step=10, minutes=10)  # its own pace: 30 min left; c's is the mean of both
+    text = describe(each, 1)
+    assert "1 of 3 runs finished, trained for 1.5 h in sum; the rest takes about 1.7 h" in text
+    assert "about 1.2 h with 2 at once" in describe(each, 2)
+    (by_minutes,) = runs_of(stage, {**DETECTOR, "name": "d"})["d"]
+    assert "the rest takes about 0.5 h" in describe([by_minutes], 1)
+    both = {"overrides": {"loop": {"max_steps": 40}}}  # and 30 min, which are over before
+    checkpoint(runs_of(stage, {**DETECTOR, "name": "e", **both})["e"][0], step=10, minutes=15)
+    assert "takes about 0.2 h" in describe(
+        runs_of(stage, {**DETECTOR, "name": "e", **both})["e"], 1
+    )
 
 
 def test_systems_of_a_row_are_paired_by_seed(stage: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tasksr_training.annotations import Problem
+from tasksr_training.annotations import Problem, entry_name
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.image_files import image_size
 
@@ -187,17 +187,10 @@ def read_each(
     """
     results = []
     for position, entry in enumerate(entries):
-        where = f"{path}: {_name(what, entry, position)}"
+        where = f"{path}: {entry_name(what, entry, position)}"
         with reading(where, form):
             results.append(read(where, entry))
     return results
-
-
-def _name(what: str, entry: Any, position: int) -> str:
-    for key in ("name", "id", "token"):
-        if isinstance(entry, dict) and key in entry:
-            return f"{what} {entry[key]}"
-    return f"{what}[{position}]"
 
 
 def load_json(path: Path, form: str) -> Any:

@@ -7,26 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasksr_training.checkpoints import LAST, load_checkpoint
-from tasksr_training.study.plan import Run, is_finished
+from tasksr_training.loop import spent
+from tasksr_training.study.plan import Run
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What is left to train.
+class Progress:
+    """How far a run is.
 
     Attributes:
-        minutes: budgets of all runs by minutes.
-        left: of those, minutes that no run has spent yet.
-        hours: in which the rest is over, with so many runs at once.
+        step: steps done.
+        minutes: of training.
+        finished: whether its budget is spent.
     """
 
+    step: int
     minutes: float
-    left: float
-    hours: float
+    finished: bool
 
 
-def outlook(runs: Sequence[Run], parallel: int, left: Mapping[str, float]) -> Outlook:
-    """Add up budgets and follow the order in which `execute` would train.
+def hours_left(runs: Sequence[Run], parallel: int, left: Mapping[str, float]) -> float:
+    """Hours until all runs are over, in the order in which `execute` trains.
 
     Args:
         runs: all runs.
@@ -44,35 +45,55 @@ def outlook(runs: Sequence[Run], parallel: int, left: Mapping[str, float]) -> Ou
                 started.add(run.name)
         now, index = heapq.heappop(active)
         ends[runs[index].name] = now
-    minutes = sum(r.loop.max_minutes for r in runs if r.loop is not None)
-    return Outlook(minutes, sum(left.values()), max(ends.values(), default=0.0) / 60)
+    return max(ends.values(), default=0.0) / 60
 
 
 def describe(runs: Sequence[Run], parallel: int) -> str:
-    """The runs, their budgets and the total, as text."""
-    left = {run.name: _left(run) for run in runs}
-    total = outlook(runs, parallel, left)
+    """The runs, their budgets, and how long what is left takes, as text."""
+    progress = {run.name: _progress(run) for run in runs}
     lines = [
-        f"run {k} of {len(runs)}: {run.name}: {_budget(run)}, {_state(run)}"
+        f"run {k} of {len(runs)}: {run.name}: {_budget(run)}, {_state(progress[run.name])}"
         + (f", after {', '.join(run.needs)}" if run.needs else "")
         for k, run in enumerate(runs, 1)
     ]
-    steps = sum(run.loop.max_steps for run in runs if run.loop is not None)
-    if steps:
-        lines.append(f"budgets by steps: {steps:,} steps, whose time depends on the machine")
-    if total.minutes:
-        lines.append(
-            f"budgets by minutes: {total.minutes:g} min, {total.left:.0f} of them left: "
-            f"{total.hours:.1f} h with {parallel} at once; the start and the last validation of "
-            "each run, and measuring the rows, come on top"
+    finished = sum(p.finished for p in progress.values())
+    minutes = sum(p.minutes for p in progress.values())
+    total = f"{finished} of {len(runs)} runs finished, trained for {minutes / 60:.1f} h in sum"
+    paces = _paces(runs, progress)
+    left = {run.name: _minutes_left(run, progress[run.name], paces) for run in runs}
+    known = {name: value for name, value in left.items() if value is not None}
+    if len(known) < len(runs):
+        unknown = sorted({run.command for run in runs if run.name not in known})
+        rest = f"how long the rest takes shows once {' and '.join(unknown)} has begun"
+    else:
+        rest = (
+            f"the rest takes about {hours_left(runs, parallel, known):.1f} h with {parallel} at "
+            "once; the last validation of each run, and measuring the rows, come on top"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, f"{total}; {rest}"])
 
 
-def _left(run: Run) -> float:
-    if run.loop is None or is_finished(run):
+def _paces(runs: Sequence[Run], progress: Mapping[str, Progress]) -> dict[str, float]:
+    """Minutes per step of each stage, over its runs until now."""
+    paces = {}
+    for command in {run.command for run in runs}:
+        begun = [progress[run.name] for run in runs if run.command == command]
+        if steps := sum(p.step for p in begun):
+            paces[command] = sum(p.minutes for p in begun) / steps
+    return paces
+
+
+def _minutes_left(run: Run, progress: Progress, paces: Mapping[str, float]) -> float | None:
+    """Until the run's budget is spent; None when its pace is not known."""
+    if run.loop is None or progress.finished:
         return 0.0
-    return max(0.0, run.loop.max_minutes - _checkpoint(run)[1] / 60)
+    left = []
+    if run.loop.max_minutes:
+        left.append(run.loop.max_minutes - progress.minutes)
+    pace = progress.minutes / progress.step if progress.step else paces.get(run.command)
+    if run.loop.max_steps and pace is not None:
+        left.append((run.loop.max_steps - progress.step) * pace)
+    return min(left, default=None)
 
 
 def _budget(run: Run) -> str:
@@ -82,15 +103,17 @@ def _budget(run: Run) -> str:
     return f"{run.command}, " + " or ".join(f"{v:g} {unit}" for unit, v in budgets.items() if v)
 
 
-def _state(run: Run) -> str:
-    if is_finished(run):
+def _state(progress: Progress) -> str:
+    if progress.finished:
         return "finished"
-    step, seconds = _checkpoint(run)
-    return f"at step {step}, {seconds / 60:.1f} min" if step else "not started"
+    return (
+        f"at step {progress.step}, {progress.minutes:.1f} min" if progress.step else "not started"
+    )
 
 
-def _checkpoint(run: Run) -> tuple[int, float]:
-    if not (run.folder / LAST).is_file():
-        return 0, 0.0
+def _progress(run: Run) -> Progress:
+    if run.loop is None or not (run.folder / LAST).is_file():
+        return Progress(0, 0.0, run.loop is None)
     content = load_checkpoint(run.folder)
-    return content["step"], content["seconds"]
+    step, seconds = content["step"], content["seconds"]
+    return Progress(step, seconds / 60, spent(step, seconds, run.loop) >= 1)
