@@ -282,6 +282,7 @@ def test_kitti_raw_projects_tracklets(tmp_path: Path) -> None:
         (3, 0),
     ]
     assert content["annotations"][2]["distance_m"] == 11.0
+    assert content["info"] == {"left_out": {"Car": 1}}
     assert len(read_published("kitti-raw", drive, "")["annotations"]) == 4
 
 

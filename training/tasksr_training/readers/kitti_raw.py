@@ -21,6 +21,7 @@ for visible people only; ``distance_m`` is that of the box's middle along the ca
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -68,11 +69,15 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
 def _drive(folder: Path, source: Path) -> list[AnnotatedImage]:
     calibration = folder if (folder / "calib_cam_to_cam.txt").exists() else folder.parent
     projection, size = _projection(calibration)
-    people: dict[int, list[Person]] = {}
+    people: dict[int, list[Person]] = defaultdict(list)
+    others: dict[int, Counter[str]] = defaultdict(Counter)
     path = folder / "tracklet_labels.xml"
     with reading(path, TRACKLETS):
-        for frame, person in _people(path, projection, size):
-            people.setdefault(frame, []).append(person)
+        for frame, label in _labels(path, projection, size):
+            if isinstance(label, Person):
+                people[frame].append(label)
+            else:
+                others[frame][label] += 1
     stamps = _stamps(folder / "image_02" / "timestamps.txt")
     images = sorted(
         p for p in (folder / "image_02" / "data").glob("*.*") if p.suffix in (".png", ".jpg")
@@ -82,10 +87,11 @@ def _drive(folder: Path, source: Path) -> list[AnnotatedImage]:
             AnnotatedImage(
                 path.relative_to(source).as_posix(),
                 *size,
-                people.get(int(path.stem), []),
+                people[int(path.stem)],
                 folder.name.removesuffix("_sync"),
                 int(path.stem),
                 {"stamp_ns": stamps[int(path.stem)]} if stamps else {},
+                left_out=others[int(path.stem)],
             )
             for path in images
         ]
@@ -122,34 +128,36 @@ def _tracklets(path: Path) -> Iterator[ElementTree.Element]:
     yield from root.iterfind("tracklets/item")
 
 
-def _people(
+def _labels(
     path: Path, projection: NDArray[np.float64], size: tuple[int, int]
-) -> Iterator[tuple[int, Person]]:
-    """Frame number and person for each pose that shows in the image."""
+) -> Iterator[tuple[int, Person | str]]:
+    """Frame number and person for each pose that shows in the image, or a type of no people."""
     for track, tracklet in enumerate(_tracklets(path)):
         where = f"{path}: tracklet[{track}]"
         with reading(where, TRACKLETS):
-            for frame, person in _poses(where, tracklet, projection, size):
-                yield frame, replace(person, more={**person.more, "track_id": track})
+            yield from _poses(where, track, tracklet, projection, size)
 
 
 def _poses(
     where: str,
+    track: int,
     tracklet: ElementTree.Element,
     projection: NDArray[np.float64],
     size: tuple[int, int],
-) -> Iterator[tuple[int, Person]]:
-    kind = _text(tracklet, "objectType")
+) -> Iterator[tuple[int, Person | str]]:
+    kind, first = _text(tracklet, "objectType"), int(_text(tracklet, "first_frame"))
+    poses = enumerate(tracklet.iterfind("poses/item"), first)
     if kind in OTHERS:
+        yield from ((frame, kind) for frame, _ in poses)
         return
-    first = int(_text(tracklet, "first_frame"))
     h, w, length = (float(_text(tracklet, name)) for name in "hwl")
-    for i, pose in enumerate(tracklet.iterfind("poses/item")):
+    for frame, pose in poses:
         person = _person(pose, IGNORED.get(kind, ""), (h, w, length), projection, size)
-        if person is not None and kind != "Pedestrian" and kind not in IGNORED:
-            person = unknown(person.box, f"{where}, frame {first + i}", kind)
-        if person is not None:
-            yield first + i, person
+        if person is None:
+            continue
+        if kind != "Pedestrian" and kind not in IGNORED:
+            person = unknown(person.box, f"{where}, frame {frame}", kind)
+        yield frame, replace(person, more={**person.more, "track_id": track})
 
 
 def _person(

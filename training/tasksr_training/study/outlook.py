@@ -10,6 +10,8 @@ from tasksr_training.checkpoints import LAST, load_checkpoint
 from tasksr_training.loop import spent
 from tasksr_training.study.plan import Run
 
+ON_TOP = "the last validation of each run, and measuring the rows, come on top"
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -61,16 +63,11 @@ def describe(runs: Sequence[Run], parallel: int) -> str:
     total = f"{finished} of {len(runs)} runs finished, trained for {minutes / 60:.1f} h in sum"
     paces = _paces(runs, progress)
     left = {run.name: _minutes_left(run, progress[run.name], paces) for run in runs}
-    known = {name: value for name, value in left.items() if value is not None}
-    if len(known) < len(runs):
-        unknown = sorted({run.command for run in runs if run.name not in known})
-        rest = f"how long the rest takes shows once {' and '.join(unknown)} has begun"
-    else:
-        rest = (
-            f"the rest takes about {hours_left(runs, parallel, known):.1f} h with {parallel} at "
-            "once; the last validation of each run, and measuring the rows, come on top"
-        )
-    return "\n".join([*lines, f"{total}; {rest}"])
+    known = {name: value or 0.0 for name, value in left.items()}
+    rest = f"the rest takes about {hours_left(runs, parallel, known):.1f} h with {parallel} at once"
+    if unknown := sorted({run.command for run in runs if left[run.name] is None}):
+        rest += f" and what is not known before it has begun: {', '.join(unknown)}"
+    return "\n".join([*lines, f"{total}; {rest}; {ON_TOP}"])
 
 
 def _paces(runs: Sequence[Run], progress: Mapping[str, Progress]) -> dict[str, float]:

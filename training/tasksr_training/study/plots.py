@@ -8,17 +8,24 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox, BboxBase
 
 from tasksr_training.study.figures import BINS
 
 matplotlib.use("agg")
+
+MARKER = 4
+"""Half the side of the square that a point takes, px."""
+RISES = (4, -2, -9, -17, -25, 12)
+"""How far above its point a name may start, points; the first that is free."""
 
 
 def quality_plot(table: dict[str, Any], name: str, path: Path) -> None:
     """PSNR against AP50: for people, and for machines. Rows without PSNR are lines."""
     figure = Figure(figsize=(7.5, 5.5), layout="constrained")
     axes = figure.add_subplot()
-    _scatter(axes, table, name, lambda row: row["sets"][name]["psnr_y"]["value"])
+    _scatter(figure, axes, table, name, lambda row: row["sets"][name]["psnr_y"]["value"])
     for row in table["rows"]:
         ap50 = row["sets"][name]["ap50"]["value"]
         if row["sets"][name]["psnr_y"]["value"] is None and ap50 is not None:
@@ -34,7 +41,7 @@ def cost_plot(table: dict[str, Any], name: str, path: Path) -> None:
     figure = Figure(figsize=(7.5, 5.5), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xscale("log")
-    _scatter(axes, table, name, lambda row: row["cost"]["gmac"])
+    _scatter(figure, axes, table, name, lambda row: row["cost"]["gmac"])
     axes.set_xlabel("GMAC per region of 320x96 LR px")
     axes.set_ylabel("AP50")
     _finish(figure, axes, table, name, path)
@@ -63,7 +70,7 @@ def height_plot(table: dict[str, Any], name: str, path: Path) -> None:
     _finish(figure, axes, table, name, path)
 
 
-def _scatter(axes: Axes, table: dict[str, Any], name: str, x_of: Any) -> None:
+def _scatter(figure: Figure, axes: Axes, table: dict[str, Any], name: str, x_of: Any) -> None:
     points: dict[str, tuple[float, float]] = {}
     curves: dict[str, list[tuple[float, float]]] = {}
     for row in table["rows"]:
@@ -84,19 +91,41 @@ def _scatter(axes: Axes, table: dict[str, Any], name: str, x_of: Any) -> None:
         axes.legend(fontsize=8)
     axes.margins(x=0.25, y=0.15)
     axes.autoscale_view()
-    for label, point in points.items():
-        pixels = axes.transData.transform(point)
-        left = axes.transAxes.inverted().transform(pixels)[0] < 0.5
-        # Towards the middle, so that no name runs over the frame.
-        _label(axes, label, point, axes.transData, (5 if left else -5, 4))
+    _label_points(figure, axes, points)
+
+
+def _label_points(figure: Figure, axes: Axes, points: dict[str, tuple[float, float]]) -> None:
+    """Write each name beside its point, towards the middle if nothing is there already."""
+    figure.draw_without_rendering()  # now the axes lie where they will
+    pixels = {name: axes.transData.transform(point) for name, point in points.items()}
+    taken = [Bbox([at - MARKER, at + MARKER]) for at in pixels.values()]
+    middle = axes.bbox.x0 + axes.bbox.width / 2
+    # From the top down, so that names beside each other stand in the order of their points.
+    for name, point in sorted(points.items(), key=lambda item: -item[1][1]):
+        sides = (5, -5) if pixels[name][0] < middle else (-5, 5)
+        places = [(side, rise) for rise in RISES for side in sides]
+        texts = [_label(axes, name, point, axes.transData, by) for by in places]
+        boxes = [text.get_window_extent() for text in texts]
+        free = [i for i, box in enumerate(boxes) if _is_free(box, axes.bbox, taken)]
+        kept = free[0] if free else 0
+        taken.append(boxes[kept])
+        for text in texts[:kept] + texts[kept + 1 :]:
+            text.remove()
+
+
+def _is_free(box: Bbox, frame: BboxBase, taken: list[Bbox]) -> bool:
+    inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
+    return inside and not any(box.overlaps(other) for other in taken)
 
 
 def _label(
     axes: Axes, text: str, at: tuple[float, float], system: Any, by: tuple[int, int]
-) -> None:
+) -> Annotation:
     """Write beside a point, to its right or left as ``by``, in points, says."""
     side = "left" if by[0] > 0 else "right"
-    axes.annotate(text, at, by, xycoords=system, textcoords="offset points", ha=side, fontsize=7)
+    return axes.annotate(
+        text, at, by, xycoords=system, textcoords="offset points", ha=side, fontsize=7
+    )
 
 
 def _finish(figure: Figure, axes: Axes, table: dict[str, Any], name: str, path: Path) -> None:
