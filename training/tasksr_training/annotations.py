@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from tasksr_training.errors import TrainingDataError
 
 PEDESTRIAN_NAMES = ("pedestrian", "person")
 """Names of the categories that count."""
+
+CATEGORIES = [{"id": 1, "name": "pedestrian"}]
+"""Of what is kept."""
 
 NAMED = 3
 """How many of the entries with the same problem are named."""
@@ -110,11 +113,19 @@ class ImageEntry:
 
 @dataclass(frozen=True)
 class AnnotationFile:
-    """The images of a file, and what is wrong with its entries."""
+    """An annotation file.
+
+    Attributes:
+        path: of it.
+        images: in its order.
+        problems: what is wrong with its entries.
+        content: COCO JSON of what is kept, as training takes it: one category, 1 = pedestrian.
+    """
 
     path: Path
     images: Sequence[ImageEntry]
     problems: Sequence[Problem]
+    content: dict[str, Any]
 
 
 def read_annotations(path: Path) -> AnnotationFile:
@@ -135,15 +146,43 @@ def read_annotations(path: Path) -> AnnotationFile:
         else:
             listed[image["id"]] = image
     names = {c["id"]: str(c["name"]).lower() for c in content.get("categories") or []}
+    annotations: list[dict[str, Any]] = []
     boxes: dict[int, list[dict[str, Any]]] = {image_id: [] for image_id in listed}
     for position, entry in enumerate(content["annotations"]):
         problem, kept = _checked(entry, listed, names)
         if problem:
             problems.append(Problem(problem, _name("annotation", entry, position)))
         if kept is not None:
+            annotations.append({**kept, "category_id": CATEGORIES[0]["id"]})
             boxes[kept["image_id"]].append(kept)
     entries = [_entry(image, boxes[image_id]) for image_id, image in listed.items()]
-    return AnnotationFile(path, entries, problems)
+    images = list(listed.values())
+    used = {"images": images, "annotations": annotations, "categories": CATEGORIES}
+    return AnnotationFile(path, entries, problems, used)
+
+
+def inside(entry: ImageEntry, size: tuple[int, int]) -> tuple[ImageEntry, list[Problem]]:
+    """Without boxes outside the image, where the file does not give its size but the image does.
+
+    Args:
+        entry: of an annotation file.
+        size: the image's width and height, px.
+    """
+    if entry.size is not None:
+        return entry, []
+    xyxy = entry.boxes.astype(float)
+    out = [is_outside((*b[:2], *(b[2:] - b[:2])), *size) for b in xyxy]
+    where = [f"{entry}, box {', '.join(f'{v:g}' for v in b)}" for b in xyxy[out]]
+    kept = ~np.array(out, bool)
+    reasons = tuple(r for r, k in zip(entry.reasons, kept, strict=True) if k)
+    rest = replace(
+        entry,
+        boxes=entry.boxes[kept],
+        ignore=entry.ignore[kept],
+        reasons=reasons,
+        vis_ratio=entry.vis_ratio[kept],
+    )
+    return rest, [Problem("box outside the image", w) for w in where]
 
 
 def summary(path: Path, problems: Iterable[Problem], severities: Sequence[str]) -> list[str]:

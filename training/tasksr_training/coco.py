@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from tasksr_training.annotations import (
     WARN,
     ImageEntry,
     Problem,
+    inside,
     read_annotations,
     stop,
     summary,
@@ -81,18 +83,28 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def read_folder(folder: Path) -> list[LabelledImage]:
-    """Read all images of a folder, by name, without boxes."""
+def read_folder(folder: Path, config: ReadConfig = READ) -> list[LabelledImage]:
+    """Read all images of a folder, by name, without boxes.
+
+    Raises:
+        TrainingDataError: when there are none, and, unless they are skipped, for bad images.
+    """
     if not folder.is_dir():
         raise TrainingDataError(f"{folder}: expected a folder of images")
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise TrainingDataError(f"{folder}: expected images, found none")
+    images: list[LabelledImage] = []
+    bad: list[Problem] = []
     none = np.zeros((0, 4), np.float32)
-    return [
-        LabelledImage(read_image(p), none, np.zeros(0, bool), i, p.name)
-        for i, p in enumerate(paths)
-    ]
+    for index, path in enumerate(paths):
+        try:
+            image = read_image(path)
+        except TrainingDataError as error:
+            bad.append(Problem("corrupt image", str(error)))
+        else:
+            images.append(LabelledImage(image, none, np.zeros(0, bool), index, path.name))
+    return _unless_bad(images, folder, bad, config)
 
 
 def read_coco(path: Path, config: ReadConfig = READ) -> list[LabelledImage]:
@@ -108,16 +120,28 @@ def read_coco(path: Path, config: ReadConfig = READ) -> list[LabelledImage]:
     annotations = read_annotations(path)
     images: list[LabelledImage] = []
     bad: list[Problem] = []
+    outside: list[Problem] = []
     stop(path, annotations.problems)
     for entry in annotations.images:
         image = _decode(path.parent / entry.file_name, entry)
         if isinstance(image, Problem):
             bad.append(image)
         else:
-            images.append(_labelled(image, entry, config))
+            kept, found = inside(entry, (image.shape[1], image.shape[0]))
+            outside += found
+            images.append(_labelled(image, kept, config))
+    for line in summary(path, [*annotations.problems, *outside], [WARN]):
+        logger.warning(line)
+    return _unless_bad(images, path, bad, config)
+
+
+def _unless_bad(
+    images: list[LabelledImage], path: Path, bad: Sequence[Problem], config: ReadConfig
+) -> list[LabelledImage]:
+    """The images, once it is clear what becomes of those that are bad."""
     if config.on_bad_image == "stop":
         stop(path, bad)
-    for line in summary(path, annotations.problems, [WARN]) + summary(path, bad, [STOP]):
+    for line in summary(path, bad, [STOP]):
         logger.warning(line)
     if not images:
         raise TrainingDataError(f"{path}: expected images that can be read, found none")
@@ -130,19 +154,30 @@ def read_set(data: Path, path: str, config: ReadConfig = READ) -> list[LabelledI
     Args:
         data: folder that ``path`` starts from.
         path: of the file or folder; with ``*``, all files that match, one after the other.
-        config: what becomes of bad images in a COCO set.
+        config: what becomes of bad images.
 
     Raises:
         TrainingDataError: when there is none, or it cannot be read.
     """
-    found = sorted(data.glob(path)) if "*" in path else [data / path]
-    if not found:
-        raise TrainingDataError(f"{data / path}: expected files of this form, found none")
     return [
         image
-        for one in found
-        for image in (read_coco(one, config) if one.suffix == ".json" else read_folder(one))
+        for one in find_set(data, path)
+        for image in (read_coco if one.suffix == ".json" else read_folder)(one, config)
     ]
+
+
+def find_set(data: Path, path: str) -> list[Path]:
+    """The files or folders that `read_set` reads, from its arguments.
+
+    Raises:
+        TrainingDataError: when there is none.
+    """
+    found = sorted(data.glob(path)) if "*" in path else [data / path]
+    if not found or not found[0].exists():
+        raise TrainingDataError(
+            f"{data / path}: expected a COCO JSON file or a folder, there is none"
+        )
+    return found
 
 
 def _decode(path: Path, entry: ImageEntry) -> NDArray[np.uint8] | Problem:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tasksr_training.annotations import (
     AnnotationFile,
     ImageEntry,
     Problem,
+    inside,
     read_annotations,
     summary,
 )
@@ -95,8 +96,8 @@ def check_folder(folder: Path, decode: bool = False) -> FolderReport:
     splits, warnings = [], []
     digests: dict[str, dict[str, ImageEntry]] = {}
     for file in files:
-        problems, digests[file.path.stem] = _images(file, decode)
-        split = _split(file, [*file.problems, *problems])
+        problems, images, digests[file.path.stem] = _images(file, decode)
+        split = _split(replace(file, images=images), [*file.problems, *problems])
         splits.append(split)
         errors += summary(file.path, split.problems, [STOP])
         warnings += summary(file.path, split.problems, [WARN, NOTE])
@@ -118,11 +119,14 @@ def _annotation_files(folder: Path) -> tuple[list[AnnotationFile], list[str], li
     return files, errors, left_out
 
 
-def _images(file: AnnotationFile, decode: bool) -> tuple[list[Problem], dict[str, ImageEntry]]:
-    """Problems of the image files, and the images by the digest of their files."""
+def _images(
+    file: AnnotationFile, decode: bool
+) -> tuple[list[Problem], list[ImageEntry], dict[str, ImageEntry]]:
+    """Problems of the image files, the images, and those by the digest of their files."""
     problems: list[Problem] = []
+    images = list(file.images)
     digests: dict[str, ImageEntry] = {}
-    for entry in file.images:
+    for number, entry in enumerate(file.images):
         path = file.path.parent / entry.file_name
         if not path.is_file():
             problems.append(Problem("missing image", str(entry)))
@@ -137,11 +141,13 @@ def _images(file: AnnotationFile, decode: bool) -> tuple[list[Problem], dict[str
             said, is_ = ("x".join(map(str, s)) for s in (entry.size, size))
             where = f"{entry}: {said} px said, {is_} px"
             problems.append(Problem("image of another size", where))
+        images[number], outside = inside(entry, size)
+        problems += outside
         digest = hashlib.blake2b(path.read_bytes()).hexdigest()
         if digest in digests:
             problems.append(Problem("repeated image", f"{entry} as {digests[digest]}"))
         digests.setdefault(digest, entry)
-    return problems, digests
+    return problems, images, digests
 
 
 def _split(file: AnnotationFile, problems: Sequence[Problem]) -> SplitReport:

@@ -78,7 +78,10 @@ def add_to(commands: Any) -> None:
     ):
         action = ArgumentParser(description=(ACTIONS[name].__doc__ or "").split("\n")[0])
         action.add_argument(position, type=Path, help=text)
-        action.add_function_arguments(ACTIONS[name], as_group=False, skip={position})
+        action.add_function_arguments(ACTIONS[name], as_group=False, skip={position, "decode"})
+        if name == "check":
+            text = "decode every image to its end, not only its header and its last bytes"
+            action.add_argument("--decode", action="store_true", help=text)
         actions.add_subcommand(name, action)
 
 

@@ -22,6 +22,7 @@ def export(
     bundle: Path,
     study: Path,
     row: str,
+    scale_factor: int = 0,
     region_size: tuple[int, int] = (320, 96),
     fppi: float = 0.3,
     stages: Sequence[str] = (),
@@ -36,7 +37,9 @@ def export(
             run, whose images are upscaled bicubically.
         bundle: folder to write; its name is the bundle's.
         study: ``study.json`` of `tasksr-train study`.
-        row: the run's row in it; its first table that has it goes into the card.
+        row: the run's row in it; the first table in which this row is the run's, of
+            ``scale_factor``, goes into the card.
+        scale_factor: of that table; 0: any. A detector run is in tables of several.
         region_size: width and height of an engine's region, region px.
         fppi: the score threshold is the one with this many false positives per image in it.
         stages: commands that trained the weights, for the card.
@@ -47,15 +50,13 @@ def export(
     Raises:
         CheckpointError: when the run or the study is not there, or not of this row.
     """
-    result = _read(study, row)
+    result, threshold = _read(study, row, run, scale_factor, fppi)
     detector, detector_description = load_network(run, "detector")
     if "sr" in load_checkpoint(run)["networks"]:
         sr, sr_description = load_network(run, "sr")
     else:
-        scale_factor = result["tables"][0]["scale_factor"]
-        sr_description = {"name": "bicubic", "scale_factor": scale_factor}
+        sr_description = {"name": "bicubic", "scale_factor": result["tables"][0]["scale_factor"]}
         sr = build_network("sr", sr_description)
-    threshold = _threshold(result, study, row, run, fppi)
     recipe = _recipe(load_checkpoint(run), stages, data)
     description = {
         "name": bundle.name,
@@ -155,34 +156,31 @@ def _recipe(
     return {**recipe, "ran_on": content["ran_on"]} if content.get("ran_on") else recipe
 
 
-def _read(study: Path, row: str) -> dict[str, Any]:
-    """The study with its first table that has the row alone."""
+def _read(
+    study: Path, row: str, run: Path, scale_factor: int, fppi: float
+) -> tuple[dict[str, Any], float]:
+    """The study with the run's table alone, and the score threshold there."""
     try:
         result: dict[str, Any] = json.loads(study.read_text())
-        tables = result["tables"]
-        names = [[r["name"] for r in table["rows"]] for table in tables]
+        rows = [(table, r) for table in result["tables"] for r in table["rows"]]
+        found = [(table, r) for table, r in rows if r["name"] == row]
+        of = [(t, Path(s["detector"]), s["thresholds"]) for t, r in found for s in r["systems"]]
+        where = [f"{folder} at x{table['scale_factor']}" for table, folder, _ in of]
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{study}: expected a study.json, got {error}") from error
-    for table, known in zip(tables, names, strict=True):
-        if row in known:
-            return {**result, "tables": [table]}
+    if not found:
+        names = sorted({r["name"] for _, r in rows})
+        raise CheckpointError(f"{study}: expected a row {row!r}, got {names}")
+    for table, folder, by_set in of:
+        if folder.resolve() == run.resolve() and scale_factor in (0, table["scale_factor"]):
+            by_fppi = by_set[ALL] if ALL in by_set else next(iter(by_set.values()))
+            if f"{fppi:g}" not in by_fppi:
+                raise CheckpointError(f"fppi: expected one of {', '.join(by_fppi)}, got {fppi:g}")
+            return {**result, "tables": [table]}, float(by_fppi[f"{fppi:g}"])
+    wanted = f"{run} at x{scale_factor}" if scale_factor else str(run)
     raise CheckpointError(
-        f"{study}: expected a row {row!r}, got {sorted({n for known in names for n in known})}"
+        f"{study}: expected {row!r} to be of {wanted}, it is of {', '.join(where)}"
     )
-
-
-def _threshold(result: Mapping[str, Any], study: Path, row: str, run: Path, fppi: float) -> float:
-    """The score threshold of the run's seed, on all sets together."""
-    entry = next(r for r in result["tables"][0]["rows"] if r["name"] == row)
-    seeds = {Path(s["detector"]).resolve(): s for s in entry["systems"]}
-    if run.resolve() not in seeds:
-        known = ", ".join(s["detector"] for s in entry["systems"])
-        raise CheckpointError(f"{study}: expected {row!r} to be of {run}, it is of {known}")
-    by_set = seeds[run.resolve()]["thresholds"]
-    by_fppi = by_set[ALL] if ALL in by_set else next(iter(by_set.values()))
-    if f"{fppi:g}" not in by_fppi:
-        raise CheckpointError(f"fppi: expected one of {', '.join(by_fppi)}, got {fppi:g}")
-    return float(by_fppi[f"{fppi:g}"])
 
 
 def card(

@@ -266,6 +266,12 @@ class _Run:
         return {**numbers, "learning_rate": self.optimizer.param_groups[0]["lr"]}
 
     def _save(self) -> None:
+        """Replace the last checkpoint, unless the weights have been lost since it was written."""
+        if not all(torch.isfinite(v).all() for v in self.ema.state_dict().values()):
+            raise TrainingError(
+                f"step {self.step}: expected finite weights; those of the last checkpoint stay as "
+                "they were; try a lower loop.learning_rate"
+            )
         content = {
             "networks": self.stage.networks,
             "model": self.module.state_dict(),

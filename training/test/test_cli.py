@@ -141,6 +141,23 @@ def test_from_images_to_a_bundle(
     assert "| bicubic + detector retrained |" in card
     assert " minutes on 1 x cpu (CPU threads: 1, precision: 32-true).\n" in card
 
+    result = json.loads(file.read_text())
+    (x4,) = result["tables"]
+    other = json.loads(json.dumps({**x4, "scale_factor": 2}))
+    for row in other["rows"]:
+        if row["name"] == "TDSR":
+            row["systems"][0]["detector"] = "another run"
+    file.write_text(json.dumps({**result, "tables": [other, x4]}))
+    assert run("export", *options) == 0  # the table in which the row is this run's
+    assert "(antialiased) by 4" in (bundle / "README.md").read_text()
+    assert run("export", *options, "--scale_factor=2") == 1
+    assert "/tdsr at x2, it is of another run at x2, " in capsys.readouterr().err
+    of_detector = ["--row=HR", f"--run={tmp_path / 'detector'}"]
+    for scale_factor in (4, 2):
+        more = [*options[:2], *of_detector, f"--scale_factor={scale_factor}"]
+        assert run("export", *more) == 0
+        assert load_bundle(bundle).scale_factor == scale_factor
+
     content = load_checkpoint(tmp_path / "tdsr")
     del content["ran_on"]  # as in checkpoints of a version that did not write it
     save_checkpoint(tmp_path / "tdsr" / LAST, content)
@@ -207,7 +224,7 @@ def test_evaluation_sets_are_checked_before_training(
 ) -> None:
     config = write(tmp_path / "detector.yaml", {"width": 0.25})
     content = json.loads((data / "val.json").read_text())
-    del content["annotations"][0]["category_id"]
+    content["images"][0]["file_name"] = "gone.png"
     bad = data / "bad.json"
     bad.write_text(json.dumps(content))
     study = {
@@ -226,5 +243,5 @@ def test_evaluation_sets_are_checked_before_training(
     path.write_text(yaml.safe_dump(study))
     assert main(["study", f"--config={path}", f"--data={data}", f"--out={out}"]) == 1
     bad.unlink()
-    assert "bad: image 10 " in capsys.readouterr().err
+    assert "bad.json: 1 x missing image (image 10 (gone.png))" in capsys.readouterr().err
     assert not (out / "runs").exists()

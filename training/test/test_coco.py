@@ -168,6 +168,32 @@ def test_a_jpeg_that_was_cut_off_is_noticed(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
+def test_bad_images_of_a_folder_are_skipped_if_wanted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "abc":
+        cv2.imwrite(str(tmp_path / f"{name}.jpg"), np.full((64, 64, 3), 90, np.uint8))
+    cut_off(tmp_path / "a.jpg")
+    (tmp_path / "c.jpg").write_bytes(b"")
+    with pytest.raises(TrainingDataError, match=r"2 x corrupt image \(.*a\.jpg.*c\.jpg"):
+        read_folder(tmp_path)
+    assert [i.name for i in read_folder(tmp_path, ReadConfig("skip"))] == ["b.jpg"]
+    assert "2 x corrupt image" in caplog.text
+    (tmp_path / "b.jpg").unlink()
+    with pytest.raises(TrainingDataError, match="expected images that can be read, found none"):
+        read_set(tmp_path, ".", ReadConfig("skip"))
+
+
+def test_a_box_outside_an_image_whose_size_the_file_does_not_give_is_dropped(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    annotations = [{"image_id": 10, "bbox": [900, 3, 5, 9]}, {"image_id": 10, "bbox": [3, 3, 5, 9]}]
+    (first, *_) = read_coco(change(data, tmp_path, annotations=annotations))
+    assert first.boxes.tolist() == [[3, 3, 8, 12]]
+    where = "1 x box outside the image (image 10 (images/val0.png), box 900, 3, 905, 12): dropped"
+    assert where in caplog.text
+
+
 def test_folder_is_read_in_order_without_boxes(data: Path) -> None:
     images = read_folder(data / "images")
     assert [i.name for i in images] == sorted(p.name for p in (data / "images").iterdir())
@@ -176,7 +202,7 @@ def test_folder_is_read_in_order_without_boxes(data: Path) -> None:
 
 def test_pattern_reads_all_files(data: Path) -> None:
     assert len(read_set(data, "*.json")) == 6
-    with pytest.raises(TrainingDataError, match="found none"):
+    with pytest.raises(TrainingDataError, match="expected a COCO JSON file or a folder"):
         read_set(data, "nothing/*.json")
 
 

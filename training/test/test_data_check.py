@@ -44,6 +44,22 @@ def test_counts(folder: Path) -> None:
     assert "errors: none" in text
 
 
+def test_a_box_outside_an_image_whose_size_the_file_does_not_give(folder: Path) -> None:
+    unsized = [{k: v for k, v in i.items() if k in ("id", "file_name")} for i in images("val", 2)]
+    boxes = [[900, 3, 5, 30], [3, 3, 5, 30]]
+    annotations = [{"id": n, "image_id": 10, "bbox": b} for n, b in enumerate(boxes)]
+    change(folder, "val.json", images=unsized, annotations=annotations)
+    report = check_folder(folder)
+    assert report.splits[1].heights.tolist() == [30]
+    assert "1 x box outside the image (image 10 (images/val0.png), box 900" in report.warnings[0]
+
+
+def test_decoding_is_a_flag(folder: Path, tmp_path: Path) -> None:
+    path = folder / "images" / "val0.png"
+    path.write_bytes(path.read_bytes()[:-40])
+    assert main(["data", "check", str(folder), f"--out={tmp_path / 'out'}", "--decode"]) == 1
+
+
 def test_heights_fall_into_bins() -> None:
     counts = data_report.bins(np.array([7.9, 8, 11.9, 12, 383, 384, 2000], np.float32))
     found = {name: count for name, count in counts.items() if count}

@@ -197,6 +197,28 @@ def test_a_loss_that_is_not_finite_stops_the_run(data: Path, tmp_path: Path) -> 
         train(diverging, sampler(data), LOOP, tmp_path)
 
 
+def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(
+    data: Path, tmp_path: Path
+) -> None:
+    class Lost(DetectorStage):
+        def loss(
+            self, module: torch.nn.Module, batch: Batch, progress: float
+        ) -> dict[str, torch.Tensor]:
+            losses = super().loss(module, batch, progress)
+            return {"total": losses["total"] * (float("nan") if progress > 0.5 else 1.0)}
+
+    validation = ValidationConfig(("val.json",), every=2)
+    seldom = dataclasses.replace(LOOP, log_every=100)
+    train(stage(data), sampler(data), dataclasses.replace(seldom, max_steps=3), tmp_path)
+    before = load_checkpoint(tmp_path)
+    lost = Lost(DetectorConfig(width=0.25, validation=validation), data)
+    with pytest.raises(TrainingError, match="step 6: expected finite weights"):
+        train(lost, sampler(data), seldom, tmp_path)
+    after = load_checkpoint(tmp_path)
+    assert after["step"] == before["step"] == 3
+    assert all(torch.equal(v, after["ema"][k]) for k, v in before["ema"].items())
+
+
 def test_refusals(data: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="budget"):
         train(stage(data), sampler(data), dataclasses.replace(LOOP, max_steps=0), tmp_path)

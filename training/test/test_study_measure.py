@@ -10,7 +10,6 @@ import pytest
 import torch
 from tasksr_training.coco import LabelledImage
 from tasksr_training.detect import HR, DetectConfig, detect_image
-from tasksr_training.errors import TrainingDataError
 from tasksr_training.image_quality import psnr, ssim
 from tasksr_training.study.config import SetConfig
 from tasksr_training.study.measure import (
@@ -158,16 +157,31 @@ def test_whom_training_drops_the_evaluation_does_not_count(
     assert len(truth.image) == 4
 
 
-def test_an_evaluation_of_other_people_than_trained_on_is_refused(
+PEOPLE = [{"id": 0, "name": "Person"}, {"id": 3, "name": "pedestrian"}, {"id": 4, "name": "car"}]
+
+
+def test_the_evaluation_counts_whom_training_counts_whatever_the_categories_are_called(
     data: Path, tmp_path: Path
 ) -> None:
     folder = with_annotation(data, tmp_path, bbox=[20, 10, 10, 40])  # without category_id
-    with pytest.raises(TrainingDataError) as error:
-        write_ground_truth([read_image_set(SetConfig("val.json"), folder)], tmp_path / "truth")
-    assert str(error.value) == (
-        "val: image 11 (images/val1.png): expected the 2 pedestrians of training in the "
-        "evaluation too, it counts 1: check bbox and category_id of its annotations"
-    )
+    content = json.loads((folder / "val.json").read_text())
+    box = {"image_id": 10, "bbox": [100, 10, 10, 40]}
+    content["annotations"] = [{**box, "id": n, "category_id": n} for n in (0, 3, 4, 9)]
+    content["annotations"] += [{**box, "id": 10}, {**box, "id": 11, "bbox": [700, 10, 10, 40]}]
+    for image in content["images"]:
+        del image["width"], image["height"]  # the box outside shows in the image alone
+    (folder / "other.json").write_text(json.dumps({**content, "categories": PEOPLE}))
+    sets = [read_image_set(SetConfig(name), folder) for name in ("val.json", "other.json")]
+    names = write_ground_truth(sets, tmp_path / "truth")
+    counted = [int((~i.ignore).sum()) for one in sets for i in one.images]
+    assert counted == [1, 2, 3, 0]  # 9 is unknown and left open, 4 is no person
+    for name, images in zip(names, [sets[0].images, sets[1].images], strict=False):
+        truth = read_ground_truth(tmp_path / "truth" / f"{name}.json")
+        assert truth.ignore.sum() == sum(int(i.ignore.sum()) for i in images)
+        assert len(truth.image) == sum(len(i.boxes) for i in images)
+    together = read_ground_truth(tmp_path / "truth" / "all.json")
+    per_image = np.bincount(together.image[~together.ignore], minlength=4)
+    assert per_image.tolist() == counted
 
 
 def test_quality_of_what_the_detector_sees(data: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import yaml
 from jsonargparse.typing import Path_fr
 from tasksr_training.checkpoints import LAST, save_checkpoint
 from tasksr_training.cli import main
-from tasksr_training.errors import CheckpointError, TrainingError
+from tasksr_training.errors import CheckpointError, TrainingDataError, TrainingError
 from tasksr_training.study.config import RowConfig, RunConfig, TableConfig
 from tasksr_training.study.execute import last_line
 from tasksr_training.study.outlook import describe, hours_left
@@ -20,6 +20,7 @@ from tasksr_training.study.plan import (
     MADE_OF,
     Run,
     Runs,
+    check_image_sets,
     check_unchanged,
     in_place_of,
     is_finished,
@@ -153,6 +154,44 @@ def test_changed_options_of_a_run_are_refused(stage: Path) -> None:
         check_unchanged(wider["det"][0], by_name(wider))
     (run.folder / LAST).unlink()
     check_unchanged(wider["det"][0], by_name(wider))  # nothing was learnt yet
+
+
+def test_another_path_to_the_same_weights_is_no_change(stage: Path) -> None:
+    follow = {"stage": {"detector_checkpoint": {"run": "det"}, "upscaling": "bicubic"}}
+    configs = DETECTOR, {"name": "b", "command": "task-driven", "overrides": follow}
+    runs = runs_of(stage, *configs)
+    started(runs, "det")
+    started(runs, "b")
+    moved = stage.parent / "moved"
+    (stage.parent / "runs").rename(moved)
+    given = [RunConfig(**{"config": Path_fr(str(stage)), **c}) for c in configs]
+    there = resolve(given, {"loop": {"threads": 1}}, moved, stage.parent)
+    check_unchanged(there["b"][0], by_name(there))
+    checkpoint(there["det"][0], weight=1.0)
+    with pytest.raises(CheckpointError, match="det, which it starts from, has been trained anew"):
+        check_unchanged(there["b"][0], by_name(there))
+
+
+def test_what_a_stage_would_refuse_is_refused_before_training(stage: Path) -> None:
+    follow = {"detector_checkpoint": {"run": "det"}}
+    sees_lr = {"upscaling": "none", "distill_weight": 2}
+    run = {"name": "b", "command": "task-driven"}
+    with pytest.raises(TrainingError, match=r"run b: stage\.distill_weight: expected 0"):
+        runs_of(stage, DETECTOR, {**run, "overrides": {"stage": {**follow, **sees_lr}}})
+    of_200 = {"stage": follow, "patches": {"size": 200}}
+    with pytest.raises(TrainingError, match=r"run b: patches\.size: expected a multiple of 32 px"):
+        runs_of(stage, DETECTOR, {**run, "overrides": of_200})
+
+
+def test_image_sets_that_are_not_there_are_named_before_training(stage: Path) -> None:
+    data, validation = stage.parent, {"validation": {"sets": ["val.json"]}}
+    (run,) = runs_of(stage, {**DETECTOR, "overrides": {"stage": validation}})["det"]
+    assert run.image_sets == ("train.json", "val.json")
+    for name in run.image_sets:
+        with pytest.raises(TrainingDataError, match=f"run det: .*/{name}: expected a COCO JSON"):
+            check_image_sets([run], data)
+        (data / name).touch()
+    check_image_sets([run], data)
 
 
 def test_a_run_whose_start_was_trained_anew_is_refused(stage: Path) -> None:

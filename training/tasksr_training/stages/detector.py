@@ -36,6 +36,10 @@ class ValidationConfig:
     every: int = 4
 
 
+SOFTENING = 10**6
+"""Of the random stream that softens, so that it is none of those that draw an image's faults."""
+
+
 @dataclass(frozen=True)
 class DetectorConfig:
     """What the detector stage trains.
@@ -90,7 +94,7 @@ class DetectorStage:
         return {"total": losses["detection"], **losses}
 
     def _images(self, batch: Batch) -> Tensor:
-        rng = np.random.default_rng(batch.seed)
+        rng = np.random.default_rng([batch.seed, SOFTENING])
         images = batch.hr
         if rng.random() < self._config.softened_fraction:
             images = down_up(images, rng.uniform(1, self._config.max_softening))

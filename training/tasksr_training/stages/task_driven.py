@@ -104,6 +104,10 @@ class TaskDrivenConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
 
 
+MIXING = 10**6
+"""Of the random stream that mixes, so that it is none of those that draw an image's faults."""
+
+
 class Series(nn.Module):
     """Super-resolution and detector in series, for training.
 
@@ -155,7 +159,7 @@ class TaskDriven:
     """The weighted sum of the recipe."""
 
     def __init__(self, config: TaskDrivenConfig, data: Path) -> None:
-        _check(config)
+        check_options(config)
         sr, sr_description = _sr(config)
         detector, detector_description = _detector(config)
         self.networks: dict[str, dict[str, Any]] = {
@@ -179,7 +183,7 @@ class TaskDriven:
         sr_learns = self._sr_learns(progress)
         if config.train == "sr":
             module.get_submodule("detector").eval()  # its running statistics stay as they are
-        self._check_patches(batch.hr)
+        check_patch_size(config, batch.hr.shape[-1])
         lr = corrupt(downscale(batch.hr, config.scale_factor), config.corruption, batch.seed)
         extra, mixed = (
             self._further(f, len(lr)) for f in (config.hr_fraction, config.mixed_fraction)
@@ -198,16 +202,6 @@ class TaskDriven:
         if sr_learns:
             total = total + config.alpha * losses["l1"]
         return {"total": total, **losses}
-
-    def _check_patches(self, hr: Tensor) -> None:
-        sees_lr = self._config.upscaling == "none"
-        multiple = SIZE_MULTIPLE * (self._config.scale_factor if sees_lr else 1)
-        if hr.shape[-1] % multiple:
-            seen = "LR" if sees_lr else "upscaled"
-            raise TrainingError(
-                f"patches.size: expected a multiple of {multiple} px for a detector on {seen} "
-                f"images, got {hr.shape[-1]}"
-            )
 
     def _further(self, fraction: float, samples: int) -> int:
         """Number of HR or mixed patches; none where the detector sees LR."""
@@ -332,14 +326,29 @@ def distillation(
 
 def random_blocks(images: Tensor, seed: int, block: int = 8) -> Tensor:
     """(N, 1, H, W) bool in blocks of ``block`` px, each true with probability .5."""
-    rng = np.random.default_rng([seed, block])
+    rng = np.random.default_rng([seed, MIXING])
     n, _, height, width = images.shape
     small = rng.random((n, 1, -(-height // block), -(-width // block))) < 0.5
     mask = torch.from_numpy(small).to(images.device)
     return mask.repeat_interleave(block, 2).repeat_interleave(block, 3)[..., :height, :width]
 
 
-def _check(config: TaskDrivenConfig) -> None:
+def check_patch_size(config: TaskDrivenConfig, size: int) -> None:
+    """Refuse a size of patches, HR px, that the detector cannot take.
+
+    Raises:
+        TrainingError: saying which multiple is needed.
+    """
+    sees_lr = config.upscaling == "none"
+    multiple = SIZE_MULTIPLE * (config.scale_factor if sees_lr else 1)
+    if size % multiple:
+        raise TrainingError(
+            f"patches.size: expected a multiple of {multiple} px for a detector on "
+            f"{'LR' if sees_lr else 'upscaled'} images, got {size}"
+        )
+
+
+def check_options(config: TaskDrivenConfig) -> None:
     """Refuse options that do not go together.
 
     Raises:

@@ -18,7 +18,14 @@ from tqdm import tqdm
 
 from tasksr_training.errors import TrainingError
 from tasksr_training.loop import spent
-from tasksr_training.study.plan import MADE_OF, Run, check_unchanged, is_finished, made_of
+from tasksr_training.study.plan import (
+    MADE_OF,
+    Run,
+    check_image_sets,
+    check_unchanged,
+    is_finished,
+    made_of,
+)
 
 POLL_S = 1.0
 LOCK_WAIT_S = 15.0
@@ -66,12 +73,14 @@ def execute(runs: Sequence[Run], data: Path, parallel: int, lock: int) -> None:
 
     Raises:
         CheckpointError: for a run that was started with other options, before any is trained.
+        TrainingDataError: for an image set that is not there, likewise.
         TrainingError: when one fails; the others are ended, they go on when the study does.
     """
     by_name = {run.name: run for run in runs}
     finished = {run.name for run in runs if is_finished(run)}
     for run in runs:
         check_unchanged(run, by_name)
+    check_image_sets((run for run in runs if run.name not in finished), data)
     active: list[_Child] = []
     try:
         while len(finished) < len(runs):

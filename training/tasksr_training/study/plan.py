@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from tasksr_ros.bundle import DESCRIPTION, WEIGHTS
 from tasksr_training.checkpoints import LAST, load_checkpoint
-from tasksr_training.errors import CheckpointError, TrainingError
+from tasksr_training.coco import find_set
+from tasksr_training.errors import CheckpointError, TrainingDataError, TrainingError
 from tasksr_training.loop import LoopConfig, spent
 from tasksr_training.options import differences
 from tasksr_training.stage_commands import STAGES
+from tasksr_training.stages.task_driven import TaskDrivenConfig, check_options, check_patch_size
 from tasksr_training.study.config import RunConfig, TableConfig
 
 MADE_OF = "study_run.json"
@@ -41,6 +43,7 @@ class Run:
         loop: its loop's options, defaults filled in; None: trained elsewhere.
         needs: names of the earlier runs that it starts from.
         scale_factor: of what it is trained on; None: HR images, or trained elsewhere.
+        image_sets: that it reads, relative to the data folder.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Run:
     loop: LoopConfig | None
     needs: tuple[str, ...]
     scale_factor: int | None = None
+    image_sets: tuple[str, ...] = ()
 
 
 Runs = dict[str, list[Run]]
@@ -142,9 +146,14 @@ def _run(
     needs: list[str] = []
     options = _with_folders(options, seed, runs, name, needs)
     out = folder / name
-    loop, scale_factor = _checked(name, config.command, options, out, data)
-    after = tuple(dict.fromkeys(needs))
-    return Run(name, seed, out, config.command, options, loop, after, scale_factor)
+    made = _checked(name, config.command, options, out, data)
+    stage, after = made["stage"], tuple(dict.fromkeys(needs))
+    scale_factor = getattr(stage, "scale_factor", None)
+    sets = (
+        *(s.path for s in made["sources"]),
+        *getattr(stage.validation, "sets", stage.validation),
+    )
+    return Run(name, seed, out, config.command, options, made["loop"], after, scale_factor, sets)
 
 
 def merged(options: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,10 +210,8 @@ def find(runs: Runs, name: str, who: str) -> list[Run]:
     return runs[name]
 
 
-def _checked(
-    name: str, command: str, options: dict[str, Any], out: Path, data: Path
-) -> tuple[LoopConfig, int | None]:
-    """The loop's options and the stage's scale factor, defaults filled in."""
+def _checked(name: str, command: str, options: dict[str, Any], out: Path, data: Path) -> Namespace:
+    """The command's arguments, defaults filled in."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_function_arguments(STAGES[command])
     try:
@@ -214,11 +221,29 @@ def _checked(
         reason = " ".join(str(error).split())
         raise TrainingError(f"run {name}: {reason}") from error
     made: Namespace = parser.instantiate(parsed)
-    loop = made["loop"]
-    assert isinstance(loop, LoopConfig)
-    if loop.max_steps <= 0 and loop.max_minutes <= 0:
+    if made["loop"].max_steps <= 0 and made["loop"].max_minutes <= 0:
         raise TrainingError(f"run {name}: expected loop.max_steps or loop.max_minutes")
-    return loop, getattr(made["stage"], "scale_factor", None)
+    if isinstance(made["stage"], TaskDrivenConfig):
+        try:
+            check_options(made["stage"])
+            check_patch_size(made["stage"], made["patches"].size)
+        except TrainingError as error:
+            raise TrainingError(f"run {name}: {error}") from error
+    return made
+
+
+def check_image_sets(runs: Iterable[Run], data: Path) -> None:
+    """See that there is what runs train and validate on.
+
+    Raises:
+        TrainingDataError: naming the run and the set that is not there.
+    """
+    for run in runs:
+        for path in run.image_sets:
+            try:
+                find_set(data, path)
+            except TrainingDataError as error:
+                raise TrainingDataError(f"run {run.name}: {error}") from error
 
 
 def is_finished(run: Run) -> bool:
@@ -271,7 +296,8 @@ def check_unchanged(run: Run, by_name: Mapping[str, Run]) -> None:
             f"expected a new folder, or the run as `trained: {run.folder}`"
         )
     before, now = json.loads(path.read_text()), made_of(run, by_name)
-    changed = _difference(before, json.loads(json.dumps(now)))
+    folders = [str(by_name[name].folder) for name in run.needs]
+    changed = _difference(before, json.loads(json.dumps(now)), folders)
     if changed:
         raise CheckpointError(
             f"run {run.name}: {changed} since it was started; "
@@ -279,9 +305,14 @@ def check_unchanged(run: Run, by_name: Mapping[str, Run]) -> None:
         )
 
 
-def _difference(before: Any, now: Any) -> str:
-    """The first difference of two nested values in words; empty where there is none."""
+def _difference(before: Any, now: Any, folders: Collection[str]) -> str:
+    """The first difference of two nested values in words; empty where there is none.
+
+    The folders of earlier runs may have other names than before, their weights are compared.
+    """
     for where, was, value in differences(before, now):
+        if value in folders:
+            continue
         name = where.removeprefix("options.")
         if name.startswith("runs."):
             return f"{name.removeprefix('runs.')}, which it starts from, has been trained anew"
