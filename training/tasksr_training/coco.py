@@ -1,9 +1,9 @@
-"""Image sets in COCO form, decoded once and kept in memory."""
+"""Image sets in COCO form, decoded once."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -69,6 +69,14 @@ class ReadConfig:
 
 READ = ReadConfig()
 
+Keep = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""Gives the array to use in place of a decoded image, as `ImageStore.keep`."""
+
+
+def in_memory(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image itself."""
+    return image
+
 
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read an image file as (H, W, 3) uint8 RGB.
@@ -83,7 +91,9 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def read_folder(folder: Path, config: ReadConfig = READ) -> list[LabelledImage]:
+def read_folder(
+    folder: Path, config: ReadConfig = READ, keep: Keep = in_memory
+) -> list[LabelledImage]:
     """Read all images of a folder, by name, without boxes.
 
     Raises:
@@ -103,11 +113,11 @@ def read_folder(folder: Path, config: ReadConfig = READ) -> list[LabelledImage]:
         except TrainingDataError as error:
             bad.append(Problem("corrupt image", str(error)))
         else:
-            images.append(LabelledImage(image, none, np.zeros(0, bool), index, path.name))
+            images.append(LabelledImage(keep(image), none, np.zeros(0, bool), index, path.name))
     return _unless_bad(images, folder, bad, config)
 
 
-def read_coco(path: Path, config: ReadConfig = READ) -> list[LabelledImage]:
+def read_coco(path: Path, config: ReadConfig = READ, keep: Keep = in_memory) -> list[LabelledImage]:
     """Read the images and boxes of a COCO JSON file; image files lie beside it.
 
     What is wrong is handled by `tasksr_training.annotations.RULES`: what stops training is one
@@ -129,7 +139,7 @@ def read_coco(path: Path, config: ReadConfig = READ) -> list[LabelledImage]:
         else:
             kept, found = inside(entry, (image.shape[1], image.shape[0]))
             outside += found
-            images.append(_labelled(image, kept, config))
+            images.append(_labelled(keep(image), kept, config))
     for line in summary(path, [*annotations.problems, *outside], [WARN]):
         logger.warning(line)
     return _unless_bad(images, path, bad, config)
@@ -148,13 +158,16 @@ def _unless_bad(
     return images
 
 
-def read_set(data: Path, path: str, config: ReadConfig = READ) -> list[LabelledImage]:
+def read_set(
+    data: Path, path: str, config: ReadConfig = READ, keep: Keep = in_memory
+) -> list[LabelledImage]:
     """Read a COCO JSON file with its images, or a folder of images without boxes.
 
     Args:
         data: folder that ``path`` starts from.
         path: of the file or folder; with ``*``, all files that match, one after the other.
         config: what becomes of bad images.
+        keep: where the decoded images lie.
 
     Raises:
         TrainingDataError: when there is none, or it cannot be read.
@@ -162,7 +175,7 @@ def read_set(data: Path, path: str, config: ReadConfig = READ) -> list[LabelledI
     return [
         image
         for one in find_set(data, path)
-        for image in (read_coco if one.suffix == ".json" else read_folder)(one, config)
+        for image in (read_coco if one.suffix == ".json" else read_folder)(one, config, keep)
     ]
 
 

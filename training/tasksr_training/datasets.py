@@ -18,6 +18,7 @@ from tasksr_training.coco import READ, LabelledImage, ReadConfig, read_set
 from tasksr_training.copy_paste import CopyPaste
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.hard_backgrounds import HardBackgrounds, with_false_positives
+from tasksr_training.image_store import ImageStore
 
 PADDING = 114
 """Grey value outside the image."""
@@ -110,10 +111,11 @@ NO_BOX, PEDESTRIAN, IGNORE = 0, 1, 2
 
 
 def read_sources(data: Path, sources: Sequence[SourceConfig]) -> list[list[LabelledImage]]:
-    """Decode all images of all sources into memory."""
+    """Decode all images of all sources; where they are kept: `ImageStore`."""
     if not sources:
         raise TrainingDataError("expected at least one source of training images, got none")
-    images = [read_set(data, source.path, source.read) for source in sources]
+    store = ImageStore()
+    images = [read_set(data, source.path, source.read, store.keep) for source in sources]
     return [
         with_false_positives(one, data / source.predictions) if source.predictions else one
         for one, source in zip(images, sources, strict=True)
