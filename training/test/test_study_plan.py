@@ -233,8 +233,7 @@ def test_hours_are_told_from_minutes_and_from_the_pace_of_steps(stage: Path) -> 
     )
     each = [run for seeds in steps.values() for run in seeds]
     assert "0 of 3 runs finished" in describe(each, 1)
-    begun = "about 0.0 h with 1 at once and what is not known before it has begun: detector;"
-    assert begun in describe(each, 1)
+    assert "about 0.0 h with 1 at once, without detector, of which no run" in describe(each, 1)
     checkpoint(each[0], step=40, minutes=80)
     checkpoint(each[1], step=10, minutes=10)  # its own pace: 30 min left; c's is the mean of both
     text = describe(each, 1)

@@ -66,7 +66,7 @@ def describe(runs: Sequence[Run], parallel: int) -> str:
     known = {name: value or 0.0 for name, value in left.items()}
     rest = f"the rest takes about {hours_left(runs, parallel, known):.1f} h with {parallel} at once"
     if unknown := sorted({run.command for run in runs if left[run.name] is None}):
-        rest += f" and what is not known before it has begun: {', '.join(unknown)}"
+        rest += f", without {', '.join(unknown)}, of which no run shows the pace yet"
     return "\n".join([*lines, f"{total}; {rest}; {ON_TOP}"])
 
 
