@@ -22,7 +22,7 @@ PEDESTRIAN_NAMES = ("pedestrian", "person")
 """Names of the categories that count."""
 
 CATEGORIES = [{"id": 1, "name": "pedestrian"}]
-"""Of what is kept."""
+"""Of what is read, converted and measured."""
 
 NAMED = 3
 """How many of the entries with the same problem are named."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tasksr_training import data_report
+from tasksr_training import data_check, data_commands, data_report
 from tasksr_training.cli import main
 from tasksr_training.data_check import check_folder
 from tasksr_training.errors import TrainingDataError
@@ -54,10 +54,17 @@ def test_a_box_outside_an_image_whose_size_the_file_does_not_give(folder: Path) 
     assert "1 x box outside the image (image 10 (images/val0.png), box 900" in report.warnings[0]
 
 
-def test_decoding_is_a_flag(folder: Path, tmp_path: Path) -> None:
-    path = folder / "images" / "val0.png"
-    path.write_bytes(path.read_bytes()[:-40])
-    assert main(["data", "check", str(folder), f"--out={tmp_path / 'out'}", "--decode"]) == 1
+def test_decoding_is_a_flag(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def check(folder: Path, decode: bool) -> data_check.FolderReport:
+        asked.append(decode)
+        return check_folder(folder, decode)
+
+    monkeypatch.setattr(data_commands, "check_folder", check)
+    options = ["data", "check", str(folder), f"--out={tmp_path / 'out'}"]
+    assert main(options) == main([*options, "--decode"]) == 0
+    assert asked == [False, True]
 
 
 def test_heights_fall_into_bins() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tasksr_training.annotations import Problem, entry_name
+from tasksr_training.annotations import CATEGORIES, Problem, entry_name
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.image_files import image_size
 
@@ -102,7 +102,7 @@ def to_coco(images: Sequence[AnnotatedImage]) -> dict[str, Any]:
         "info": {"left_out": dict(left_out.most_common())},
         "images": [],
         "annotations": [],
-        "categories": [{"id": 1, "name": "pedestrian"}],
+        "categories": CATEGORIES,
     }
     for image_id, image in enumerate(images, 1):
         entry = {
