@@ -185,8 +185,10 @@ def test_what_a_stage_would_refuse_is_refused_before_training(stage: Path) -> No
 
 def test_image_sets_that_are_not_there_are_named_before_training(stage: Path) -> None:
     data, validation = stage.parent, {"validation": {"sets": ["val.json"]}}
-    (run,) = runs_of(stage, {**DETECTOR, "overrides": {"stage": validation}})["det"]
-    assert run.image_sets == ("train.json", "val.json")
+    sources = [{"path": "train.json", "predictions": "found.json"}]
+    options = {"stage": validation, "sources": sources}
+    (run,) = runs_of(stage, {**DETECTOR, "overrides": options})["det"]
+    assert run.image_sets == ("train.json", "found.json", "val.json")
     for name in run.image_sets:
         with pytest.raises(TrainingDataError, match=f"run det: .*/{name}: expected a COCO JSON"):
             check_image_sets([run], data)

@@ -43,7 +43,7 @@ class Run:
         loop: its loop's options, defaults filled in; None: trained elsewhere.
         needs: names of the earlier runs that it starts from.
         scale_factor: of what it is trained on; None: HR images, or trained elsewhere.
-        image_sets: that it reads, relative to the data folder.
+        image_sets: that it reads, and files of predictions on them, relative to the data folder.
     """
 
     name: str
@@ -150,7 +150,7 @@ def _run(
     stage, after = made["stage"], tuple(dict.fromkeys(needs))
     scale_factor = getattr(stage, "scale_factor", None)
     sets = (
-        *(s.path for s in made["sources"]),
+        *(path for s in made["sources"] for path in (s.path, s.predictions) if path),
         *getattr(stage.validation, "sets", stage.validation),
     )
     return Run(name, seed, out, config.command, options, made["loop"], after, scale_factor, sets)
