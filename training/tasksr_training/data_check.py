@@ -8,6 +8,7 @@ the rest is a warning or a note. Splits that share a drive or an image spoil wha
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +69,7 @@ class FolderReport:
         splits: by name.
         errors: lines about what stops training or spoils what is measured.
         warnings: lines about the rest.
-        left_out: JSON files that are something else.
+        left_out: JSON files that are no objects with ``images``, such as predictions.
     """
 
     folder: Path
@@ -106,17 +107,26 @@ def check_folder(folder: Path, decode: bool = False) -> FolderReport:
 
 
 def _annotation_files(folder: Path) -> tuple[list[AnnotationFile], list[str], list[str]]:
-    """The COCO files of a folder, errors about those that cannot be read, names of other files."""
+    """The COCO files of a folder, errors about those that cannot be read, names of other JSON."""
     files, errors, left_out = [], [], []
     for path in sorted(folder.glob("*.json")):
         try:
             files.append(read_annotations(path))
         except TrainingDataError as error:
-            if "KeyError('images')" in str(error):
+            if _is_other_json(path):
                 left_out.append(path.name)
             else:
                 errors.append(str(error))
     return files, errors, left_out
+
+
+def _is_other_json(path: Path) -> bool:
+    """Whether a file is JSON, but no object with ``images``."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return not (isinstance(content, dict) and "images" in content)
 
 
 def _images(

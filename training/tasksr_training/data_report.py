@@ -28,7 +28,7 @@ def text(report: FolderReport) -> str:
     for split in report.splits:
         lines += ["", *_describe(split), *_bars(split.heights)]
     if report.left_out:
-        lines += ["", f"not COCO JSON, left out: {', '.join(report.left_out)}"]
+        lines += ["", f"JSON without images, left out: {', '.join(report.left_out)}"]
     for title, found in (("errors", report.errors), ("warnings and notes", report.warnings)):
         lines += ["", f"{title}: {len(found) or 'none'}", *(f"  {line}" for line in found)]
     return "\n".join(lines)

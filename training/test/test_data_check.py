@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from published import put, put_image, write_drive
 from tasksr_training import data_check, data_commands, data_report
 from tasksr_training.cli import main
 from tasksr_training.data_check import check_folder
@@ -130,6 +131,68 @@ def test_splits_that_share_drives_or_images(folder: Path) -> None:
     drives, files = check_folder(folder).errors
     assert drives.startswith("train and val share 1 drive: drive-1: ")
     assert files == "train and val share 1 image file: images/train3.png"
+
+
+def test_kitti_object_and_raw_of_one_drive_share_it(tmp_path: Path) -> None:
+    drive, out = "2011_09_26_drive_0005_sync", tmp_path / "set"
+    write_drive(tmp_path / "raw/2011_09_26" / drive)
+    put_image(tmp_path / "object/training/image_2/000000.png")
+    put(tmp_path / "object/training/label_2/000000.txt", "")
+    put(tmp_path / "object/mapping/train_mapping.txt", f"2011_09_26 {drive} 0000000109\n")
+    put(tmp_path / "object/mapping/train_rand.txt", "1")
+    data_commands.convert(tmp_path / "object", "kitti-object", "training", out / "object.json")
+    data_commands.convert(tmp_path / "raw", "kitti-raw", "*", out / "raw.json")
+    (line,) = check_folder(out).errors
+    assert line.startswith("object and raw share 1 drive: 2011_09_26_drive_0005: ")
+
+
+def test_splits_of_bdd100k_share_rides(tmp_path: Path) -> None:
+    named = {"train": ("b24702e3-900f61ea", 64), "val": ("b24702e3-fe617f57", 48)}
+    for split, (name, width) in named.items():
+        put(tmp_path / f"labels/det_20/det_{split}.json", [{"name": f"{name}.jpg"}])
+        put_image(tmp_path / f"images/100k/{split}/{name}.jpg", width)
+        data_commands.convert(tmp_path, "bdd100k", split, tmp_path / f"set/{split}.json")
+    (line,) = check_folder(tmp_path / "set").errors
+    assert line.startswith("train and val share 1 drive: b24702e3: ")
+
+
+RESULT = {"image_id": 10, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.9}
+
+
+@pytest.mark.parametrize(
+    "content", [[RESULT], [], {"detections": [RESULT]}, ["images"], "images", None, 3]
+)
+def test_json_without_images_is_left_out(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: object
+) -> None:
+    (folder / "predictions.json").write_text(json.dumps(content))
+    assert main(["data", "check", str(folder), "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "JSON without images, left out: predictions.json\n" in printed
+    assert "errors: none" in printed
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ('{"images": []}', "KeyError('annotations')"),
+        ('{"images": {}, "annotations": []}', "images: a list is needed"),
+        ('{"images": [], "annotations": [], "categories": [{"images": 1}]}', "KeyError('id')"),
+        ('[{"image_id": 10', "JSONDecodeError"),
+    ],
+)
+def test_broken_coco_files_are_errors(folder: Path, content: str, found: str) -> None:
+    (folder / "test.json").write_text(content)
+    report = check_folder(folder)
+    (line,) = report.errors
+    assert "test.json: expected COCO JSON, got " in line and found in line
+    assert report.left_out == []
+
+
+def test_a_link_to_nowhere_is_an_error(folder: Path) -> None:
+    (folder / "test.json").symlink_to("gone")
+    (line,) = check_folder(folder).errors
+    assert line.endswith("test.json: expected a COCO JSON file, there is none")
 
 
 def test_files_that_cannot_be_read_are_errors(folder: Path, tmp_path: Path) -> None:

@@ -236,8 +236,8 @@ def test_kitti_object(tmp_path: Path) -> None:
     put(tmp_path / "mapping/train_rand.txt", "2,1")
     content = read_published("kitti-object", tmp_path, "training")
     assert [(i["width"], i["sequence"], i["frame"]) for i in content["images"]] == [
-        (124, "2011_09_28_drive_0016_sync", 7),
-        (124, "2011_09_26_drive_0005_sync", 109),
+        (124, "2011_09_28_drive_0016", 7),
+        (124, "2011_09_26_drive_0005", 109),
     ]
     assert rows(content) == [
         ((10, 20, 20.5, 40), "", 1),
@@ -340,6 +340,7 @@ def test_bdd100k(tmp_path: Path) -> None:
         ("images/100k/val/b1c66a42-6f7d68ca.jpg", 128, "b1c66a42"),
         ("images/100k/val/b1c66a42-00000000.jpg", 1280, "b1c66a42"),
     ]
+    assert all("frame" not in i for i in content["images"]), "no frames that follow each other"
     assert rows(content) == [
         ((10, 20, 10, 20.5), "", None),
         ((11, 20, 10, 20.5), "", None),

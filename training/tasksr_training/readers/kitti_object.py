@@ -11,7 +11,8 @@ Each line has 15 columns: type, truncated (share outside the image, 0 to 1), occ
 
 What counts is what the hard level of the benchmark counts: at most largely occluded and at most
 half truncated. Occlusion is a class, no share: ``vis_ratio`` is given for visible people only.
-With the mapping, ``sequence`` and ``frame`` are those of the raw drive the image was taken from.
+With the mapping, ``sequence`` and ``frame`` are those of the raw drive the image was taken from, as
+`tasksr_training.readers.kitti_raw` gives them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tasksr_training.readers.form import (
     size_in_file,
     unknown,
 )
+from tasksr_training.readers.kitti_raw import drive_name
 
 IGNORED = {"Person_sitting": "sitting", "Cyclist": "rider", "DontCare": "dont_care"}
 OTHERS = ("Car", "Van", "Truck", "Tram", "Misc")
@@ -92,4 +94,4 @@ def _drives(folder: Path) -> dict[int, tuple[str, int]]:
     rows = [words for _, words in load_lines(mapping, "lines of date, drive and frame")]
     with reading(order, "line numbers of train_mapping.txt, with commas"):
         lines = [int(word) for word in order.read_text().split(",")]
-        return {i: (rows[n - 1][1], int(rows[n - 1][2])) for i, n in enumerate(lines)}
+        return {i: (drive_name(rows[n - 1][1]), int(rows[n - 1][2])) for i, n in enumerate(lines)}

@@ -16,6 +16,7 @@ clipped to the image: a bit loose. Objects without a tracklet are unlabelled, an
 What is fully occluded or less than half inside the image is ignored; what is labelled as out of the
 image, or has a corner behind the camera, is left out. ``vis_ratio`` is the share inside the image,
 for visible people only; ``distance_m`` is that of the box's middle along the camera's axis.
+A drive's folder, without ``_sync``, is the ``sequence``.
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
     return [image for path in found for image in _drive(path.parent, source)]
 
 
+def drive_name(folder: str) -> str:
+    """Name of a drive, ``2011_09_26_drive_0005``, from that of its folder: without ``_sync``."""
+    return folder.removesuffix("_sync")
+
+
 def _drive(folder: Path, source: Path) -> list[AnnotatedImage]:
     calibration = folder if (folder / "calib_cam_to_cam.txt").exists() else folder.parent
     projection, size = _projection(calibration)
@@ -88,7 +94,7 @@ def _drive(folder: Path, source: Path) -> list[AnnotatedImage]:
                 path.relative_to(source).as_posix(),
                 *size,
                 people[int(path.stem)],
-                folder.name.removesuffix("_sync"),
+                drive_name(folder.absolute().name),
                 int(path.stem),
                 {"stamp_ns": stamps[int(path.stem)]} if stamps else {},
                 left_out=others[int(path.stem)],
