@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -10,22 +9,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from tasksr_ros.bundle import DESCRIPTION, Bundle, load_any_bundle
+from tasksr_ros.bundle import DESCRIPTION, Bundle, load_any_bundle, load_bundle
 from tasksr_ros.networks import build_sr
 from tasksr_ros.networks.detector import Detector
 from tasksr_training.errors import CheckpointError
+from tasksr_training.whole_files import replacing
 
 LAST = "last.ckpt"
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint so that a crash, also the machine's, leaves the old one or the new one."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with replacing(path) as file:
         torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -60,19 +56,40 @@ def load_network(path: Path, part: str) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         CheckpointError: when the checkpoint holds no such network.
     """
-    if (path / DESCRIPTION).is_file():
-        return _of_bundle(path, part)
-    content = load_checkpoint(path)
-    if part not in content["networks"]:
+    networks = networks_of(path)
+    if part not in networks:
         raise CheckpointError(
-            f"{path}: expected a checkpoint with {part!r}, got {sorted(content['networks'])}"
+            f"{path}: expected a checkpoint or bundle with {part!r}, got {sorted(networks)}"
         )
-    description = content["networks"][part]
+    description = networks[part]
+    if (path / DESCRIPTION).is_file():
+        return _of_bundle(path, part), description
+    content = load_checkpoint(path)
     network = build_network(part, description)
     prefix = f"{part}."
     weights = {k[len(prefix) :]: v for k, v in content["ema"].items() if k.startswith(prefix)}
     network.load_state_dict(weights)
     return network.eval(), description
+
+
+def networks_of(path: Path) -> dict[str, dict[str, Any]]:
+    """The networks that `load_network` finds at a path: ``sr``, ``detector`` or both.
+
+    Returns:
+        The arguments that `build_network` takes, by the name of the part.
+
+    Raises:
+        CheckpointError: for a checkpoint that is not there or cannot be read.
+        BundleError: for a bundle that is not whole.
+    """
+    if not (path / DESCRIPTION).is_file():
+        networks: dict[str, dict[str, Any]] = load_checkpoint(path)["networks"]
+        return networks
+    bundle = load_any_bundle(path)
+    sr = {"name": bundle.sr, "scale_factor": bundle.scale_factor, **bundle.sr_options}
+    if not isinstance(bundle, Bundle):
+        return {"sr": sr}
+    return {"sr": sr, "detector": {"width": bundle.detector_width}}
 
 
 def trained_for(path: Path) -> tuple[int, float]:
@@ -84,14 +101,10 @@ def trained_for(path: Path) -> tuple[int, float]:
     return content["step"], content["seconds"] / 60
 
 
-def _of_bundle(folder: Path, part: str) -> tuple[nn.Module, dict[str, Any]]:
-    bundle = load_any_bundle(folder)
+def _of_bundle(folder: Path, part: str) -> nn.Module:
     if part == "sr":
-        named = {"name": bundle.sr, "scale_factor": bundle.scale_factor}
-        return bundle.load_sr(), {**named, **bundle.sr_options}
-    if not isinstance(bundle, Bundle):
-        raise CheckpointError(f"{folder}: expected a bundle with a detector, got {bundle.sr} alone")
-    return bundle.load().detector, {"width": bundle.detector_width}
+        return load_any_bundle(folder).load_sr()
+    return load_bundle(folder).load().detector
 
 
 def build_network(part: str, description: dict[str, Any]) -> nn.Module:

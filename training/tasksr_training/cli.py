@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 import yaml
 from jsonargparse import ArgumentParser
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from tasksr_ros.errors import TaskSRError
 from tasksr_training import compare_sr_report, data_commands
@@ -20,8 +21,9 @@ from tasksr_training.drives import write_drives
 from tasksr_training.export import export, export_sr
 from tasksr_training.options import differences
 from tasksr_training.precision import precision_predictions
-from tasksr_training.stage_commands import STAGES
+from tasksr_training.stage_commands import STAGES, check_options
 from tasksr_training.study.command import study
+from tasksr_training.whole_files import replace_text
 
 
 def compare_sr(
@@ -94,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         values = dict(arguments[arguments.command])
         values.pop("config", None)
         if "loop" in values:
+            check_options(values["stage"], values["patches"], values["loop"])
             _keep(parser.dump(parsed), values["out"])
         COMMANDS[arguments.command](**values)
     except TaskSRError as error:
@@ -102,14 +105,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+@rank_zero_only
 def _keep(text: str, out: Path) -> None:
-    """Write the options of a run beside its checkpoints; say which it did not begin with."""
+    """Write the options of a run beside its checkpoints; say which it did not begin with.
+
+    Of several processes the first does so.
+    """
     out.mkdir(parents=True, exist_ok=True)
     path = out / OPTIONS
     if (out / LAST).exists() and path.exists():
-        for name, was, now in differences(*(yaml.safe_load(t) for t in (path.read_text(), text))):
+        before = path.read_text(encoding="utf-8")
+        for name, was, now in differences(*(yaml.safe_load(t) for t in (before, text))):
             print(f"tasksr-train: {out}: goes on with {name} {now}, was {was}", file=sys.stderr)
-    path.write_text(text)
+    replace_text(path, text)
 
 
 if __name__ == "__main__":

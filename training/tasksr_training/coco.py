@@ -185,12 +185,17 @@ def find_set(data: Path, path: str) -> list[Path]:
     Raises:
         TrainingDataError: when there is none.
     """
-    found = sorted(data.glob(path)) if "*" in path else [data / path]
+    found = paths_of(data, path)
     if not found or not found[0].exists():
         raise TrainingDataError(
             f"{data / path}: expected a COCO JSON file or a folder, there is none"
         )
     return found
+
+
+def paths_of(data: Path, path: str) -> list[Path]:
+    """What a path in the data folder, or a pattern with ``*``, stands for."""
+    return sorted(data.glob(path)) if "*" in path else [data / path]
 
 
 def _decode(path: Path, entry: ImageEntry) -> NDArray[np.uint8] | Problem:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from tasksr_training.compare_sr import ComparisonConfig, Panel
+from tasksr_training.run_log import LOG, read_log
 
 matplotlib.use("agg")
 
@@ -141,16 +141,16 @@ def curves(comparisons: Sequence[ComparisonConfig], runs: Path, path: Path) -> N
         runs: folder that the systems' runs start from.
         path: picture to write; none where no run has a log, as with bundles.
     """
-    if not any((runs / s.run / "log.jsonl").exists() for c in comparisons for s in c.systems):
+    if not any((runs / s.run / LOG).exists() for c in comparisons for s in c.systems):
         return
     figure = Figure(figsize=(6 * len(comparisons), 4), layout="constrained")
     for index, comparison in enumerate(comparisons):
         axes = figure.add_subplot(1, len(comparisons), index + 1)
         for system in comparison.systems:
-            log = runs / system.run / "log.jsonl"
+            log = runs / system.run / LOG
             if system.run and log.exists():
-                lines = [json.loads(line) for line in log.read_text().splitlines()]
-                rows = [(r["step"], r.get("hr", r["total"])) for r in lines if "total" in r]
+                lines = (line for line in read_log(log) if "total" in line)
+                rows = [(line["step"], line.get("hr", line["total"])) for line in lines]
                 steps, losses = np.array(rows[: len(rows) // 20 * 20]).reshape(-1, 20, 2).mean(1).T
                 axes.plot(steps, losses, label=system.name)
         axes.set(xlabel="step", ylabel="L1 to HR", yscale="log")

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tasksr_training.coco import READ, LabelledImage, ReadConfig, read_set
 from tasksr_training.copy_paste import CopyPaste
-from tasksr_training.errors import TrainingDataError
+from tasksr_training.errors import TrainingDataError, TrainingError
 from tasksr_training.hard_backgrounds import HardBackgrounds, with_false_positives
 from tasksr_training.image_store import ImageStore
 
@@ -75,6 +75,23 @@ class PatchConfig:
     min_visible: float = 0.4
     min_box_height: float = 12.0
     jitter: float = 1.0
+
+
+def check_size(size: int, multiple: int, what: str) -> None:
+    """Refuse a size of patches, HR px, that a network cannot take.
+
+    Args:
+        size: see `PatchConfig`.
+        multiple: HR px, of which the size has to be a multiple.
+        what: the network, and what it sees.
+
+    Raises:
+        TrainingError: saying which multiple is needed.
+    """
+    if size <= 0 or size % multiple:
+        raise TrainingError(
+            f"patches.size: expected a multiple of {multiple} px for {what}, got {size}"
+        )
 
 
 @dataclass(frozen=True, eq=False)

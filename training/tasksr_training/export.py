@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasksr_ros.bundle import save_bundle
+from tasksr_ros.bundle import DESCRIPTION, load_any_bundle, save_bundle
 from tasksr_ros.networks.tdsr import TDSR
 from tasksr_training import compare_sr_report
-from tasksr_training.checkpoints import build_network, load_checkpoint, load_network
+from tasksr_training.checkpoints import build_network, load_checkpoint, load_network, networks_of
 from tasksr_training.errors import CheckpointError
 from tasksr_training.study.measure import ALL
 from tasksr_training.study.report import notes as notes_of
@@ -34,7 +34,7 @@ def export(
 
     Args:
         run: folder of a task-driven run, of a baseline that was trained as one, or of a detector
-            run, whose images are upscaled bicubically.
+            run, whose images are upscaled bicubically; or a bundle, for a new card.
         bundle: folder to write; its name is the bundle's.
         study: ``study.json`` of `tasksr-train study`.
         row: the run's row in it; the first table in which this row is the run's, of
@@ -42,8 +42,8 @@ def export(
         scale_factor: of that table; 0: any. A detector run is in tables of several.
         region_size: width and height of an engine's region, region px.
         fppi: the score threshold is the one with this many false positives per image in it.
-        stages: commands that trained the weights, for the card.
-        data: image sets that they were trained on, for the card.
+        stages: commands that trained the weights, for the card; none: those of the bundle.
+        data: image sets that they were trained on, for the card; none: those of the bundle.
         measured_by: command that wrote the study, for the card.
         notes: what else the card should say of the figures.
 
@@ -52,12 +52,11 @@ def export(
     """
     result, threshold = _read(study, row, run, scale_factor, fppi)
     detector, detector_description = load_network(run, "detector")
-    if "sr" in load_checkpoint(run)["networks"]:
+    if "sr" in networks_of(run):
         sr, sr_description = load_network(run, "sr")
     else:
         sr_description = {"name": "bicubic", "scale_factor": result["tables"][0]["scale_factor"]}
         sr = build_network("sr", sr_description)
-    recipe = _recipe(load_checkpoint(run), stages, data)
     description = {
         "name": bundle.name,
         "sr": sr_description["name"],
@@ -66,7 +65,7 @@ def export(
         "classes": ["pedestrian"],
         "region_size": list(region_size),
         "score_threshold": round(float(threshold), 3),
-        "recipe": recipe,
+        "recipe": _recipe(run, stages, data),
     }
     text = card(description, result, row, fppi, measured_by, notes)
     save_bundle(bundle, TDSR(sr, detector).eval(), description, text)
@@ -106,7 +105,7 @@ def export_sr(
         "sr": name,
         "scale_factor": scale_factor,
         **({"sr_options": sr_description} if sr_description else {}),
-        "recipe": _recipe(load_checkpoint(run), stages, data),
+        "recipe": _recipe(run, stages, data),
     }
     options = "".join(f", {key} {value}" for key, value in sr_description.items())
     text = f"""# {bundle.name}
@@ -143,12 +142,13 @@ def _tables(comparison: Path, row: str, scale_factor: int) -> str:
     return compare_sr_report.markdown({**result, "comparisons": mine})
 
 
-def _recipe(
-    content: Mapping[str, Any], stages: Sequence[str], data: Sequence[str]
-) -> dict[str, Any]:
+def _recipe(run: Path, stages: Sequence[str], data: Sequence[str]) -> dict[str, Any]:
+    given = {"stages": list(stages), "data": list(data)}
+    if (run / DESCRIPTION).is_file():
+        return {**load_any_bundle(run).recipe, **{k: lines for k, lines in given.items() if lines}}
+    content = load_checkpoint(run)
     recipe = {
-        "stages": list(stages),
-        "data": list(data),
+        **given,
         "steps": int(content["step"]),
         "minutes": round(content["seconds"] / 60, 1),
         "licence": "research use",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TextIO
+from typing import Any, Literal, Protocol, TextIO, get_args
 
 import numpy as np
 import torch
@@ -22,8 +23,13 @@ from tqdm import tqdm
 from tasksr_training.checkpoints import LAST, load_checkpoint, save_checkpoint
 from tasksr_training.datasets import Batches, Sampler, loader
 from tasksr_training.errors import CheckpointError, TrainingError
+from tasksr_training.run_log import LOG, read_log
+from tasksr_training.whole_files import replace_text
 
 NO_LIMIT = 10**9
+
+Precision = Literal["32-true", "bf16-mixed"]
+"""As Lightning Fabric names them; a checkpoint holds all of their state."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,8 @@ class LoopConfig:
 
     Attributes:
         max_steps: budget in steps; 0: no limit.
-        max_minutes: budget in minutes of training, all resumed runs together; 0: no limit. The
+        max_minutes: budget in minutes, all resumed runs together; 0: no limit. Validations and
+            checkpoints on the way are included, only the last validation comes on top. The
             schedule then follows the time that has passed, so that two runs differ.
         batch_size: patches per step and device.
         learning_rate: peak of the schedule.
@@ -43,10 +50,10 @@ class LoopConfig:
             gradient does not make the other's small.
         ema_decay: of the averaged weights, which are the ones validated and exported.
         seed: of initialisation and data.
-        precision: as Lightning Fabric names it.
+        precision: as Lightning Fabric names it; without float16, whose loss needs scaling.
         accelerator: as Lightning Fabric names it.
         devices: devices per machine.
-        num_nodes: machines, started with torchrun.
+        num_nodes: machines, started with torchrun: as many processes as devices on each.
         threads: CPU threads; 0: all.
         workers: processes that draw patches ahead; 0: the training process itself.
         log_every: steps between two lines of the log.
@@ -64,7 +71,7 @@ class LoopConfig:
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
     seed: int = 1
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     accelerator: str = "auto"
     devices: int = 1
     num_nodes: int = 1
@@ -73,6 +80,46 @@ class LoopConfig:
     log_every: int = 20
     checkpoint_minutes: float = 3.0
     validate_minutes: float = 8.0
+
+
+_LEAST = {
+    "max_steps": 0,
+    "max_minutes": 0,
+    "batch_size": 1,
+    "learning_rate": 0,
+    "weight_decay": 0,
+    "seed": 0,
+    "devices": 1,
+    "num_nodes": 1,
+    "threads": 0,
+    "workers": 0,
+    "log_every": 1,
+}
+"""Least values of options of the loop."""
+
+
+def check_loop(config: LoopConfig) -> None:
+    """Refuse options of the loop that cannot be, alone or with the processes that were started.
+
+    Raises:
+        TrainingError: saying which.
+    """
+    for name, least in _LEAST.items():
+        value = getattr(config, name)
+        if not value >= least:  # nor where it is NaN
+            raise TrainingError(f"loop.{name}: expected at least {least}, got {value}")
+    if config.max_steps == 0 and config.max_minutes == 0:
+        raise TrainingError("expected a budget: loop.max_steps or loop.max_minutes")
+    if config.precision not in get_args(Precision):
+        known = ", ".join(get_args(Precision))
+        raise TrainingError(f"loop.precision: expected one of {known}, got {config.precision}")
+    expected = config.devices * config.num_nodes
+    started = os.environ.get("WORLD_SIZE") or str(expected)
+    if started != str(expected):
+        raise TrainingError(
+            f"expected as many processes as loop.devices x loop.num_nodes, {config.devices} x "
+            f"{config.num_nodes}, got {started} from torchrun (WORLD_SIZE)"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +158,12 @@ def train(stage: Stage, sampler: Sampler, config: LoopConfig, out: Path) -> Path
 
     Returns:
         Path of the last checkpoint.
+
+    Raises:
+        TrainingError: see `check_loop`, and when loss or weights are no longer finite.
+        CheckpointError: for a last checkpoint that is of other networks or cannot be read.
     """
+    check_loop(config)
     if config.threads:
         torch.set_num_threads(config.threads)
     fabric = Fabric(
@@ -151,8 +203,6 @@ def spent(step: int, seconds: float, config: LoopConfig) -> float:
 
 class _Run:
     def __init__(self, stage: Stage, config: LoopConfig, fabric: Fabric, out: Path) -> None:
-        if config.max_steps <= 0 and config.max_minutes <= 0:
-            raise TrainingError("expected a budget: loop.max_steps or loop.max_minutes")
         self.stage, self.config, self.fabric, self.out = stage, config, fabric, out
         module = stage.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(module).requires_grad_(False).to(fabric.device).eval()
@@ -242,7 +292,6 @@ class _Run:
 
     def _clip(self) -> None:
         """As `Fabric.clip_gradients`, which knows only one norm, of everything."""
-        self.fabric.strategy.precision.unscale_gradients(self.optimizer.optimizer)
         for parameters in self._clipped:
             torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip)
 
@@ -329,7 +378,7 @@ class _Log:
     """
 
     def __init__(self, out: Path, step: int) -> None:
-        self._lines = _lines_up_to(out / "log.jsonl", step)
+        self._lines = _lines_up_to(out / LOG, step)
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, seconds: float, numbers: dict[str, float]) -> None:
@@ -352,11 +401,7 @@ class _Log:
 
 
 def _lines_up_to(path: Path, step: int) -> TextIO:
-    """The file of a log, open for more, without lines of later steps or half a line."""
-    kept = []
-    if path.exists():
-        for line in path.read_text().splitlines(keepends=True):
-            if line.endswith("\n") and json.loads(line)["step"] <= step:
-                kept.append(line)
-    path.write_text("".join(kept))
+    """The file of a log, open for more, without lines of later steps or unreadable ones."""
+    kept = [line for line in read_log(path) if line["step"] <= step]
+    replace_text(path, "".join(json.dumps(line) + "\n" for line in kept))
     return path.open("a")

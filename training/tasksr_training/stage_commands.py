@@ -10,7 +10,10 @@ import torch
 from tasksr_ros.networks import BLIND_SR_NAMES, VIDEO_SR_NAMES
 from tasksr_training.clips import ClipConfig, ClipSampler
 from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
-from tasksr_training.loop import LoopConfig, train
+from tasksr_training.loop import LoopConfig, check_loop, train
+from tasksr_training.stages import detector as detector_stage
+from tasksr_training.stages import super_resolution as sr_stage
+from tasksr_training.stages import task_driven as task_driven_stage
 from tasksr_training.stages.blind import BlindSuperResolution
 from tasksr_training.stages.detector import DetectorConfig, DetectorStage
 from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
@@ -18,6 +21,27 @@ from tasksr_training.stages.task_driven import TaskDriven, TaskDrivenConfig
 from tasksr_training.stages.video import VideoSuperResolution
 
 CLIPS = ClipConfig()
+
+StageConfig = SuperResolutionConfig | DetectorConfig | TaskDrivenConfig
+
+_MODULES = {
+    SuperResolutionConfig: sr_stage,
+    DetectorConfig: detector_stage,
+    TaskDrivenConfig: task_driven_stage,
+}
+"""Where the checks of a stage's options are."""
+
+
+def check_options(stage: StageConfig, patches: PatchConfig, loop: LoopConfig) -> None:
+    """Refuse options that a command cannot be run with, before it reads or writes anything.
+
+    Raises:
+        TrainingError: saying which.
+    """
+    check_loop(loop)
+    module = _MODULES[type(stage)]
+    module.check_options(stage)
+    module.check_patch_size(stage, patches.size)
 
 
 def _sampler(data: Path, sources: Sequence[SourceConfig], patches: PatchConfig) -> PatchSampler:

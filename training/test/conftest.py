@@ -7,13 +7,15 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from tasksr_training.loop import _Run
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -48,6 +50,30 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_set(folder, "train", 4, seed=1)
     write_set(folder, "val", 2, seed=2)
     return folder
+
+
+class StoppedError(Exception):
+    """Raised in a training run in place of a kill."""
+
+
+@pytest.fixture
+def stopped_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], AbstractContextManager[None]]:
+    """Runs in the context end right after the checkpoint of a step."""
+    save = _Run._save
+
+    @contextmanager
+    def context(step: int) -> Iterator[None]:
+        def save_and_stop(run: _Run) -> None:
+            save(run)
+            if run.step == step:
+                raise StoppedError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(_Run, "_save", save_and_stop)
+            with pytest.raises(StoppedError):
+                yield
+
+    return context
 
 
 def _two_processes(*arguments: str, limit: float) -> int:

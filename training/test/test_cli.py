@@ -164,6 +164,15 @@ def test_from_images_to_a_bundle(
     assert run("export", *options) == 0
     assert " minutes.\n" in (bundle / "README.md").read_text()
 
+    (row,) = (row for row in x4["rows"] if row["name"] == "TDSR")
+    row["systems"][0]["detector"] = str(bundle)
+    file.write_text(json.dumps({**result, "tables": [x4]}))
+    anew = [*options[1:3], f"--run={bundle}", f"--bundle={tmp_path / 'anew'}"]
+    assert run("export", *anew, '--data=["all of it"]') == 0  # a new card for a bundle
+    again, before = load_bundle(tmp_path / "anew"), load_bundle(bundle)
+    assert again.weights_sha256 == before.weights_sha256
+    assert again.recipe == {**before.recipe, "data": ["all of it"]}
+
 
 def test_a_wrong_option_value_or_file_is_one_line(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -156,7 +156,9 @@ def test_a_run_becomes_a_bundle_with_its_tables(data: Path, runs: Path, tmp_path
     assert description == {"name": "dbpn-ss", "scale_factor": 2}
     lr = torch.rand(1, 3, 8, 8)
     assert torch.equal(sr(lr), trained(lr)) and torch.equal(again(lr), trained(lr))
-    with pytest.raises(CheckpointError, match="expected a bundle with a detector"):
+    with pytest.raises(
+        CheckpointError, match=r"expected a checkpoint or bundle with 'detector', got \['sr'\]"
+    ):
         load_network(bundle, "detector")
 
 

@@ -3,15 +3,23 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tasksr_training import whole_files
 from tasksr_training.checkpoints import LAST, load_checkpoint, load_network
 from tasksr_training.datasets import Batch, PatchConfig, PatchSampler, SourceConfig, read_sources
 from tasksr_training.errors import CheckpointError, TrainingError
-from tasksr_training.loop import LoopConfig, learning_rate_factor, train
+from tasksr_training.loop import (
+    LoopConfig,
+    _lines_up_to,
+    check_loop,
+    learning_rate_factor,
+    train,
+)
 from tasksr_training.stages.detector import DetectorConfig, DetectorStage, ValidationConfig
 from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
 
@@ -85,16 +93,52 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(data: Path, tmp_p
     assert log_of(tmp_path / "parts") == log_of(tmp_path / "whole")
 
 
+def test_a_run_with_workers_resumes_as_one_without_them(
+    data: Path, tmp_path: Path, stopped_at: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    train(stage(data), sampler(data), LOOP, tmp_path / "whole")
+    ahead = dataclasses.replace(LOOP, workers=2, checkpoint_minutes=0.0)
+    with stopped_at(3):
+        train(stage(data), sampler(data), ahead, tmp_path / "parts")
+    assert load_checkpoint(tmp_path / "parts")["step"] == 3
+    train(stage(data), sampler(data), ahead, tmp_path / "parts")
+    whole, parts = (load_checkpoint(tmp_path / name) for name in ("whole", "parts"))
+    assert parts["step"] == whole["step"] == 6
+    for key in ("model", "ema"):
+        assert all(torch.equal(whole[key][k], parts[key][k]) for k in whole[key])
+    assert log_of(tmp_path / "parts") == log_of(tmp_path / "whole")
+
+
 def test_a_log_has_each_step_once_though_the_run_died_between_checkpoints(
     data: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(StoppedError):
         stops = StoppedAfter(sampler(data), 2 * 4)
         train(stage(data), stops, LOOP, tmp_path)  # type: ignore[arg-type]
-    with (tmp_path / "log.jsonl").open("a") as log:
-        log.write('{"step": 5, "sec')  # killed while it wrote
+    log = tmp_path / "log.jsonl"
+    first, *others = log.read_bytes().splitlines(keepends=True)
+    spoilt = b"\0" * 100 + b"\n"  # of a file system, after the power was cut
+    log.write_bytes(first + spoilt + b"".join(others) + b'{"step": 5, "sec')  # while it was written
     train(stage(data), sampler(data), LOOP, tmp_path)
     assert [line["step"] for line in log_of(tmp_path)] == [1, 2, 3, 4, 5, 6, 6]
+
+
+def test_a_kill_on_resuming_leaves_the_log_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise StoppedError
+
+    path = tmp_path / "log.jsonl"
+    content = '{"step": 1, "seconds": 0.5}\n{"step": 2, "seconds": 0.9}\n'
+    path.write_text(content)
+    with monkeypatch.context() as patch:
+        patch.setattr(whole_files.os, "replace", killed)
+        with pytest.raises(StoppedError):
+            _lines_up_to(path, 1)
+    assert path.read_text() == content
+    _lines_up_to(path, 1).close()
+    assert path.read_text() == content.splitlines(keepends=True)[0]
 
 
 def test_log_and_averaged_weights(data: Path, tmp_path: Path) -> None:
@@ -217,6 +261,40 @@ def test_weights_that_are_not_finite_do_not_replace_a_checkpoint(
     after = load_checkpoint(tmp_path)
     assert after["step"] == before["step"] == 3
     assert all(torch.equal(v, after["ema"][k]) for k, v in before["ema"].items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_steps": 0}, "expected a budget"),
+        ({"max_steps": -1}, "loop.max_steps: expected at least 0, got -1"),
+        ({"max_minutes": float("nan")}, "loop.max_minutes: expected at least 0, got nan"),
+        ({"batch_size": 0}, "loop.batch_size: expected at least 1, got 0"),
+        ({"log_every": 0}, "loop.log_every: expected at least 1, got 0"),
+        ({"workers": -1}, "loop.workers: expected at least 0, got -1"),
+        ({"seed": -1}, "loop.seed: expected at least 0, got -1"),
+        ({"devices": -1}, "loop.devices: expected at least 1, got -1"),
+        ({"precision": "16-mixed"}, "expected one of 32-true, bf16-mixed, got 16-mixed"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:
+    check_loop(LOOP)
+    with pytest.raises(TrainingError, match=message):
+        check_loop(dataclasses.replace(LOOP, **changes))
+
+
+def test_processes_that_would_train_alone_are_refused(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    for devices, num_nodes in ((4, 1), (2, 2)):
+        check_loop(dataclasses.replace(LOOP, devices=devices, num_nodes=num_nodes))
+    two = dataclasses.replace(LOOP, devices=2)
+    for config, of in ((LOOP, "1 x 1"), (two, "2 x 1")):
+        with pytest.raises(TrainingError, match=f"loop.num_nodes, {of}, got 4 from torchrun"):
+            train(stage(data), sampler(data), config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_refusals(data: Path, tmp_path: Path) -> None:

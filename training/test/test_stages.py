@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tasksr_training.blur_kernels import BlurConfig
 from tasksr_training.checkpoints import load_checkpoint, load_network
 from tasksr_training.coco import read_coco
 from tasksr_training.datasets import (
@@ -24,7 +27,7 @@ from tasksr_training.datasets import (
 from tasksr_training.degradations import CorruptionConfig
 from tasksr_training.detect import DetectConfig, detect_image
 from tasksr_training.errors import CheckpointError, TrainingError
-from tasksr_training.loop import LoopConfig, _Run, train
+from tasksr_training.loop import LoopConfig, train
 from tasksr_training.stages.detector import DetectorConfig, DetectorStage, ValidationConfig
 from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
 from tasksr_training.stages.task_driven import (
@@ -131,35 +134,45 @@ def test_the_detector_loss_leaves_the_sr_network_untouched_where_the_recipe_says
     assert differ == {"detector"}
 
 
-class StoppedError(Exception):
-    pass
-
-
 @pytest.mark.parametrize("stop", [1, 3])  # before and after super-resolution begins to learn
 @pytest.mark.parametrize("recipe", [{}, ALTERNATE, HYBRID])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     data: Path,
     runs: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    stopped_at: Callable[[int], AbstractContextManager[None]],
     recipe: dict[str, Any],
     stop: int,
 ) -> None:
     options = {"steps": 5, "frozen_fraction": 0.4, **recipe}
     task_driven(data, runs, tmp_path / "whole", **options)
-    save = _Run._save
-
-    def save_and_die(run: _Run) -> None:
-        save(run)
-        if run.step == stop:
-            raise StoppedError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_Run, "_save", save_and_die)
-        with pytest.raises(StoppedError):
-            task_driven(data, runs, tmp_path / "parts", **options)
+    with stopped_at(stop):
+        task_driven(data, runs, tmp_path / "parts", **options)
     task_driven(data, runs, tmp_path / "parts", **options)
     whole, parts = (load_checkpoint(tmp_path / name) for name in ("whole", "parts"))
+    assert parts["step"] == whole["step"] == 5
+    for key in ("model", "ema"):
+        assert all(torch.equal(whole[key][k], parts[key][k]) for k in whole[key])
+
+
+def test_a_resumed_super_resolution_run_equals_an_uninterrupted_one_bit_for_bit(
+    data: Path, tmp_path: Path, stopped_at: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    config = SuperResolutionConfig(
+        blur=BlurConfig(kernel_size=5, length=(1, 4), radius=(0.5, 2), turn_weight=0),
+        corruption=CorruptionConfig(probability=0.5),
+        validation=("images",),
+        validation_side=32,
+    )
+
+    def trained(out: str, seed: int) -> dict[str, Any]:
+        torch.manual_seed(seed)
+        train(SuperResolution(config, data), sampler(data), loop(5), tmp_path / out)
+        return load_checkpoint(tmp_path / out)
+
+    with stopped_at(3):
+        trained("parts", seed=1)
+    whole, parts = trained("whole", seed=1), trained("parts", seed=2)
     assert parts["step"] == whole["step"] == 5
     for key in ("model", "ema"):
         assert all(torch.equal(whole[key][k], parts[key][k]) for k in whole[key])
@@ -212,6 +225,40 @@ def test_no_detection_loss_reaches_the_sr_network_where_the_recipe_says_so(
         gradients(data, runs, alpha=0.0, detection_to_sr=factor)["sr"] for factor in (0.5, 1.0)
     )
     assert half == pytest.approx(whole / 2, rel=1e-3)
+
+
+def test_distillation_reaches_the_sr_network_in_the_hybrid_recipe(data: Path, runs: Path) -> None:
+    alone = {**HYBRID, "alpha": 0.0, "beta": 0.0, "feature_weight": 0.0, "detection_to_sr": 1.0}
+    once = gradients(data, runs, **alone)
+    twice = gradients(data, runs, **{**alone, "distill_weight": 2.0})
+    for network in ("sr", "detector"):
+        assert once[network] > 0
+        assert twice[network] == pytest.approx(2 * once[network], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "seen"), [(1, 1 + 1 + 1), (2, 2 + 1 + 1), (8, 8 + 2 + 4), (10, 10 + 2 + 5)]
+)
+def test_hr_and_mixed_patches_beside_those_of_a_batch(
+    data: Path, runs: Path, batch_size: int, seen: int
+) -> None:
+    def images(**changes: Any) -> int:
+        config = TaskDrivenConfig(
+            sr_checkpoint=str(runs / "sr"),
+            detector_checkpoint=str(runs / "detector"),
+            validation=VALIDATION,
+            **changes,
+        )
+        stage, sizes = TaskDriven(config, data), []
+        detector = stage.module.get_submodule("detector")
+        detector.get_submodule("stem").register_forward_hook(
+            lambda *given: sizes.append(len(given[1][0]))
+        )
+        stage.loss(stage.module, Batches(sampler(data), batch_size, seed=3)[0], 0.0)
+        return sizes[0]
+
+    assert images(hr_fraction=0.25, mixed_fraction=0.5) == seen
+    assert images(hr_fraction=0.0) == batch_size
 
 
 @pytest.mark.parametrize("features_of", ["hr", "current"])
@@ -361,6 +408,17 @@ def test_patches_that_the_detector_cannot_take_are_refused(
     batch = Batches(sampler(data, size=size), 2, seed=1)[0]
     with pytest.raises(TrainingError, match=f"multiple of {multiple}.*got {size}"):
         stage.loss(stage.module, batch, 0.0)
+
+
+def test_patches_that_the_first_stages_cannot_take_are_refused(data: Path) -> None:
+    stages = {
+        48: DetectorStage(DetectorConfig(width=0.25, validation=VALIDATION), data),
+        30: SuperResolution(SuperResolutionConfig(validation=()), data),
+    }
+    for size, stage in stages.items():
+        batch = Batches(sampler(data, size=size), 2, seed=1)[0]
+        with pytest.raises(TrainingError, match=f"patches.size: expected .* got {size}"):
+            stage.loss(stage.module, batch, 0.0)
 
 
 @pytest.mark.parametrize("scale_factor", [2, 8])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,14 @@ STEPS, TDSR_STEPS = 80, 40
 """Of the detector and of TDSR: enough to be killed in the midst of them."""
 
 LIMIT_S = 300.0
+
+
+@pytest.fixture
+def data(data: Path, tmp_path: Path) -> Path:
+    """With a third set, ``further.json``, that nothing is trained on."""
+    folder = Path(shutil.copytree(data, tmp_path / "data"))
+    shutil.copy(folder / "val.json", folder / "further.json")
+    return folder
 
 
 def write_study(folder: Path) -> Path:
@@ -44,7 +53,7 @@ def write_study(folder: Path) -> Path:
         "samples": 20,
         "threads": 1,
         "parallel": 2,
-        "sets": [{"path": "val.json"}, {"path": "train.json", "every": 2}],
+        "sets": [{"path": "val.json"}, {"path": "further.json", "every": 2}],
         "overrides": {"loop": {"log_every": 1, "checkpoint_minutes": 0.0}},
         "runs": [
             {
@@ -156,9 +165,12 @@ def test_a_study_survives_kills_and_makes_its_table(
     error = study.communicate(timeout=LIMIT_S)[1].strip().splitlines()[-1]
     assert study.returncode == 1
     assert error.startswith("tasksr-train: run detector ended with exit status -9: ")
+    assert "; not trained, as they start from such a run: bicubic, tdsr; " in error
+    assert "a table's baseline and another row, to be trained; trained: sr" in error
+    assert step_of(out / "runs" / "sr") == 2  # the failure of one does not keep another
 
     assert main(["study", *options, "--so_far"]) == 1
-    assert "a table's baseline and another row, to be trained; trained: none" in (
+    assert "a table's baseline and another row, to be trained; trained: sr" in (
         capsys.readouterr().err
     )
 
@@ -190,7 +202,7 @@ def test_a_study_survives_kills_and_makes_its_table(
         "bicubic": 2,
         "tdsr": TDSR_STEPS,
     }
-    assert list(result["tables"][0]["pedestrians"]) == ["val", "train", "all"]
+    assert list(result["tables"][0]["pedestrians"]) == ["val", "further", "all"]
 
     for killed, command in ((run, "detector"), (tdsr, "task-driven")):
         whole = trained_in_one_go(killed, command, data, tmp_path)

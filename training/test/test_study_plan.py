@@ -13,22 +13,22 @@ from jsonargparse.typing import Path_fr
 from tasksr_training.checkpoints import LAST, save_checkpoint
 from tasksr_training.cli import main
 from tasksr_training.errors import CheckpointError, TrainingDataError, TrainingError
-from tasksr_training.study.config import RowConfig, RunConfig, TableConfig
-from tasksr_training.study.execute import last_line
+from tasksr_training.study.config import RowConfig, RunConfig, SetConfig, TableConfig
+from tasksr_training.study.execute import _gpu_of
 from tasksr_training.study.outlook import describe, hours_left
 from tasksr_training.study.plan import (
-    MADE_OF,
     Run,
     Runs,
+    check_holds,
     check_image_sets,
-    check_unchanged,
+    check_not_trained_on,
     in_place_of,
     is_finished,
-    made_of,
     merged,
     needed_by,
     resolve,
 )
+from tasksr_training.study.provenance import MADE_OF, check_unchanged, made_of
 from tasksr_training.study.systems import check_parts, parts
 
 from tasksr_ros.networks.detector import Detector
@@ -117,7 +117,7 @@ def test_references_seeds_and_overrides(stage: Path) -> None:
             "run det-1: expected distinct names with seeds",
         ),
         ([{**DETECTOR, "overrides": {"stage": {"widht": 2}}}], "run det: .*widht"),
-        ([{**DETECTOR, "overrides": {"loop": {"max_minutes": 0}}}], "expected loop.max_steps or"),
+        ([{**DETECTOR, "overrides": {"loop": {"max_minutes": 0}}}], "a budget: loop.max_steps or"),
         ([{"name": "x", "config": None, "trained": "nowhere"}], "expected a run or a bundle in"),
         ([{**DETECTOR, "trained": "nowhere"}], "expected either trained, or command"),
         ([{"name": "x", "config": None}], "expected command and config, or trained"),
@@ -178,7 +178,7 @@ def test_what_a_stage_would_refuse_is_refused_before_training(stage: Path) -> No
     run = {"name": "b", "command": "task-driven"}
     with pytest.raises(TrainingError, match=r"run b: stage\.distill_weight: expected 0"):
         runs_of(stage, DETECTOR, {**run, "overrides": {"stage": {**follow, **sees_lr}}})
-    of_200 = {"stage": follow, "patches": {"size": 200}}
+    of_200 = {"stage": {**follow, "upscaling": "bicubic"}, "patches": {"size": 200}}
     with pytest.raises(TrainingError, match=r"run b: patches\.size: expected a multiple of 32 px"):
         runs_of(stage, DETECTOR, {**run, "overrides": of_200})
 
@@ -188,12 +188,83 @@ def test_image_sets_that_are_not_there_are_named_before_training(stage: Path) ->
     sources = [{"path": "train.json", "predictions": "found.json"}]
     options = {"stage": validation, "sources": sources}
     (run,) = runs_of(stage, {**DETECTOR, "overrides": options})["det"]
-    assert run.image_sets == ("train.json", "found.json", "val.json")
-    for name in run.image_sets:
+    assert run.sources == ("train.json",)
+    assert run.further_files == ("found.json", "val.json")
+    for name in ("train.json", "found.json", "val.json"):
         with pytest.raises(TrainingDataError, match=f"run det: .*/{name}: expected a COCO JSON"):
             check_image_sets([run], data)
         (data / name).touch()
     check_image_sets([run], data)
+
+
+def test_what_is_measured_on_is_not_trained_on(stage: Path) -> None:
+    options = {
+        "sources": [{"path": "drives/*.json"}],
+        "stage": {"validation": {"sets": ["b.json"]}},
+    }
+    each = runs_of(stage, {**DETECTOR, "overrides": options})["det"]
+    data = stage.parent
+    (data / "drives").mkdir()
+    (data / "drives" / "a.json").touch()
+    check_not_trained_on(each, [SetConfig("b.json"), SetConfig("drives/c.json")], data)
+    with pytest.raises(TrainingDataError, match=r"run det learns from drives/\.\./drives/a\.json"):
+        check_not_trained_on(each, [SetConfig("drives/../drives/a.json", every=2)], data)
+
+
+def shipped(name: str) -> str:
+    return str(Path(__file__).resolve().parents[2] / "models" / name)
+
+
+def test_a_start_that_does_not_fit_is_found_before_training(stage: Path) -> None:
+    def start(**options: Any) -> None:
+        after = {"name": "b", "command": "task-driven", "overrides": {"stage": options}}
+        sr = {"name": "sr", "command": "super-resolution"}
+        x2 = {"name": "sr-x2", "config": None, "trained": shipped("dbpn-ss-x2")}
+        runs_of(stage, DETECTOR, sr, x2, after)
+
+    detector = {"detector_checkpoint": {"run": "det"}}
+    start(**detector, sr_checkpoint={"run": "sr"})
+    start(detector_checkpoint=shipped("tdsr-ss-x4"), sr_checkpoint=shipped("tdsr-ss-x4"))
+    with pytest.raises(TrainingError, match=r"sr_checkpoint: expected one with sr, got .*detector"):
+        start(**detector, sr_checkpoint={"run": "det"})
+    with pytest.raises(TrainingError, match=r"hr_detector_checkpoint: .* with detector, got .* sr"):
+        start(**detector, sr_checkpoint={"run": "sr"}, hr_detector_checkpoint={"run": "sr-x2"})
+    with pytest.raises(
+        TrainingError, match=r"run b: stage.sr_.*: expected scale factor 4, got .* 2"
+    ):
+        start(**detector, sr_checkpoint={"run": "sr-x2"})
+    with pytest.raises(TrainingError, match=r"expected scale factor 4, got .*dbpn-ss-x2 of 2"):
+        start(**detector, sr_checkpoint=shipped("dbpn-ss-x2"))
+
+
+def test_a_row_of_networks_that_a_run_does_not_hold_is_found_before_training(stage: Path) -> None:
+    x2 = {"name": "sr-x2", "config": None, "trained": shipped("dbpn-ss-x2")}
+    runs = runs_of(stage, DETECTOR, {"name": "sr", "command": "super-resolution"}, x2)
+    with pytest.raises(TrainingError, match="row 'row': expected a run with detector, got sr with"):
+        check_parts(RowConfig("row", "sr", "bicubic"), runs, 4)
+    with pytest.raises(TrainingError, match="row 'row': expected a run with sr, got det with det"):
+        check_parts(RowConfig("row", "det", sr="det"), runs, 4)
+    with pytest.raises(TrainingError, match="row 'row': expected sr-x2 of scale factor 4, got 2"):
+        check_parts(RowConfig("row", "det", sr="sr-x2"), runs, 4)
+    with pytest.raises(TrainingError, match="judge: expected a run with detector, got sr-x2"):
+        check_holds(runs["sr-x2"][0], "detector", "judge")
+
+
+def test_runs_at_once_take_a_gpu_each_in_turn(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = runs_of(stage, DETECTOR)["det"]
+    (several,) = runs_of(stage, {**DETECTOR, "overrides": {"loop": {"devices": 2}}})["det"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    gpus = [_gpu_of(one, place)["CUDA_VISIBLE_DEVICES"] for place in range(4)]
+    assert gpus == ["0", "1", "2", "0"]
+    assert _gpu_of(several, 1) == {}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert _gpu_of(one, 1) == {"CUDA_VISIBLE_DEVICES": "7"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    assert _gpu_of(one, 1) == {}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert _gpu_of(one, 1) == {}
 
 
 def test_a_run_whose_start_was_trained_anew_is_refused(stage: Path) -> None:
@@ -296,7 +367,7 @@ def test_a_detector_trained_at_another_scale_factor_is_found_before_training(sta
 
 
 def test_a_table_needs_the_runs_of_its_rows_and_those_they_start_from(stage: Path) -> None:
-    start = {"stage": {"detector_checkpoint": {"run": "start"}}}
+    start = {"stage": {"detector_checkpoint": {"run": "start"}, "upscaling": "bicubic"}}
     runs = runs_of(
         stage,
         {**DETECTOR, "name": "judge"},
@@ -319,13 +390,6 @@ def test_only_a_table_of_the_shipped_study(
     printed = capsys.readouterr().out
     assert "run 7 of 10: hybrid-x2: task-driven, 3000 steps, not started, after sr-x2" in printed
     assert "hybrid-1" not in printed
-
-
-def test_last_line_is_a_whole_one(tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    assert last_line(path) == {}
-    path.write_text('{"step": 1}\n{"step": 2}\n{"st')
-    assert last_line(path) == {"step": 2}
 
 
 def test_what_is_trained_already_takes_the_place_of_a_run(stage: Path) -> None:

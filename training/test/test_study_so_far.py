@@ -33,7 +33,8 @@ def run(folder: Path, name: str, seed: int = 1, steps: int = 0) -> Run:
         path.mkdir()
         content = {"networks": {}, "ema": {}, "model": {}, "step": steps, "seconds": 1.0}
         torch.save(content, path / LAST)
-    return Run(name, seed, path, "task-driven", {}, LoopConfig(max_steps=10), ())
+    networks = {"sr": None, "detector": None}
+    return Run(name, seed, path, "task-driven", {}, LoopConfig(max_steps=10), (), networks)
 
 
 @pytest.fixture

@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasksr_ros.networks.kbpn import KBPN, blur
-from tasksr_training.blur_kernels import BlurConfig
 from tasksr_training.datasets import Batch
 from tasksr_training.detect import device_of, to_pixels
-from tasksr_training.errors import TrainingError
 from tasksr_training.loop import Validation
 from tasksr_training.stages.super_resolution import (
     BlindConfig,
     Sample,
     SuperResolutionConfig,
     build,
+    check_options,
+    check_patch_size,
     low_resolution,
     mean_psnr,
     read_validation,
@@ -86,11 +86,9 @@ class BlindSuperResolution:
     """The three steps."""
 
     def __init__(self, config: SuperResolutionConfig, data: Path) -> None:
-        if config.blur is None:
-            raise TrainingError(f"expected stage.blur for the blind network {config.network}")
+        check_options(config)
         self.networks, sr = build(config)
         assert isinstance(sr, KBPN)
-        _check_reach(config.blur, sr)
         self.module: nn.Module = BlindOnly(sr)
         self.learning_rates: dict[str, float] = {}
         self._config = config
@@ -101,6 +99,7 @@ class BlindSuperResolution:
         sr_network = _network(module)
         step = step_of(progress, self._config.blind)
         choose_parameters(sr_network, step)
+        check_patch_size(self._config, batch.hr.shape[-1])
         lr, kernels = low_resolution(batch, self._config)
         assert kernels is not None
         true = whole_kernels(kernels, self._config.scale_factor, sr_network.kout)
@@ -204,11 +203,3 @@ def _network(module: nn.Module) -> KBPN:
     sr = module.get_submodule("sr")
     assert isinstance(sr, KBPN)
     return sr
-
-
-def _check_reach(blurs: BlurConfig, sr: KBPN) -> None:
-    if blurs.kernel_size > sr.kout:
-        raise TrainingError(
-            f"expected blur.kernel_size of at most {sr.kout}, the network's kout, "
-            f"got {blurs.kernel_size}"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasksr_ros.evaluation.metrics import average_precision, match_images
-from tasksr_ros.networks.detector import Detector, LevelOutput
+from tasksr_ros.networks.detector import SIZE_MULTIPLE, Detector, LevelOutput
 from tasksr_training.coco import LabelledImage, read_set
-from tasksr_training.datasets import Batch
+from tasksr_training.datasets import Batch, check_size
 from tasksr_training.degradations import CorruptionConfig, corrupt, down_up
 from tasksr_training.detect import HR, DetectConfig, detect_image, pairs
+from tasksr_training.errors import TrainingError
 from tasksr_training.loop import Validation
 from tasksr_training.losses import DetectionLossConfig, detection_loss
 
@@ -79,6 +81,7 @@ class DetectorStage:
     """Focal and box loss on HR patches."""
 
     def __init__(self, config: DetectorConfig, data: Path) -> None:
+        check_options(config)
         description = {"width": config.width}
         self.networks: dict[str, dict[str, Any]] = {"detector": description}
         self.module: nn.Module = DetectorOnly(Detector(**description))
@@ -88,6 +91,7 @@ class DetectorStage:
 
     def loss(self, module: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Detection loss; see `Stage`."""
+        check_patch_size(self._config, batch.hr.shape[-1])
         images = self._images(batch)
         levels = module(images.contiguous(memory_format=torch.channels_last))
         losses = detection_loss(levels, batch.boxes, batch.kind, self._config.loss)
@@ -104,6 +108,37 @@ class DetectorStage:
         """AP at IoU .5 and .3 on HR images."""
         detector = module.get_submodule("detector")
         return validate_detection(self._validation, None, detector, HR)
+
+
+def check_options(config: DetectorConfig) -> None:
+    """Refuse options that no detector can be trained with.
+
+    Raises:
+        TrainingError: saying which.
+    """
+    if not 0 < config.width < math.inf:
+        raise TrainingError(f"stage.width: expected above 0, got {config.width}")
+    check_validation(config.validation)
+
+
+def check_patch_size(config: DetectorConfig, size: int) -> None:
+    """Refuse a size of patches, HR px, that the detector cannot take.
+
+    Raises:
+        TrainingError: saying which multiple is needed.
+    """
+    del config  # every width takes the same
+    check_size(size, SIZE_MULTIPLE, "a detector on HR images")
+
+
+def check_validation(config: ValidationConfig) -> None:
+    """Refuse what does not say which images to measure on.
+
+    Raises:
+        TrainingError: in that case.
+    """
+    if config.every < 1:
+        raise TrainingError(f"stage.validation.every: expected at least 1, got {config.every}")
 
 
 def read_validation(config: ValidationConfig, data: Path) -> dict[str, list[LabelledImage]]:

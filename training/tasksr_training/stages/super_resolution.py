@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasksr_ros.networks import Bicubic, build_sr
+from tasksr_ros.networks.kbpn import KBPN
 from tasksr_training.blur_kernels import BlurConfig, draw_kernels
 from tasksr_training.coco import read_folder
-from tasksr_training.datasets import Batch
+from tasksr_training.datasets import Batch, check_size
 from tasksr_training.degradations import CorruptionConfig, corrupt, degrade, downscale
 from tasksr_training.detect import device_of, to_pixels, to_tensor
 from tasksr_training.errors import TrainingError
@@ -87,6 +88,34 @@ def build(config: SuperResolutionConfig) -> tuple[dict[str, dict[str, Any]], nn.
         raise TrainingError(f"stage: {error}") from error
 
 
+def check_options(config: SuperResolutionConfig) -> None:
+    """Refuse options that do not go together, and a network that does not exist.
+
+    Raises:
+        TrainingError: saying which.
+    """
+    with torch.device("meta"):  # without its weights
+        network = build(config)[1]
+    if not isinstance(network, KBPN):
+        return
+    if config.blur is None:
+        raise TrainingError(f"expected stage.blur for the blind network {config.network}")
+    if config.blur.kernel_size > network.kout:
+        raise TrainingError(
+            f"expected blur.kernel_size of at most {network.kout}, the network's kout, "
+            f"got {config.blur.kernel_size}"
+        )
+
+
+def check_patch_size(config: SuperResolutionConfig, size: int) -> None:
+    """Refuse a size of patches, HR px, that cannot be downscaled by the scale factor.
+
+    Raises:
+        TrainingError: saying which multiple is needed.
+    """
+    check_size(size, config.scale_factor, f"super-resolution by {config.scale_factor}")
+
+
 class SuperResolutionOnly(nn.Module):
     """A super-resolution network under the name ``sr``."""
 
@@ -112,6 +141,7 @@ class SuperResolution:
     def loss(self, module: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         """L1; see `Stage`."""
         del progress
+        check_patch_size(self._config, batch.hr.shape[-1])
         lr = low_resolution(batch, self._config)[0]
         return {"total": F.l1_loss(module(lr), batch.hr)}
 

@@ -16,6 +16,7 @@ bicubic or on LR images.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from torch import Tensor, nn
 from tasksr_ros.bundle_schema import SCALE_FACTORS
 from tasksr_ros.networks.detector import SIZE_MULTIPLE, Detector, LevelOutput
 from tasksr_training.checkpoints import build_network, load_network
-from tasksr_training.datasets import PEDESTRIAN, Batch
+from tasksr_training.datasets import PEDESTRIAN, Batch, check_size
 from tasksr_training.degradations import CorruptionConfig, corrupt, downscale
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import Validation
@@ -38,6 +39,7 @@ from tasksr_training.losses import DetectionLossConfig, detection_loss, quality_
 from tasksr_training.lr_space import super_resolve
 from tasksr_training.stages.detector import (
     ValidationConfig,
+    check_validation,
     read_validation,
     validate_detection,
 )
@@ -72,8 +74,10 @@ class TaskDrivenConfig:
         train: which networks learn.
         frozen_fraction: share of the budget at the start in which only the detector learns, to
             get used to super-resolved images.
-        hr_fraction: HR patches that the detector sees beside each SR patch.
-        mixed_fraction: patches of random 8x8 blocks of SR and HR that it sees beside each.
+        hr_fraction: HR patches that the detector sees beside each SR patch, 0 to 1; above 0 at
+            least one per batch.
+        mixed_fraction: patches of random 8x8 blocks of SR and HR that it sees beside each,
+            likewise.
         sr_learning_rate: learning rate of the super-resolution network, as a factor of the
             loop's.
         corruption: faults added to the LR image; the HR image stays clean.
@@ -205,7 +209,9 @@ class TaskDriven:
 
     def _further(self, fraction: float, samples: int) -> int:
         """Number of HR or mixed patches; none where the detector sees LR."""
-        return 0 if self._config.upscaling == "none" else round(fraction * samples)
+        if fraction == 0 or self._config.upscaling == "none":
+            return 0
+        return max(1, round(fraction * samples))
 
     def _detection(
         self, levels: list[LevelOutput], batch: Batch, extra: int, mixed: int
@@ -341,11 +347,7 @@ def check_patch_size(config: TaskDrivenConfig, size: int) -> None:
     """
     sees_lr = config.upscaling == "none"
     multiple = SIZE_MULTIPLE * (config.scale_factor if sees_lr else 1)
-    if size % multiple:
-        raise TrainingError(
-            f"patches.size: expected a multiple of {multiple} px for a detector on "
-            f"{'LR' if sees_lr else 'upscaled'} images, got {size}"
-        )
+    check_size(size, multiple, f"a detector on {'LR' if sees_lr else 'upscaled'} images")
 
 
 def check_options(config: TaskDrivenConfig) -> None:
@@ -360,6 +362,15 @@ def check_options(config: TaskDrivenConfig) -> None:
             f"stage.scale_factor: expected one of {SCALE_FACTORS}, or 1 with upscaling none, "
             f"got {config.scale_factor} with upscaling {config.upscaling}"
         )
+    for name in ("hr_fraction", "mixed_fraction"):
+        fraction = getattr(config, name)
+        if not 0 <= fraction <= 1:
+            raise TrainingError(f"stage.{name}: expected 0 to 1, got {fraction}")
+    if not 0 <= config.detector_width < math.inf:
+        raise TrainingError(
+            f"stage.detector_width: expected 0 or more, got {config.detector_width}"
+        )
+    check_validation(config.validation)
     if config.train == "sr" and config.upscaling != "sr":
         raise TrainingError(f"stage.train sr: expected upscaling sr, got {config.upscaling}")
     if config.distill_weight and config.upscaling == "none" and not sees_hr:
@@ -367,17 +378,13 @@ def check_options(config: TaskDrivenConfig) -> None:
             "stage.distill_weight: expected 0 for a detector on LR images, whose cells are not "
             f"those of the HR image, got {config.distill_weight}"
         )
-
-
-def _given(path: str, what: str) -> Path:
-    if not path:
-        raise CheckpointError(f"expected stage.{what}_checkpoint, the run to start from")
-    return Path(path)
+    for part in ("detector", *(["sr"] if config.upscaling == "sr" else [])):
+        if not getattr(config, f"{part}_checkpoint"):
+            raise CheckpointError(f"expected stage.{part}_checkpoint, the run to start from")
 
 
 def _detector(config: TaskDrivenConfig) -> tuple[nn.Module, dict[str, Any]]:
-    path = _given(config.detector_checkpoint, "detector")
-    network, description = load_network(path, "detector")
+    network, description = load_network(Path(config.detector_checkpoint), "detector")
     if not config.detector_width:
         return network, description
     assert isinstance(network, Detector)
@@ -388,7 +395,7 @@ def _sr(config: TaskDrivenConfig) -> tuple[nn.Module, dict[str, Any]]:
     if config.upscaling != "sr":
         description = {"name": config.upscaling, "scale_factor": config.scale_factor}
         return build_network("sr", description), description
-    network, description = load_network(_given(config.sr_checkpoint, "sr"), "sr")
+    network, description = load_network(Path(config.sr_checkpoint), "sr")
     if description["scale_factor"] != config.scale_factor:
         raise CheckpointError(
             f"{config.sr_checkpoint}: expected scale factor {config.scale_factor}, "

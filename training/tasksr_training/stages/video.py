@@ -22,6 +22,7 @@ from tasksr_training.stages.super_resolution import (
     SuperResolutionConfig,
     build,
     centre_crop,
+    check_patch_size,
 )
 
 Images = NDArray[np.uint8]
@@ -57,6 +58,7 @@ class VideoSuperResolution:
     def loss(self, module: nn.Module, batch: ClipBatch, progress: float) -> dict[str, Tensor]:
         """L1; see `Stage`."""
         del progress
+        check_patch_size(self._config, batch.hr.shape[-1])
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
         return {"total": F.l1_loss(module(lr, batch.neighbours, batch.flows), batch.hr)}
 

@@ -30,12 +30,14 @@ from tasksr_training.study.panels import write_panels
 from tasksr_training.study.plan import (
     Run,
     Runs,
-    check_unchanged,
+    check_holds,
+    check_not_trained_on,
     find,
     in_place_of,
     needed_by,
     resolve,
 )
+from tasksr_training.study.provenance import check_unchanged
 from tasksr_training.study.report import markdown
 from tasksr_training.study.so_far import tables_so_far, trained_so_far
 from tasksr_training.study.tables import MeasuredRow, MeasuredSystem, compare_rows
@@ -75,6 +77,9 @@ def study(
         only: numbers of the tables to make, from 1, with the runs that they need; none: all.
         plan: only print the runs, their budgets and the total.
         so_far: train nothing, and make the tables of the runs that are finished.
+
+    Raises:
+        TrainingError: at the end, when runs failed: the tables are of the others.
     """
     runs = in_place_of(runs, trained or {})
     resolved = resolve(runs, overrides or {}, out / "runs", data)
@@ -83,6 +88,7 @@ def study(
         tables = _chosen(tables, only)
         resolved = needed_by(tables, judge, resolved)
     each = [run for seeds in resolved.values() for run in seeds]
+    check_not_trained_on(each, sets, data)
     by_name = {run.name: run for run in each}
     for run in each:
         check_unchanged(run, by_name)
@@ -94,13 +100,16 @@ def study(
     with alone(out) as lock:
         images = [read_image_set(one, data) for one in sets]  # a bad one shows at once
         names = write_ground_truth(images, out / "ground_truth")
-        if so_far:
-            resolved = trained_so_far(resolved)
-            tables = _tables_so_far(tables, resolved, judge)
-        else:
-            execute(each, data, parallel, lock)
-        result = _measure(out, images, names, tables, resolved, judge, samples)
-    print(markdown(result))
+        failures = [] if so_far else execute(each, data, parallel, lock)
+        try:
+            if so_far or failures:
+                resolved = trained_so_far(resolved)
+                tables = _tables_so_far(tables, resolved, judge)
+            print(markdown(_measure(out, images, names, tables, resolved, judge, samples)))
+        except TrainingError as error:
+            raise TrainingError("; ".join([*failures, str(error)])) from error
+    if failures:
+        raise TrainingError("; ".join(failures))
 
 
 def _check(
@@ -111,7 +120,8 @@ def _check(
     sets: Sequence[SetConfig],
 ) -> None:
     """Find what would fail only after hours of training."""
-    find(runs, judge, "judge")
+    for run in find(runs, judge, "judge"):
+        check_holds(run, "detector", "judge")
     if parallel < 1 or not sets or not tables:
         raise TrainingError("expected parallel >= 1, and at least one of sets and of tables")
     files = [set_file(Path(), name).stem for name in (ALL, *(one.name for one in sets))]

@@ -11,21 +11,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+import torch
 import yaml
 from tqdm import tqdm
 
 from tasksr_training.errors import TrainingError
 from tasksr_training.loop import spent
-from tasksr_training.study.plan import (
-    MADE_OF,
-    Run,
-    check_image_sets,
-    check_unchanged,
-    is_finished,
-    made_of,
-)
+from tasksr_training.run_log import LOG, last_line
+from tasksr_training.study.plan import Run, check_image_sets, is_finished
+from tasksr_training.study.provenance import MADE_OF, check_unchanged, made_of
+from tasksr_training.whole_files import replace_text
 
 POLL_S = 1.0
 LOCK_WAIT_S = 15.0
@@ -62,8 +58,10 @@ def alone(folder: Path) -> Iterator[int]:
         os.close(lock)
 
 
-def execute(runs: Sequence[Run], data: Path, parallel: int, lock: int) -> None:
+def execute(runs: Sequence[Run], data: Path, parallel: int, lock: int) -> list[str]:
     """Train whatever is not finished, in order; a run waits for those it starts from.
+
+    When a run fails, those that start from it are left out and all others are trained.
 
     Args:
         runs: all runs, each after those it needs.
@@ -71,33 +69,44 @@ def execute(runs: Sequence[Run], data: Path, parallel: int, lock: int) -> None:
         parallel: how many runs are trained at once.
         lock: see `alone`.
 
+    Returns:
+        What failed and what was left out, a line each.
+
     Raises:
         CheckpointError: for a run that was started with other options, before any is trained.
         TrainingDataError: for an image set that is not there, likewise.
-        TrainingError: when one fails; the others are ended, they go on when the study does.
     """
     by_name = {run.name: run for run in runs}
     finished = {run.name for run in runs if is_finished(run)}
     for run in runs:
         check_unchanged(run, by_name)
     check_image_sets((run for run in runs if run.name not in finished), data)
-    active: list[_Child] = []
+    begun, failures, active = set(finished), [], list[_Child]()
     try:
-        while len(finished) < len(runs):
-            waiting = [r for r in runs if r.name not in finished | {c.run.name for c in active}]
-            for run in waiting:
-                if len(active) < parallel and finished.issuperset(run.needs):
+        while True:
+            for run in runs:
+                ready = run.name not in begun and finished.issuperset(run.needs)
+                if ready and len(active) < parallel:
                     place = next(k for k in range(parallel) if k not in [c.place for c in active])
                     number = f"run {runs.index(run) + 1} of {len(runs)}"
                     active.append(_Child(run, by_name, data, parallel, lock, place, number))
+                    begun.add(run.name)
+            if not active:
+                break
             time.sleep(POLL_S)
             for child in [c for c in active if c.ended()]:
                 active.remove(child)
-                child.check()
-                finished.add(child.run.name)
+                if failure := child.failure():
+                    tqdm.write(failure, sys.stderr)
+                    failures.append(failure)
+                else:
+                    finished.add(child.run.name)
     finally:
         for child in active:
             child.stop()
+    if left_out := [run.name for run in runs if run.name not in begun]:
+        failures.append(f"not trained, as they start from such a run: {', '.join(left_out)}")
+    return failures
 
 
 class _Child:
@@ -115,8 +124,8 @@ class _Child:
     ) -> None:
         self.run, self.place, self._number = run, place, number
         run.folder.mkdir(parents=True, exist_ok=True)
-        _write(run.folder / MADE_OF, json.dumps(made_of(run, by_name), indent=1))
-        _write(run.folder / OPTIONS, yaml.safe_dump(run.options, sort_keys=False))
+        replace_text(run.folder / MADE_OF, json.dumps(made_of(run, by_name), indent=1))
+        replace_text(run.folder / OPTIONS, yaml.safe_dump(run.options, sort_keys=False))
         command = [sys.executable, "-m", "tasksr_training.study.child", run.command]
         command += ["--config", str(run.folder / OPTIONS)]
         command += ["--data", str(data), "--out", str(run.folder)]
@@ -127,7 +136,7 @@ class _Child:
             stdin=subprocess.PIPE,  # see `child`
             stdout=self._output,
             stderr=subprocess.STDOUT,
-            env={"OMP_NUM_THREADS": str(threads), **os.environ},
+            env={"OMP_NUM_THREADS": str(threads), **os.environ, **_gpu_of(run, place)},
             pass_fds=(lock,),
         )
         self._bar = tqdm(
@@ -141,27 +150,23 @@ class _Child:
     def ended(self) -> bool:
         """Whether the process has ended; brings the bar up to date."""
         done = self._process.poll() is not None
-        last = last_line(self.run.folder / "log.jsonl")
+        last = last_line(self.run.folder / LOG)
         if last and self.run.loop is not None:
             share = min(1.0, spent(last["step"], last["seconds"], self.run.loop))
             self._bar.set_postfix_str(f"step {last['step']}", refresh=False)
             self._bar.update(100 * share - self._bar.n)
         return done
 
-    def check(self) -> None:
-        """Close the bar.
-
-        Raises:
-            TrainingError: when the process failed.
-        """
+    def failure(self) -> str:
+        """Close the bar; what the process ended with, empty when the run is trained."""
         self._close()
         status = self._process.returncode
         if status == 0 and is_finished(self.run):
             tqdm.write(f"{self._number}: {self.run.name} is trained")
-            return
+            return ""
         output = self.run.folder / OUTPUT
         lines = output.read_text(errors="replace").strip().splitlines()
-        raise TrainingError(
+        return (
             f"run {self.run.name} ended with exit status {status}: "
             f"{lines[-1] if lines else 'no output'} (all of it: {output})"
         )
@@ -179,18 +184,10 @@ class _Child:
             self._process.stdin.close()
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file so that a crash leaves the old one or the new one."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    os.replace(part, path)
-
-
-def last_line(path: Path) -> dict[str, Any]:
-    """The last whole line of a log of JSON lines; empty where there is none."""
-    if not path.is_file():
+def _gpu_of(run: Run, place: int) -> dict[str, str]:
+    """The environment that gives runs at once a GPU each, in turn; a run on several sees all."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = given.split(",") if given else [str(k) for k in range(torch.cuda.device_count())]
+    if len(gpus) < 2 or run.loop is None or run.loop.devices != 1:
         return {}
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 8192))
-        lines = file.read().split(b"\n")[:-1]
-    return json.loads(lines[-1]) if lines else {}
+    return {"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from tasksr_training.errors import TrainingDataError
 from tasksr_training.image_quality import psnr, ssim
 from tasksr_training.study.config import SetConfig
 from tasksr_training.study.systems import System
+from tasksr_training.whole_files import replace_text
 
 ALL = "all"
 QUALITY = ("psnr_y", "ssim_y", "feature_distance")
@@ -251,6 +251,4 @@ def _bar(images: ImageSet, text: str) -> Any:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file so that a crash leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content))
-    os.replace(part, path)
+    replace_text(path, json.dumps(content))

@@ -1,33 +1,23 @@
-"""The runs of a study: their options, in what order, and which are done."""
+"""The runs of a study: their options, in what order, and which are finished."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
-from tasksr_ros.bundle import DESCRIPTION, WEIGHTS
-from tasksr_training.checkpoints import LAST, load_checkpoint
-from tasksr_training.coco import find_set
-from tasksr_training.errors import CheckpointError, TrainingDataError, TrainingError
+from tasksr_ros.bundle import DESCRIPTION
+from tasksr_training.checkpoints import LAST, load_checkpoint, networks_of
+from tasksr_training.coco import find_set, paths_of
+from tasksr_training.errors import TrainingDataError, TrainingError
 from tasksr_training.loop import LoopConfig, spent
-from tasksr_training.options import differences
-from tasksr_training.stage_commands import STAGES
-from tasksr_training.stages.task_driven import TaskDrivenConfig, check_options, check_patch_size
-from tasksr_training.study.config import RunConfig, TableConfig
-
-MADE_OF = "study_run.json"
-"""In a run's folder: the options and earlier runs that it was started with."""
-
-ASIDE = ("threads", "workers", "log_every", "checkpoint_minutes", "validate_minutes")
-"""Options of the loop that may change between two sessions of a run: what is learnt is the same."""
+from tasksr_training.stage_commands import STAGES, check_options
+from tasksr_training.study.config import RunConfig, SetConfig, TableConfig
 
 
 @dataclass(frozen=True)
@@ -42,8 +32,10 @@ class Run:
         options: of the command, without ``data`` and ``out``.
         loop: its loop's options, defaults filled in; None: trained elsewhere.
         needs: names of the earlier runs that it starts from.
-        scale_factor: of what it is trained on; None: HR images, or trained elsewhere.
-        image_sets: that it reads, and files of predictions on them, relative to the data folder.
+        networks: ``sr``, ``detector`` or both, whatever it holds, with the scale factor of what
+            each learns on; None: HR images, or not known.
+        sources: image sets that it learns from, relative to the data folder.
+        further_files: that it reads, likewise: validation sets and predictions on the sources.
     """
 
     name: str
@@ -53,12 +45,23 @@ class Run:
     options: dict[str, Any]
     loop: LoopConfig | None
     needs: tuple[str, ...]
-    scale_factor: int | None = None
-    image_sets: tuple[str, ...] = ()
+    networks: Mapping[str, int | None] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    further_files: tuple[str, ...] = ()
 
 
 Runs = dict[str, list[Run]]
 """Runs by the name in the study's file, one per seed."""
+
+HOLDS = {"super-resolution": ("sr",), "detector": ("detector",), "task-driven": ("sr", "detector")}
+"""The networks of what each command trains."""
+
+STARTS_FROM = {
+    "sr_checkpoint": "sr",
+    "detector_checkpoint": "detector",
+    "hr_detector_checkpoint": "detector",
+}
+"""Options of a stage that name an earlier run, and the network that is taken from there."""
 
 
 def in_place_of(configs: Sequence[RunConfig], trained: Mapping[str, str]) -> list[RunConfig]:
@@ -126,7 +129,12 @@ def _trained(config: RunConfig) -> Run:
         raise TrainingError(
             f"run {config.name}: expected a run or a bundle in {folder}, there is none"
         )
-    return Run(config.name, config.seeds[0], folder, "", {}, None, ())
+    networks = _networks_in(folder)
+    return Run(config.name, config.seeds[0], folder, "", {}, None, (), networks)
+
+
+def _networks_in(folder: Path) -> dict[str, int | None]:
+    return {part: made.get("scale_factor") for part, made in networks_of(folder).items()}
 
 
 def _run(
@@ -147,13 +155,42 @@ def _run(
     options = _with_folders(options, seed, runs, name, needs)
     out = folder / name
     made = _checked(name, config.command, options, out, data)
-    stage, after = made["stage"], tuple(dict.fromkeys(needs))
-    scale_factor = getattr(stage, "scale_factor", None)
-    sets = (
-        *(path for s in made["sources"] for path in (s.path, s.predictions) if path),
+    stage, sources = made["stage"], made["sources"]
+    _check_start(name, stage, runs)
+    networks = dict.fromkeys(HOLDS[config.command], getattr(stage, "scale_factor", None))
+    further = (
+        *(source.predictions for source in sources if source.predictions),
         *getattr(stage.validation, "sets", stage.validation),
     )
-    return Run(name, seed, out, config.command, options, made["loop"], after, scale_factor, sets)
+    return Run(
+        name,
+        seed,
+        out,
+        config.command,
+        options,
+        made["loop"],
+        tuple(dict.fromkeys(needs)),
+        networks,
+        tuple(source.path for source in sources),
+        further,
+    )
+
+
+def _check_start(name: str, stage: Any, runs: Runs) -> None:
+    """See that the runs that a stage starts from hold what it takes from them."""
+    by_folder = {str(run.folder): run for seeds in runs.values() for run in seeds}
+    for option, part in STARTS_FROM.items():
+        path = getattr(stage, option, "")
+        if not path:
+            continue
+        held = by_folder[path].networks if path in by_folder else _networks_in(Path(path))
+        who = f"run {name}: stage.{option}: expected"
+        if part not in held:
+            raise TrainingError(f"{who} one with {part}, got {path} with {' and '.join(held)}")
+        if part == "sr" and held[part] not in (None, stage.scale_factor):
+            raise TrainingError(
+                f"{who} scale factor {stage.scale_factor}, got {path} of {held[part]}"
+            )
 
 
 def merged(options: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,6 +247,18 @@ def find(runs: Runs, name: str, who: str) -> list[Run]:
     return runs[name]
 
 
+def check_holds(run: Run, part: str, who: str) -> None:
+    """See that a run's weights are those of ``sr`` or ``detector``.
+
+    Raises:
+        TrainingError: naming who needs that network.
+    """
+    if part not in run.networks:
+        raise TrainingError(
+            f"{who}: expected a run with {part}, got {run.name} with {' and '.join(run.networks)}"
+        )
+
+
 def _checked(name: str, command: str, options: dict[str, Any], out: Path, data: Path) -> Namespace:
     """The command's arguments, defaults filled in."""
     parser = ArgumentParser(exit_on_error=False)
@@ -221,14 +270,10 @@ def _checked(name: str, command: str, options: dict[str, Any], out: Path, data: 
         reason = " ".join(str(error).split())
         raise TrainingError(f"run {name}: {reason}") from error
     made: Namespace = parser.instantiate(parsed)
-    if made["loop"].max_steps <= 0 and made["loop"].max_minutes <= 0:
-        raise TrainingError(f"run {name}: expected loop.max_steps or loop.max_minutes")
-    if isinstance(made["stage"], TaskDrivenConfig):
-        try:
-            check_options(made["stage"])
-            check_patch_size(made["stage"], made["patches"].size)
-        except TrainingError as error:
-            raise TrainingError(f"run {name}: {error}") from error
+    try:
+        check_options(made["stage"], made["patches"], made["loop"])
+    except TrainingError as error:
+        raise TrainingError(f"run {name}: {error}") from error
     return made
 
 
@@ -239,11 +284,27 @@ def check_image_sets(runs: Iterable[Run], data: Path) -> None:
         TrainingDataError: naming the run and the set that is not there.
     """
     for run in runs:
-        for path in run.image_sets:
+        for path in (*run.sources, *run.further_files):
             try:
                 find_set(data, path)
             except TrainingDataError as error:
                 raise TrainingDataError(f"run {run.name}: {error}") from error
+
+
+def check_not_trained_on(runs: Iterable[Run], sets: Sequence[SetConfig], data: Path) -> None:
+    """See that no run learns from what is measured on.
+
+    Raises:
+        TrainingDataError: naming the run and the set.
+    """
+    measured = {(data / one.path).resolve(): one.path for one in sets}
+    for run in runs:
+        for path in (p.resolve() for source in run.sources for p in paths_of(data, source)):
+            if path in measured:
+                raise TrainingDataError(
+                    f"sets: expected images that nothing is trained on, run {run.name} learns "
+                    f"from {measured[path]}"
+                )
 
 
 def is_finished(run: Run) -> bool:
@@ -258,63 +319,3 @@ def is_finished(run: Run) -> bool:
         return False
     content = load_checkpoint(run.folder)
     return spent(content["step"], content["seconds"], run.loop) >= 1
-
-
-def made_of(run: Run, by_name: Mapping[str, Run]) -> dict[str, Any]:
-    """What a run's weights depend on: command, options, and the state of the runs before it."""
-    options = {
-        **run.options,
-        "loop": {k: v for k, v in run.options.get("loop", {}).items() if k not in ASIDE},
-    }
-    return {
-        "command": run.command,
-        "options": options,
-        "runs": {name: state_of(by_name[name].folder) for name in run.needs},
-    }
-
-
-def state_of(folder: Path) -> str:
-    """SHA-256 of a run's checkpoint or a bundle's weights; empty where there is none yet."""
-    for path in (folder / LAST, folder / WEIGHTS):
-        if path.is_file():
-            return hashlib.sha256(path.read_bytes()).hexdigest()
-    return ""
-
-
-def check_unchanged(run: Run, by_name: Mapping[str, Run]) -> None:
-    """Refuse a run that was started with other options, or from other weights, than now.
-
-    Raises:
-        CheckpointError: in that case.
-    """
-    if run.loop is None or not (run.folder / LAST).is_file():
-        return
-    path = run.folder / MADE_OF
-    if not path.is_file():
-        raise CheckpointError(
-            f"run {run.name}: {run.folder} was not trained by a study; "
-            f"expected a new folder, or the run as `trained: {run.folder}`"
-        )
-    before, now = json.loads(path.read_text()), made_of(run, by_name)
-    folders = [str(by_name[name].folder) for name in run.needs]
-    changed = _difference(before, json.loads(json.dumps(now)), folders)
-    if changed:
-        raise CheckpointError(
-            f"run {run.name}: {changed} since it was started; "
-            f"remove {run.folder} to train it again, or give it another name"
-        )
-
-
-def _difference(before: Any, now: Any, folders: Collection[str]) -> str:
-    """The first difference of two nested values in words; empty where there is none.
-
-    The folders of earlier runs may have other names than before, their weights are compared.
-    """
-    for where, was, value in differences(before, now):
-        if value in folders:
-            continue
-        name = where.removeprefix("options.")
-        if name.startswith("runs."):
-            return f"{name.removeprefix('runs.')}, which it starts from, has been trained anew"
-        return f"{name} has changed from {was!r} to {value!r}"
-    return ""

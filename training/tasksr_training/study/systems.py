@@ -12,7 +12,7 @@ from tasksr_training.checkpoints import load_network
 from tasksr_training.costs import COST_HW, NetworkCost, network_cost
 from tasksr_training.errors import TrainingError
 from tasksr_training.study.config import RowConfig, TableConfig
-from tasksr_training.study.plan import Run, Runs, find
+from tasksr_training.study.plan import Run, Runs, check_holds, find
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +75,8 @@ def check_parts(row: RowConfig, runs: Runs, scale_factor: int) -> None:
     """Find before training what a row's runs cannot be put together for.
 
     Raises:
-        TrainingError: for a run that does not exist, runs of different seeds, or one that was
-            trained at another scale factor, unless the row's detector sees HR.
+        TrainingError: for a run that does not exist or lacks the network, runs of different seeds,
+            or one that was trained at another scale factor, unless the row's detector sees HR.
     """
     who, made_of = f"row {row.name!r}", parts(row, runs)
     detectors = find(runs, row.detector, who)
@@ -87,10 +87,12 @@ def check_parts(row: RowConfig, runs: Runs, scale_factor: int) -> None:
             f"{who}: expected the same seeds of {row.sr} and {row.detector}, "
             f"got {seeds[0]} and {seeds[1]}"
         )
-    for run in [] if row.upscaling == "hr" else [*srs, *detectors]:
-        if run.scale_factor not in (None, scale_factor):
+    for part, run in [*(("sr", run) for run in srs), *(("detector", run) for run in detectors)]:
+        check_holds(run, part, who)
+        if row.upscaling != "hr" and run.networks[part] not in (None, scale_factor):
             raise TrainingError(
-                f"{who}: expected {run.name} of scale factor {scale_factor}, got {run.scale_factor}"
+                f"{who}: expected {run.name} of scale factor {scale_factor}, "
+                f"got {run.networks[part]}"
             )
 
 
