@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -93,20 +94,24 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(data: Path, tmp_p
     assert log_of(tmp_path / "parts") == log_of(tmp_path / "whole")
 
 
-def test_a_run_with_workers_resumes_as_one_without_them(
-    data: Path, tmp_path: Path, stopped_at: Callable[[int], AbstractContextManager[None]]
-) -> None:
-    train(stage(data), sampler(data), LOOP, tmp_path / "whole")
-    ahead = dataclasses.replace(LOOP, workers=2, checkpoint_minutes=0.0)
-    with stopped_at(3):
-        train(stage(data), sampler(data), ahead, tmp_path / "parts")
-    assert load_checkpoint(tmp_path / "parts")["step"] == 3
-    train(stage(data), sampler(data), ahead, tmp_path / "parts")
-    whole, parts = (load_checkpoint(tmp_path / name) for name in ("whole", "parts"))
-    assert parts["step"] == whole["step"] == 6
+def test_workers_draw_what_the_training_process_draws(data: Path, tmp_path: Path) -> None:
+    """In a process of its own: workers are forked from it."""
+    train(stage(data), sampler(data), LOOP, tmp_path / "alone")
+    config = tmp_path / "detector.yaml"
+    options = {
+        "sources": [{"path": "train.json"}],
+        "patches": {"size": 64, "min_height": 20, "max_height": 50},
+        "stage": {"width": 0.25, "validation": {"sets": ["val.json"], "every": 1}},
+        "loop": {**dataclasses.asdict(LOOP), "workers": 2},
+    }
+    config.write_text(json.dumps(options))  # which is YAML, too
+    command = [sys.executable, "-m", "tasksr_training.cli", "detector", f"--config={config}"]
+    folders = [f"--data={data}", f"--out={tmp_path / 'ahead'}"]
+    subprocess.run([*command, *folders], check=True, timeout=300)
+    alone, ahead = (load_checkpoint(tmp_path / name) for name in ("alone", "ahead"))
     for key in ("model", "ema"):
-        assert all(torch.equal(whole[key][k], parts[key][k]) for k in whole[key])
-    assert log_of(tmp_path / "parts") == log_of(tmp_path / "whole")
+        assert all(torch.equal(alone[key][k], ahead[key][k]) for k in alone[key])
+    assert log_of(tmp_path / "ahead") == log_of(tmp_path / "alone")
 
 
 def test_a_log_has_each_step_once_though_the_run_died_between_checkpoints(
