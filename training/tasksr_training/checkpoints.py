@@ -56,15 +56,15 @@ def load_network(path: Path, part: str) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         CheckpointError: when the checkpoint holds no such network.
     """
-    networks = networks_of(path)
+    content = None if (path / DESCRIPTION).is_file() else load_checkpoint(path)
+    networks = networks_of(path) if content is None else content["networks"]
     if part not in networks:
         raise CheckpointError(
             f"{path}: expected a checkpoint or bundle with {part!r}, got {sorted(networks)}"
         )
     description = networks[part]
-    if (path / DESCRIPTION).is_file():
+    if content is None:
         return _of_bundle(path, part), description
-    content = load_checkpoint(path)
     network = build_network(part, description)
     prefix = f"{part}."
     weights = {k[len(prefix) :]: v for k, v in content["ema"].items() if k.startswith(prefix)}
