@@ -9,6 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox, BboxBase
 
 from tasksr_training.study.figures import BINS
@@ -41,6 +42,9 @@ def cost_plot(table: dict[str, Any], name: str, path: Path) -> None:
     figure = Figure(figsize=(7.5, 5.5), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     _scatter(figure, axes, table, name, lambda row: row["cost"]["gmac"])
     axes.set_xlabel("GMAC per region of 320x96 LR px")
     axes.set_ylabel("AP50")
