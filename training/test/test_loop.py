@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(data: Path, tmp_p
     assert log_of(tmp_path / "parts") == log_of(tmp_path / "whole")
 
 
-def test_workers_draw_what_the_training_process_draws(data: Path, tmp_path: Path) -> None:
-    """In a process of its own: workers are forked from it."""
+def test_workers_resume_and_draw_as_the_training_process_does(
+    data: Path, tmp_path: Path, stopped_at: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    """The second half in a process of its own: workers are forked from it."""
     train(stage(data), sampler(data), LOOP, tmp_path / "alone")
+    with stopped_at(3):
+        kept = dataclasses.replace(LOOP, checkpoint_minutes=0.0)
+        train(stage(data), sampler(data), kept, tmp_path / "ahead")
+    assert load_checkpoint(tmp_path / "ahead")["step"] == 3
     config = tmp_path / "detector.yaml"
     options = {
         "sources": [{"path": "train.json"}],
@@ -109,6 +116,7 @@ def test_workers_draw_what_the_training_process_draws(data: Path, tmp_path: Path
     folders = [f"--data={data}", f"--out={tmp_path / 'ahead'}"]
     subprocess.run([*command, *folders], check=True, timeout=300)
     alone, ahead = (load_checkpoint(tmp_path / name) for name in ("alone", "ahead"))
+    assert ahead["step"] == alone["step"] == 6
     for key in ("model", "ema"):
         assert all(torch.equal(alone[key][k], ahead[key][k]) for k in alone[key])
     assert log_of(tmp_path / "ahead") == log_of(tmp_path / "alone")
