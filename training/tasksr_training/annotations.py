@@ -65,6 +65,8 @@ RULES: dict[str, Rule] = {
     "box outside the image": Rule(WARN, "dropped"),
     "unknown category": Rule(WARN, "ignored: it is left open whether this is a pedestrian"),
     "other category": Rule(WARN, f"dropped: only {' and '.join(PEDESTRIAN_NAMES)} are read"),
+    "grey image": Rule(WARN, "kept: the same in all three channels"),
+    "16-bit image": Rule(WARN, "kept: its upper 8 bits"),
     "repeated image": Rule(NOTE, "kept: the same file under two names"),
     "box partly outside the image": Rule(NOTE, "kept, and cut at the edge of the patch"),
 }
@@ -95,6 +97,8 @@ class ImageEntry:
         vis_ratio: (M,) float32; NaN where not given.
         sequence: its recording, if any.
         frame: its number in it, if any.
+        far_labelled: whether it is known where people are too far to be labelled
+            (``dontcare_known`` of the image; true where not given).
     """
 
     image_id: int
@@ -106,6 +110,7 @@ class ImageEntry:
     vis_ratio: NDArray[np.float32]
     sequence: str = ""
     frame: int | None = None
+    far_labelled: bool = True
 
     def __str__(self) -> str:
         return f"image {self.image_id} ({self.file_name})"
@@ -317,4 +322,5 @@ def _entry(image: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> Imag
         np.array([math.nan if s is None else s for s in shares], np.float32),
         "" if sequence is None else str(sequence),
         int(image["frame"]) if image.get("frame") is not None else None,
+        image.get("dontcare_known") is not False,
     )

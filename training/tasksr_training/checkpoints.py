@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from tasksr_ros.bundle import DESCRIPTION, Bundle, load_any_bundle, load_bundle
-from tasksr_ros.networks import build_sr
-from tasksr_ros.networks.detector import Detector
+from tasksr_ros.bundle import DESCRIPTION, Bundle, OwnDetector, load_any_bundle, load_bundle
+from tasksr_ros.networks import build_detector, build_sr
 from tasksr_training.errors import CheckpointError
 from tasksr_training.whole_files import replacing
 
 LAST = "last.ckpt"
+FCOS = "fcos"
+"""What a detector is whose description names no network."""
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -86,10 +87,15 @@ def networks_of(path: Path) -> dict[str, dict[str, Any]]:
         networks: dict[str, dict[str, Any]] = load_checkpoint(path)["networks"]
         return networks
     bundle = load_any_bundle(path)
-    sr = {"name": bundle.sr, "scale_factor": bundle.scale_factor, **bundle.sr_options}
-    if not isinstance(bundle, Bundle):
-        return {"sr": sr}
-    return {"sr": sr, "detector": {"width": bundle.detector_width}}
+    found: dict[str, dict[str, Any]] = {}
+    if bundle.sr is not None:
+        sr = bundle.sr
+        found["sr"] = {"name": sr.network, "scale_factor": sr.scale_factor, **sr.options}
+    if isinstance(bundle, Bundle) and isinstance(bundle.detector, OwnDetector):
+        detector = bundle.detector
+        name = {} if detector.network == FCOS else {"name": detector.network}
+        found["detector"] = {**name, **detector.options}
+    return found
 
 
 def trained_for(path: Path) -> tuple[int, float]:
@@ -108,7 +114,10 @@ def _of_bundle(folder: Path, part: str) -> nn.Module:
 
 
 def build_network(part: str, description: dict[str, Any]) -> nn.Module:
-    """Build a fresh network: ``sr`` as `build_sr` does or ``none``, ``detector`` as `Detector`."""
+    """Build a fresh network: ``sr`` as `build_sr` or ``none``, ``detector`` as `build_detector`.
+
+    A detector without a name is an FCOS one.
+    """
     if part == "detector":
-        return Detector(**description)
+        return build_detector(**{"name": FCOS, **description})
     return nn.Identity() if description["name"] == "none" else build_sr(**description)

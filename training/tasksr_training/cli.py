@@ -2,68 +2,38 @@
 
 from __future__ import annotations
 
-import json
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import torch
 import yaml
 from jsonargparse import ArgumentParser
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from tasksr_ros.errors import TaskSRError
-from tasksr_training import compare_sr_report, data_commands
+from tasksr_training import data_commands
 from tasksr_training.checkpoints import LAST
-from tasksr_training.compare_sr import ComparisonConfig
-from tasksr_training.compare_sr import compare as measure_sr
-from tasksr_training.drives import write_drives
-from tasksr_training.export import export, export_sr
 from tasksr_training.options import differences
-from tasksr_training.precision import precision_predictions
-from tasksr_training.stage_commands import STAGES, check_options
-from tasksr_training.study.command import study
 from tasksr_training.whole_files import replace_text
 
-
-def compare_sr(
-    out: Path,
-    data: Path,
-    runs: Path,
-    comparisons: list[ComparisonConfig],
-    threads: int = 1,
-) -> None:
-    """Compare super-resolution networks: size, cost, PSNR and SSIM beside bicubic.
-
-    Args:
-        out: folder for ``compare_sr.json``, the table, the plot, training curves and panels.
-        data: folder that the paths of image sets start from.
-        runs: folder that the paths of training runs start from.
-        comparisons: systems on the same LR images.
-        threads: CPU threads.
-    """
-    torch.set_num_threads(threads)
-    out.mkdir(parents=True, exist_ok=True)
-    result, panels = measure_sr(comparisons, data, runs)
-    (out / "compare_sr.json").write_text(json.dumps(result, indent=1))
-    table = compare_sr_report.markdown(result)
-    (out / "compare_sr.md").write_text(table)
-    compare_sr_report.plot(result, out / "compare_sr.png")
-    compare_sr_report.curves(comparisons, runs, out / "curves.png")
-    for index, panel in enumerate(panels):
-        compare_sr_report.draw_panel(panel, out / f"panel_{index + 1:02}.png")
-    print(table)
-
-
-COMMANDS: dict[str, Callable[..., object]] = {
-    **STAGES,
-    "study": study,
-    "compare-sr": compare_sr,
-    "precision-predictions": precision_predictions,
-    "export": export,
-    "export-sr": export_sr,
-    "generated-drives": write_drives,
+COMMANDS = {
+    "super-resolution": "stage_commands.super_resolution",
+    "detector": "stage_commands.detector",
+    "native-detector": "stage_commands.native_detector",
+    "task-driven": "stage_commands.task_driven",
+    "study": "studies.command.study",
+    "study-page": "studies.page.study_page",
+    "compare-sr": "studies.compare_sr_command.compare_sr",
+    "export": "export.export",
+    "export-sr": "export.export_sr",
+    "generated-drives": "drives.write_drives",
+    "pseudo-labels": "pseudo_labels.write_pseudo_labels",
+    "choose-native": "native_choice.choose_native",
+    "export-native": "native_export.export_native",
 }
+"""Where the function of each command is; it is imported when the command is given."""
 
 OPTIONS = "config.yaml"
 """The options of a run, in its folder."""
@@ -77,17 +47,14 @@ FLAGS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
     parser = ArgumentParser(prog="tasksr-train", description=__doc__)
     commands = parser.add_subcommands(dest="command")
-    for name, function in COMMANDS.items():
-        command = ArgumentParser(description=(function.__doc__ or "").split("\n")[0])
-        command.add_argument("--config", action="config", help="YAML file of these options")
-        command.add_function_arguments(function, skip=set(FLAGS))
-        for flag, text in FLAGS.items() if function is study else ():
-            command.add_argument(f"--{flag}", action="store_true", help=text)
-        commands.add_subcommand(name, command)
+    for name in COMMANDS:
+        given = words[:1] == [name]
+        commands.add_subcommand(name, _options(name) if given else ArgumentParser())
     data_commands.add_to(commands)
-    parsed = parser.parse_args(argv)
+    parsed = parser.parse_args(words)
     try:
         arguments = parser.instantiate(parsed)
         if arguments.command == "data":
@@ -96,13 +63,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         values = dict(arguments[arguments.command])
         values.pop("config", None)
         if "loop" in values:
-            check_options(values["stage"], values["patches"], values["loop"])
+            _check(values)
             _keep(parser.dump(parsed), values["out"])
-        COMMANDS[arguments.command](**values)
+        _function(arguments.command)(**values)
     except TaskSRError as error:
         print(f"tasksr-train: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _function(name: str) -> Callable[..., object]:
+    module, function = COMMANDS[name].rsplit(".", 1)
+    found: Callable[..., object] = getattr(
+        importlib.import_module(f"tasksr_training.{module}"), function
+    )
+    return found
+
+
+def _options(name: str) -> ArgumentParser:
+    function = _function(name)
+    command = ArgumentParser(description=(function.__doc__ or "").split("\n")[0])
+    command.add_argument("--config", action="config", help="YAML file of these options")
+    command.add_function_arguments(function, skip=set(FLAGS), as_positional=name == "study-page")
+    for flag, text in FLAGS.items() if name == "study" else ():
+        command.add_argument(f"--{flag}", action="store_true", help=text)
+    return command
+
+
+def _check(values: dict[str, Any]) -> None:
+    from tasksr_training.stage_commands import check_options
+
+    check_options(values["stage"], values["patches"], values["loop"])
 
 
 @rank_zero_only

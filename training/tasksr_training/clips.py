@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tasksr_ros.networks.flow import neighbours_and_flows
-from tasksr_ros.networks.rbpn import neighbour_offsets
+from tasksr_ros.networks.super_resolution.flow import neighbours_and_flows
+from tasksr_ros.networks.super_resolution.rbpn import neighbour_offsets
 from tasksr_training.coco import LabelledImage
 from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, cut, flip
 from tasksr_training.degradations import downscale

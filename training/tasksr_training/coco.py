@@ -41,6 +41,7 @@ class LabelledImage:
         sequence: name of the recording it belongs to, if any.
         frame: its number in that recording, if any.
         false_positives: (K, 5) float32, corners and score of a detector's errors, if known.
+        labelled_from: height from which on people are labelled, px; lower ones may lack a label.
     """
 
     image: NDArray[np.uint8]
@@ -51,6 +52,7 @@ class LabelledImage:
     sequence: str = ""
     frame: int | None = None
     false_positives: NDArray[np.float32] | None = None
+    labelled_from: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,12 @@ class ReadConfig:
         on_bad_image: for images that are missing, corrupt or not of the size that the annotation
             file says: ``stop`` with a list of them, or ``skip`` them and say so.
         min_vis_ratio: pedestrians with a smaller ``vis_ratio`` are ignored.
+        far_height: ``labelled_from`` of images with ``dontcare_known`` false, px.
     """
 
     on_bad_image: Literal["stop", "skip"] = "stop"
     min_vis_ratio: float = 0.0
+    far_height: float = 0.0
 
 
 READ = ReadConfig()
@@ -84,11 +88,23 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         TrainingDataError: when the file is missing, is no image, or is cut off.
     """
+    return read_any_image(path)[0]
+
+
+def read_any_image(path: Path) -> tuple[NDArray[np.uint8], list[str]]:
+    """As `read_image`; and what the file had to be converted from: kinds of `RULES`."""
     check_whole(path)
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
+    image = cv2.imread(str(path), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    if image is None or image.dtype not in (np.uint8, np.uint16):
         raise TrainingDataError(f"{path}: expected an image, it is unreadable")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    kinds = []
+    if image.dtype == np.uint16:
+        image = (image // 256).astype(np.uint8)
+        kinds.append("16-bit image")
+    if image.ndim == 2:
+        kinds.append("grey image")
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8), kinds
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), kinds
 
 
 def read_folder(
@@ -107,13 +123,17 @@ def read_folder(
     images: list[LabelledImage] = []
     bad: list[Problem] = []
     none = np.zeros((0, 4), np.float32)
+    odd: list[Problem] = []
     for index, path in enumerate(paths):
         try:
-            image = read_image(path)
+            image, kinds = read_any_image(path)
         except TrainingDataError as error:
             bad.append(Problem("corrupt image", str(error)))
         else:
+            odd += [Problem(kind, path.name) for kind in kinds]
             images.append(LabelledImage(keep(image), none, np.zeros(0, bool), index, path.name))
+    for line in summary(folder, odd, [WARN]):
+        logger.warning(line)
     return _unless_bad(images, folder, bad, config)
 
 
@@ -130,17 +150,18 @@ def read_coco(path: Path, config: ReadConfig = READ, keep: Keep = in_memory) -> 
     annotations = read_annotations(path)
     images: list[LabelledImage] = []
     bad: list[Problem] = []
-    outside: list[Problem] = []
+    found: list[Problem] = []
     stop(path, annotations.problems)
     for entry in annotations.images:
-        image = _decode(path.parent / entry.file_name, entry)
-        if isinstance(image, Problem):
-            bad.append(image)
+        decoded = _decode(path.parent / entry.file_name, entry)
+        if isinstance(decoded, Problem):
+            bad.append(decoded)
         else:
-            kept, found = inside(entry, (image.shape[1], image.shape[0]))
-            outside += found
+            image, odd = decoded
+            kept, outside = inside(entry, (image.shape[1], image.shape[0]))
+            found += odd + outside
             images.append(_labelled(keep(image), kept, config))
-    for line in summary(path, [*annotations.problems, *outside], [WARN]):
+    for line in summary(path, [*annotations.problems, *found], [WARN]):
         logger.warning(line)
     return _unless_bad(images, path, bad, config)
 
@@ -198,18 +219,19 @@ def paths_of(data: Path, path: str) -> list[Path]:
     return sorted(data.glob(path)) if "*" in path else [data / path]
 
 
-def _decode(path: Path, entry: ImageEntry) -> NDArray[np.uint8] | Problem:
+def _decode(path: Path, entry: ImageEntry) -> tuple[NDArray[np.uint8], list[Problem]] | Problem:
+    """The image, and what is odd about it; or why it cannot be used."""
     if not path.exists():
         return Problem("missing image", str(entry))
     try:
-        image = read_image(path)
+        image, kinds = read_any_image(path)
     except TrainingDataError as error:
         return Problem("corrupt image", f"{entry}: {error}")
     height, width = image.shape[:2]
     if entry.size is not None and entry.size != (width, height):
         said = "x".join(map(str, entry.size))
         return Problem("image of another size", f"{entry}: {said} px said, {width}x{height} px")
-    return image
+    return image, [Problem(kind, str(entry)) for kind in kinds]
 
 
 def _labelled(image: NDArray[np.uint8], entry: ImageEntry, config: ReadConfig) -> LabelledImage:
@@ -222,4 +244,5 @@ def _labelled(image: NDArray[np.uint8], entry: ImageEntry, config: ReadConfig) -
         entry.file_name,
         entry.sequence,
         entry.frame,
+        labelled_from=0.0 if entry.far_labelled else config.far_height,
     )

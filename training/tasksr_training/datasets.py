@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,6 +64,7 @@ class PatchConfig:
         min_visible: a box with less than this fraction of its area inside the patch is ignored.
         min_box_height: a box whose visible height is less is ignored, HR px.
         jitter: strength of the colour jitter; 0 turns it off.
+        night_fraction: share of the patches that are darkened to a badly lit night, see `night`.
     """
 
     size: int = 256
@@ -75,6 +76,7 @@ class PatchConfig:
     min_visible: float = 0.4
     min_box_height: float = 12.0
     jitter: float = 1.0
+    night_fraction: float = 0.0
 
 
 def check_size(size: int, multiple: int, what: str) -> None:
@@ -96,11 +98,15 @@ def check_size(size: int, multiple: int, what: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """One training sample: image (P, P, 3) uint8 RGB, boxes (M, 4) in patch px, ignore (M,)."""
+    """One training sample: image (P, P, 3) uint8 RGB, boxes (M, 4) in patch px, ignore (M,).
+
+    People lower than ``open_below`` patch px may lack a label.
+    """
 
     image: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     ignore: NDArray[np.bool_]
+    open_below: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,16 +118,21 @@ class Batch:
         boxes: (N, M, 4) float32 xyxy in HR px; rows past a sample's boxes are zero.
         kind: (N, M) int8: ``NO_BOX``, ``PEDESTRIAN`` or ``IGNORE``.
         seed: for whatever else is random about this batch.
+        open_below: (N,) HR px; people lower than this may lack a label. None: nobody does.
     """
 
     hr: Tensor
     boxes: Tensor
     kind: Tensor
     seed: int
+    open_below: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on ``device``."""
-        return Batch(self.hr.to(device), self.boxes.to(device), self.kind.to(device), self.seed)
+        open_below = None if self.open_below is None else self.open_below.to(device)
+        return Batch(
+            self.hr.to(device), self.boxes.to(device), self.kind.to(device), self.seed, open_below
+        )
 
 
 NO_BOX, PEDESTRIAN, IGNORE = 0, 1, 2
@@ -187,7 +198,10 @@ class PatchSampler:
         patch = self._special(index, rng) or self._plain(index, rng)
         if rng.random() < 0.5:
             patch = flip(patch)
-        return Patch(jitter(patch.image, self._config.jitter, rng), patch.boxes, patch.ignore)
+        image = jitter(patch.image, self._config.jitter, rng)
+        if self._config.night_fraction and rng.random() < self._config.night_fraction:
+            image = night(image, rng)
+        return replace(patch, image=image)
 
     def _special(self, index: int, rng: np.random.Generator) -> Patch | None:
         """A patch around a hard background or a pasted pedestrian, in their share of the draws."""
@@ -270,7 +284,8 @@ def cut(
     way = cv2.INTER_AREA if side > config.size else cv2.INTER_CUBIC
     image = cv2.resize(square, (config.size, config.size), interpolation=way)
     boxes = (source.boxes - np.array([x, y, x, y], np.float32)) * (config.size / side)
-    return Patch(np.asarray(image, np.uint8), *_visible(boxes, source.ignore, config))
+    open_below = source.labelled_from * config.size / side
+    return Patch(np.asarray(image, np.uint8), *_visible(boxes, source.ignore, config), open_below)
 
 
 def _moved(corner: float, side: int, extent: int) -> int:
@@ -294,7 +309,7 @@ def flip(patch: Patch) -> Patch:
     width = patch.image.shape[1]
     boxes = patch.boxes.copy()
     boxes[:, [0, 2]] = width - patch.boxes[:, [2, 0]]
-    return Patch(patch.image[:, ::-1], boxes, patch.ignore)
+    return replace(patch, image=patch.image[:, ::-1], boxes=boxes)
 
 
 def jitter(
@@ -311,6 +326,15 @@ def jitter(
     toned = cv2.LUT(np.ascontiguousarray(image), table)
     grey = cv2.cvtColor(cv2.cvtColor(toned, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return np.asarray(cv2.addWeighted(toned, saturation, grey, 1 - saturation, 0), np.uint8)
+
+
+def night(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Darken a uint8 RGB image: gamma up to 2.2, white down to half, a cast from blue to yellow."""
+    cast = rng.uniform(-0.15, 0.15)
+    white = rng.uniform(0.5, 1.0) * np.exp([cast, 0.0, -cast])
+    levels = np.linspace(0, 1, 256)[:, None] ** rng.uniform(1.3, 2.2) * white
+    table = (levels.clip(0, 1) * 255).round().astype(np.uint8).reshape(256, 1, 3)
+    return np.asarray(cv2.LUT(np.ascontiguousarray(image), table), np.uint8)
 
 
 class Batches(Dataset[Any]):
@@ -338,7 +362,9 @@ def collate(patches: Sequence[Patch], rng: np.random.Generator) -> Batch:
         kind[i, : len(patch.boxes)] = np.where(patch.ignore, IGNORE, PEDESTRIAN)
     images = np.stack([p.image for p in patches]).transpose(0, 3, 1, 2)
     hr = torch.from_numpy(np.ascontiguousarray(images)).float() / 255
-    return Batch(hr, torch.from_numpy(boxes), torch.from_numpy(kind), int(rng.integers(2**31)))
+    open_below = torch.tensor([p.open_below for p in patches], dtype=torch.float32)
+    seed = int(rng.integers(2**31))
+    return Batch(hr, torch.from_numpy(boxes), torch.from_numpy(kind), seed, open_below)
 
 
 def loader(batches: Batches, first: int, last: int, workers: int) -> DataLoader[Any]:

@@ -99,7 +99,7 @@ def degrade(
         faults: of the LR images, one per image, or none at all; see `draw_faults`.
         sampling: ``bicubic``: `downscale`, whose LR pixel i is centred at HR coordinate
             s·i + (s - 1) / 2; ``strided``: the blurred pixel s·i itself becomes LR pixel i, as in
-            `tasksr_ros.networks.kbpn.blur`, without other antialiasing than the kernel's.
+            `kbpn.blur`, without other antialiasing than the kernel's.
 
     Returns:
         (N, 3, H / s, W / s) in multiples of 1/255.
@@ -123,7 +123,7 @@ def blur(images: Tensor, kernels: Tensor) -> Tensor:
     """Convolve each image with its own kernel; edges are repeated. Differentiable.
 
     A true convolution: kernels say where light goes (see `blur_kernels`), so they are turned by
-    180° before they are laid over the image. `tasksr_ros.networks.kbpn.blur` does not turn them:
+    180° before they are laid over the image. `kbpn.blur` does not turn them:
     it wants `correlation_kernels`.
 
     Args:
@@ -145,7 +145,7 @@ def blur(images: Tensor, kernels: Tensor) -> Tensor:
 
 
 def correlation_kernels(kernels: Tensor) -> Tensor:
-    """(N, k, k) turned by 180°: for `tasksr_ros.networks.kbpn.blur`, and back."""
+    """(N, k, k) turned by 180°: for `kbpn.blur`, and back."""
     return kernels.flip(-2, -1)
 
 

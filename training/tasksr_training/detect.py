@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tasksr_ros.config import SIZE_MULTIPLE
 from tasksr_ros.detections import Detections
 from tasksr_ros.merge import merge
-from tasksr_ros.networks.detector import SIZE_MULTIPLE
 from tasksr_training.coco import LabelledImage
 from tasksr_training.degradations import downscale
 from tasksr_training.image_quality import psnr
@@ -36,6 +36,32 @@ class DetectConfig:
     min_score: float = 0.02
     nms_iou: float = 0.5
     max_detections: int = 100
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """What turns an LR image into detections, or an HR image for the bound.
+
+    Attributes:
+        name: for messages and captions.
+        sr: LR -> SR, in eval mode; `nn.Identity`: the detector sees LR; None: it sees HR.
+        detector: as `tasksr_ros.networks.detectors.fcos.Detector`, in eval mode.
+        scale_factor: how many times smaller LR is.
+        image_label: of the image that the detector sees: systems of one label show it the same.
+        label: of the system, for folders.
+    """
+
+    name: str
+    sr: nn.Module | None
+    detector: nn.Module
+    scale_factor: int
+    image_label: str = ""
+    label: str = ""
+
+    @property
+    def reduced_by(self) -> int:
+        """By how much images are reduced first."""
+        return HR if self.sr is None else self.scale_factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +88,7 @@ def detect_image(
     """
     height, width = source.image.shape[:2]
     padded, image = upscale(source, sr, scale_factor, device_of(detector))
-    boxes, scores = detector(_last(image))
+    boxes, scores, _ = detector(_last(image))
     boxes = boxes * (padded.shape[-1] / image.shape[-1])
     strong = scores[0] >= config.min_score
     xyxy = boxes[0, strong].clamp(min=0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasksr_ros.drive.coco import write_coco
-from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
+from tasksr_ros.synthetic.coco import write_coco
+from tasksr_ros.synthetic.drive import DriveConfig, GeneratedDrive
 
 
 def write_drives(out: Path, count: int = 10, frames: int = 12, seed: int = 1000) -> list[Path]:

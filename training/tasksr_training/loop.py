@@ -137,7 +137,8 @@ class Stage(Protocol):
         networks: constructor arguments of ``sr`` and ``detector``, as far as the stage has them.
         module: the networks, under the names ``sr`` and ``detector``; its forward takes what
             `loss` gives it.
-        learning_rates: factors of the learning rate of ``sr`` and ``detector``, 1 if not named.
+        learning_rates: factors of the learning rate by the beginning of the parameters' names
+            (``sr``, ``detector``, ``detector.backbone``), of which the longest counts; else 1.
     """
 
     networks: dict[str, dict[str, Any]]
@@ -348,16 +349,25 @@ def _ran_on(fabric: Fabric, config: LoopConfig) -> dict[str, Any]:
 def _parameter_groups(
     module: nn.Module, weight_decay: float, factors: Mapping[str, float]
 ) -> list[dict[str, Any]]:
-    """Weights with decay; biases, norms and PReLU slopes without; each network at its own rate."""
-    groups = []
-    for network, parameters in _by_network(module).items():
+    """Weights with decay; biases, norms and PReLU slopes without; each part at its own rate."""
+    parts: dict[tuple[str, float, bool], list[nn.Parameter]] = {}
+    for network in _by_network(module):
+        of_network = [(n, p) for n, p in module.named_parameters() if n.split(".")[0] == network]
         for decays in (True, False):
-            chosen = [p for p in parameters if (p.ndim > 1) == decays]
-            if chosen:
-                decay = weight_decay if decays else 0.0
-                factor = factors.get(network, 1.0)
-                groups.append({"params": chosen, "weight_decay": decay, "factor": factor})
-    return groups
+            for name, parameter in of_network:
+                if parameter.requires_grad and (parameter.ndim > 1) == decays:
+                    key = network, _factor(name, factors), decays
+                    parts.setdefault(key, []).append(parameter)
+    return [
+        {"params": chosen, "weight_decay": weight_decay if decays else 0.0, "factor": factor}
+        for (_, factor, decays), chosen in parts.items()
+    ]
+
+
+def _factor(name: str, factors: Mapping[str, float]) -> float:
+    """The factor under the longest beginning of a parameter's name, in whole words."""
+    fitting = [part for part in factors if f"{name}.".startswith(f"{part}.")]
+    return factors[max(fitting, key=len)] if fitting else 1.0
 
 
 def _by_network(module: nn.Module) -> dict[str, list[nn.Parameter]]:

@@ -5,7 +5,8 @@
 - task-aligned: the quality focal loss (Li et al., NeurIPS 2020, arXiv 2006.04388) of the cells that
   `task_aligned` gives to each pedestrian.
 
-Boxes: generalised IoU (Rezatofighi et al., CVPR 2019, arXiv 1902.09630), weighted by the target.
+Boxes: generalised IoU (Rezatofighi et al., CVPR 2019, arXiv 1902.09630), weighted by the target;
+and, of detectors that predict distributions of distances, the distribution focal loss (Li et al.).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tasksr_ros.networks.detector import LevelOutput, cell_centres
+from tasksr_ros.networks.detectors.levels import LevelOutput, cell_centres
 from tasksr_training.boxes import giou
 from tasksr_training.datasets import IGNORE, PEDESTRIAN
 from tasksr_training.task_aligned import assign
@@ -29,7 +30,7 @@ class DetectionLossConfig:
     """How boxes become targets.
 
     Attributes:
-        assignment: gaussian or task-aligned; all that follows but ``box_weight`` and
+        assignment: gaussian or task-aligned; all that follows but the weights and
             ``cells_per_box`` is of gaussian.
         level_heights: box heights in px at which the next coarser level takes over.
         overlap: a box within this factor of such a height belongs to both levels.
@@ -37,6 +38,7 @@ class DetectionLossConfig:
         min_spread: least standard deviation, cells; keeps thin boxes learnable.
         box_region: cells where the Gaussian is above this predict the box.
         box_weight: weight of the box loss beside the score loss.
+        distribution_weight: weight of the distribution focal loss, the mean over the four sides.
         cells_per_box: task-aligned: greatest number of cells that learn one pedestrian.
     """
 
@@ -47,6 +49,7 @@ class DetectionLossConfig:
     min_spread: float = 0.5
     box_region: float = 0.3
     box_weight: float = 2.0
+    distribution_weight: float = 0.25
     cells_per_box: int = 10
 
 
@@ -68,7 +71,11 @@ class LevelTargets:
 
 
 def detection_loss(
-    levels: Sequence[LevelOutput], boxes: Tensor, kind: Tensor, config: DetectionLossConfig
+    levels: Sequence[LevelOutput],
+    boxes: Tensor,
+    kind: Tensor,
+    config: DetectionLossConfig,
+    open_below: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Loss of a batch.
 
@@ -77,23 +84,32 @@ def detection_loss(
         boxes: (N, M, 4) xyxy px.
         kind: (N, M) ``NO_BOX``, ``PEDESTRIAN`` or ``IGNORE``.
         config: how boxes become targets.
+        open_below: task-aligned: (N,) px; where a cell predicts a lower box, it learns no
+            background. None: it does everywhere.
 
     Returns:
-        ``detection`` = ``score`` + box_weight · ``box``; the box loss is divided by the sum of its
-        weights, the score loss by the number of pedestrians (gaussian) or the sum of the targets.
+        ``detection`` = ``score`` + box_weight · ``box``, and + distribution_weight ·
+        ``distribution`` where the detector predicts distributions; the box and distribution losses
+        are divided by the sum of their weights, the score loss by the number of pedestrians
+        (gaussian) or the sum of the targets.
     """
     if config.assignment == "gaussian":
         targets = [level_targets(v, i, boxes, kind, config) for i, v in enumerate(levels)]
         score_loss, positives = focal_sum, (kind == PEDESTRIAN).sum()
     else:
-        targets = task_aligned_targets(levels, boxes, kind, config)
+        targets = task_aligned_targets(levels, boxes, kind, config, open_below)
         score_loss, positives = quality_focal_sum, _sum([t.score for t in targets])
     pairs = list(zip(levels, targets, strict=True))
     score_sum = _sum([score_loss(level.logits[:, 0], t) for level, t in pairs])
     box_sum = _sum([giou_sum(level, t) for level, t in pairs])
     weights = _sum([t.weight for t in targets])
     score, box = score_sum / positives.clamp(min=1), box_sum / weights.clamp(min=1)
-    return {"detection": score + config.box_weight * box, "score": score, "box": box}
+    losses = {"detection": score + config.box_weight * box, "score": score, "box": box}
+    if any(level.distributions is not None for level in levels):
+        distribution = _sum([distribution_sum(v, t) for v, t in pairs]) / weights.clamp(min=1)
+        losses["distribution"] = distribution
+        losses["detection"] = losses["detection"] + config.distribution_weight * distribution
+    return losses
 
 
 def _sum(of_levels: Sequence[Tensor]) -> Tensor:
@@ -101,7 +117,11 @@ def _sum(of_levels: Sequence[Tensor]) -> Tensor:
 
 
 def task_aligned_targets(
-    levels: Sequence[LevelOutput], boxes: Tensor, kind: Tensor, config: DetectionLossConfig
+    levels: Sequence[LevelOutput],
+    boxes: Tensor,
+    kind: Tensor,
+    config: DetectionLossConfig,
+    open_below: Tensor | None = None,
 ) -> list[LevelTargets]:
     """Targets of all levels; `detection_loss` states the arguments."""
     assigned = assign(levels, boxes, kind == PEDESTRIAN, config.cells_per_box)
@@ -113,8 +133,10 @@ def task_aligned_targets(
     ):
         owned = boxes.gather(1, owner[..., None].expand(-1, -1, 4)).unflatten(1, (height, width))
         score = score.unflatten(1, (height, width))
-        along_x, along_y = (torch.arange(n, device=boxes.device) for n in (width, height))
-        left_open = _inside(boxes, kind == IGNORE, along_x, along_y, level.stride)
+        left_open = inside(level, boxes, kind == IGNORE)
+        if open_below is not None:
+            predicted = level.distances[:, 1] + level.distances[:, 3]
+            left_open = left_open | (predicted.detach() < open_below.view(-1, 1, 1))
         targets.append(LevelTargets(score, ~left_open | (score > 0), owned, score))
     return targets
 
@@ -134,7 +156,7 @@ def level_targets(
     gaussians = y[..., :, None] * x[..., None, :] * mine[..., None, None]
     score, owner = gaussians.max(1)
     owned = boxes.gather(1, owner.flatten(1)[..., None].expand(-1, -1, 4))
-    left_open = _inside(boxes, kind == IGNORE, along_x, along_y, level.stride)
+    left_open = inside(level, boxes, kind == IGNORE)
     near = score > config.box_region
     return LevelTargets(score, ~left_open | near, owned.view(*owner.shape, 4), score * near)
 
@@ -157,9 +179,11 @@ def _gaussian(
     return torch.exp(-0.5 * ((cells - centre[..., None]) / spread[..., None]) ** 2)
 
 
-def _inside(boxes: Tensor, chosen: Tensor, along_x: Tensor, along_y: Tensor, stride: int) -> Tensor:
-    """(N, h, w) bool: whether a cell's centre lies in one of the chosen boxes."""
-    x, y = (along_x + 0.5) * stride, (along_y + 0.5) * stride
+def inside(level: LevelOutput, boxes: Tensor, chosen: Tensor) -> Tensor:
+    """(N, h, w) bool: whether a cell's centre lies in one of the chosen boxes (N, M, 4)."""
+    height, width = level.logits.shape[2:]
+    along_x, along_y = (torch.arange(n, device=boxes.device) for n in (width, height))
+    x, y = (along_x + 0.5) * level.stride, (along_y + 0.5) * level.stride
     in_x = (x >= boxes[..., 0:1]) & (x < boxes[..., 2:3])
     in_y = (y >= boxes[..., 1:2]) & (y < boxes[..., 3:4])
     return ((in_y & chosen[..., None])[..., :, None] & in_x[..., None, :]).any(1)
@@ -196,3 +220,24 @@ def giou_sum(level: LevelOutput, targets: LevelTargets) -> Tensor:
     left, top, right, bottom = level.distances.permute(0, 2, 3, 1)[chosen].unbind(-1)
     predicted = torch.stack((x - left, y - top, x + right, y + bottom), -1)
     return (weight[chosen] * (1 - giou(predicted, targets.boxes[chosen]))).sum()
+
+
+def distribution_sum(level: LevelOutput, targets: LevelTargets) -> Tensor:
+    """Sum of weight · distribution focal loss (Li et al., eq. 6), mean of the sides.
+
+    The cross-entropy of the two whole strides around the true distance, each in proportion to how
+    near it is. What lies outside the bins counts as the first or the last of them.
+    """
+    if level.distributions is None:
+        raise ValueError(f"expected distributions of the level of stride {level.stride}, got none")
+    weight, chosen = targets.weight, targets.weight > 0
+    x, y = (c.view(1, *weight.shape[1:]).expand_as(weight)[chosen] for c in cell_centres(level))
+    boxes = targets.boxes[chosen]
+    sides = (x - boxes[:, 0], y - boxes[:, 1], boxes[:, 2] - x, boxes[:, 3] - y)
+    last = level.distributions.shape[2] - 1
+    distance = (torch.stack(sides, 1) / level.stride).clamp(0, last)
+    low = distance.floor().clamp(max=last - 1).long()
+    log_p = level.distributions.permute(0, 3, 4, 1, 2)[chosen].log_softmax(-1)
+    at_low, at_high = (log_p.gather(-1, k[..., None])[..., 0] for k in (low, low + 1))
+    loss = -((low + 1 - distance) * at_low + (distance - low) * at_high)
+    return (weight[chosen] * loss.mean(1)).sum()

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.func import functional_call
 
-from tasksr_ros.networks.dbpn import DBPN
-from tasksr_ros.networks.lr_space import to_lr_space
+from tasksr_ros.networks.super_resolution.dbpn import DBPN
+from tasksr_ros.networks.super_resolution.lr_space import to_lr_space
 
 
 def super_resolve(network: nn.Module, lr: Tensor) -> Tensor:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from tasksr_ros.evaluation.metrics import match_image
 from tasksr_training.coco import LabelledImage
-from tasksr_training.detect import HR, DetectConfig, ImageResult, detect_image
-from tasksr_training.study.systems import System
+from tasksr_training.detect import DetectConfig, ImageResult, System, detect_image
 
 FOUND, FALSE, MISSED = (0, 220, 0), (255, 140, 0), (230, 0, 0)
 """RGB of boxes: a detection that is right, one that is wrong, a pedestrian not found."""
@@ -85,8 +84,7 @@ def panel(
     zoom = max(1, ZOOM // scale_factor)
     rows = []
     for system in systems:
-        factor = HR if system.sr is None else scale_factor
-        result = detect_image(image, system.sr, system.detector, factor, DetectConfig())
+        result = detect_image(image, system.sr, system.detector, system.reduced_by, DetectConfig())
         picture = marked(result, image, thresholds[system.name], zoom)[
             zoom * y0 : zoom * y1, zoom * x0 : zoom * x1
         ]

@@ -11,22 +11,27 @@ from tasksr_ros.networks import BLIND_SR_NAMES, VIDEO_SR_NAMES
 from tasksr_training.clips import ClipConfig, ClipSampler
 from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
 from tasksr_training.loop import LoopConfig, check_loop, train
+from tasksr_training.native_crops import NativeSampler, NativeSourceConfig, read_native
 from tasksr_training.stages import detector as detector_stage
+from tasksr_training.stages import native_detector as native_stage
 from tasksr_training.stages import super_resolution as sr_stage
 from tasksr_training.stages import task_driven as task_driven_stage
 from tasksr_training.stages.blind import BlindSuperResolution
 from tasksr_training.stages.detector import DetectorConfig, DetectorStage
+from tasksr_training.stages.native_detector import NativeDetectorConfig, NativeDetectorStage
 from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
 from tasksr_training.stages.task_driven import TaskDriven, TaskDrivenConfig
 from tasksr_training.stages.video import VideoSuperResolution
 
 CLIPS = ClipConfig()
+PSEUDO = Path("pseudo")
 
-StageConfig = SuperResolutionConfig | DetectorConfig | TaskDrivenConfig
+StageConfig = SuperResolutionConfig | DetectorConfig | NativeDetectorConfig | TaskDrivenConfig
 
 _MODULES = {
     SuperResolutionConfig: sr_stage,
     DetectorConfig: detector_stage,
+    NativeDetectorConfig: native_stage,
     TaskDrivenConfig: task_driven_stage,
 }
 """Where the checks of a stage's options are."""
@@ -101,6 +106,31 @@ def detector(
     train(DetectorStage(stage, data), _sampler(data, sources, patches), loop, out)
 
 
+def native_detector(
+    out: Path,
+    data: Path,
+    sources: list[NativeSourceConfig],
+    patches: PatchConfig,
+    stage: NativeDetectorConfig,
+    loop: LoopConfig,
+    pseudo: Path = PSEUDO,
+) -> None:
+    """Train the detector on crops of native images; a batch holds crops of every set.
+
+    Args:
+        out: folder of the run; a run that was stopped goes on from there.
+        data: folder that the paths of image sets start from.
+        sources: image sets to train on.
+        patches: how crops are cut.
+        stage: what is trained.
+        loop: how long and how; ``batch_size`` counts samples of ``crops`` of every set.
+        pseudo: folder that `tasksr-train pseudo-labels` wrote.
+    """
+    torch.manual_seed(loop.seed)
+    sampler = NativeSampler(read_native(data, pseudo, sources), sources, patches)
+    train(NativeDetectorStage(stage, data, sources), sampler, loop, out)
+
+
 def task_driven(
     out: Path,
     data: Path,
@@ -126,5 +156,6 @@ def task_driven(
 STAGES: dict[str, Callable[..., None]] = {
     "super-resolution": super_resolution,
     "detector": detector,
+    "native-detector": native_detector,
     "task-driven": task_driven,
 }

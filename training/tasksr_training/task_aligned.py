@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tasksr_ros.networks.detector import LevelOutput, cell_centres, decode
+from tasksr_ros.networks.detectors.levels import LevelOutput, cell_centres, decode
 from tasksr_training.boxes import iou
 
 SCORE_EXPONENT, IOU_EXPONENT = 1.0, 6.0
@@ -45,9 +45,7 @@ def assign(
         cells_per_box: how many at most.
     """
     x, y = (torch.cat(c) for c in zip(*(cell_centres(level) for level in levels), strict=True))
-    predicted, scores = (
-        torch.cat(p, 1) for p in zip(*(decode(level) for level in levels), strict=True)
-    )
+    predicted, scores, _ = decode(levels)
     overlap = iou(boxes[:, :, None], predicted[:, None])
     allowed = _reaches(boxes, x, y, levels[0].stride) & chosen[..., None]
     alignment = scores[:, None] ** SCORE_EXPONENT * overlap**IOU_EXPONENT * allowed

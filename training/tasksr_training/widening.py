@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasksr_ros.networks.detector import Detector
+from tasksr_ros.networks.detectors.fcos import Detector
 from tasksr_training.errors import TrainingError
 
 

@@ -52,6 +52,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of data and weights beside the checkout; skips without it."""
+    folder = Path(__file__).resolve().parents[3] / "shared"
+    if not folder.is_dir():
+        pytest.skip("no folder ../shared with data and weights")
+    return folder
+
+
 class StoppedError(Exception):
     """Raised in a training run in place of a kill."""
 

@@ -22,8 +22,7 @@ from tasksr_training.stages.blind import (
 )
 from tasksr_training.stages.super_resolution import BlindConfig, SuperResolutionConfig
 
-from tasksr_ros.networks import KBPN
-from tasksr_ros.networks.kbpn import blur
+from tasksr_ros.networks.super_resolution.kbpn import KBPN, blur
 
 CONFIG = SuperResolutionConfig(
     network="kbpn-small",

@@ -11,7 +11,7 @@ import torch
 import yaml
 from tasksr_training.checkpoints import LAST, load_checkpoint, save_checkpoint
 from tasksr_training.cli import COMMANDS, main
-from tasksr_training.study import plots
+from tasksr_training.studies import plots
 
 from tasksr_ros.bundle import load_bundle
 
@@ -93,7 +93,8 @@ def test_from_images_to_a_bundle(
     printed = capsys.readouterr().out
     result = json.loads((out / "study.json").read_text())
     rows = {row["name"]: row["sets"]["val"] for row in result["tables"][0]["rows"]}
-    assert all(f"| {name} |" in printed for name in ROWS)
+    assert all(f"\n{name} " in printed for name in ROWS)
+    assert f"all figures: {out / 'study.html'}" in printed
     assert result["tables"][0]["pedestrians"]["val"]["all"] == 2
     assert rows["HR"]["psnr_y"]["value"] is None
     assert rows["TDSR"]["psnr_y"]["value"] > 0
@@ -120,14 +121,16 @@ def test_from_images_to_a_bundle(
         with pytest.raises(OSError, match="disk full"):
             run("study", "--config", str(study), f"--out={out}", f"--data={data}")
     assert json.loads((out / "study.json").read_text())["tables"][0]["title"] == "No pictures"
-    assert (out / "study.md").read_text().startswith("## No pictures, x4")
+    assert "<h2>No pictures, x4</h2>" in (out / "study.html").read_text()
 
     bundle = tmp_path / "tiny"
     file = out / "study.json"
     options = [f"--bundle={bundle}", f"--study={file}", "--row=TDSR", f"--run={tmp_path / 'tdsr'}"]
     assert run("export", *options) == 0
     loaded = load_bundle(bundle)
-    assert (loaded.sr, loaded.scale_factor, loaded.detector_width) == ("dbpn-ss", 4, 0.25)
+    assert loaded.sr is not None
+    assert (loaded.sr.network, loaded.scale_factor) == ("dbpn-ss", 4)
+    assert loaded.detector.options == {"width": 0.25}
     weights = load_checkpoint(tmp_path / "tdsr")["ema"]
     state = loaded.load().state_dict()
     assert all(torch.equal(state[k], weights[k]) for k in weights)
@@ -137,9 +140,10 @@ def test_from_images_to_a_bundle(
     assert run("export", *options[:3], f"--run={tmp_path / 'bicubic'}") == 1
     assert "expected 'TDSR' to be of" in capsys.readouterr().err
     card = (bundle / "README.md").read_text()
-    assert 'The row of these weights is "TDSR".' in card
-    assert "| bicubic + detector retrained |" in card
-    assert " minutes on 1 x cpu (CPU threads: 1, precision: 32-true).\n" in card
+    assert "images, 2 people | TDSR | bicubic + detector retrained | HR |" in card
+    assert "**Research use**, because of the data" in card
+    assert len(card.splitlines()) <= 40
+    assert " minutes on 1 x cpu (CPU threads: 1, precision: 32-true)." in card
 
     result = json.loads(file.read_text())
     (x4,) = result["tables"]
@@ -149,7 +153,7 @@ def test_from_images_to_a_bundle(
             row["systems"][0]["detector"] = "another run"
     file.write_text(json.dumps({**result, "tables": [other, x4]}))
     assert run("export", *options) == 0  # the table in which the row is this run's
-    assert "(antialiased) by 4" in (bundle / "README.md").read_text()
+    assert "**reduced by 4 for the laboratory**" in (bundle / "README.md").read_text()
     assert run("export", *options, "--scale_factor=2") == 1
     assert "/tdsr at x2, it is of another run at x2, " in capsys.readouterr().err
     of_detector = ["--row=HR", f"--run={tmp_path / 'detector'}"]
@@ -162,7 +166,7 @@ def test_from_images_to_a_bundle(
     del content["ran_on"]  # as in checkpoints of a version that did not write it
     save_checkpoint(tmp_path / "tdsr" / LAST, content)
     assert run("export", *options) == 0
-    assert " minutes.\n" in (bundle / "README.md").read_text()
+    assert " minutes. The weights" in (bundle / "README.md").read_text()
 
     (row,) = (row for row in x4["rows"] if row["name"] == "TDSR")
     row["systems"][0]["detector"] = str(bundle)
@@ -170,7 +174,7 @@ def test_from_images_to_a_bundle(
     anew = [*options[1:3], f"--run={bundle}", f"--bundle={tmp_path / 'anew'}"]
     assert run("export", *anew, '--data=["all of it"]') == 0  # a new card for a bundle
     again, before = load_bundle(tmp_path / "anew"), load_bundle(bundle)
-    assert again.weights_sha256 == before.weights_sha256
+    assert again.sha256 == before.sha256
     assert again.recipe == {**before.recipe, "data": ["all of it"]}
 
 

@@ -238,3 +238,41 @@ def test_corrupt_image(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(bytes(np.arange(100, dtype=np.uint8)))
     with pytest.raises(TrainingDataError, match="unreadable"):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["grey image", "16-bit image"])
+def test_grey_and_16_bit_images_are_counted_and_training_goes_on(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    path = change(data, tmp_path)
+    file = tmp_path / "images/val0.png"
+    colour = cv2.imread(str(file))
+    if kind == "grey image":
+        stored = colour[..., 1]
+        expected = np.repeat(stored[..., None], 3, 2)
+    else:
+        stored = colour.astype(np.uint16) * 256 + 200
+        expected = colour[..., ::-1]
+    cv2.imwrite(str(file), stored)
+    images = read_coco(path)
+    assert [i.image_id for i in images] == [10, 11]
+    assert images[0].image.dtype == np.uint8
+    assert np.array_equal(images[0].image, expected)
+    assert f"1 x {kind} (image 10 (images/val0.png)): kept" in caplog.text
+    caplog.clear()
+    read_folder(tmp_path / "images")
+    assert f"1 x {kind} (val0.png): kept" in caplog.text
+
+
+def test_images_without_labels_are_backgrounds(data: Path, tmp_path: Path) -> None:
+    images = read_coco(change(data, tmp_path, annotations=[]))
+    assert [len(i.boxes) for i in images] == [0, 0]
+
+
+def test_where_far_people_may_lack_a_label(data: Path, tmp_path: Path) -> None:
+    listed = json.loads((data / "val.json").read_text())["images"]
+    known = [{**listed[0], "dontcare_known": True}, {**listed[1], "dontcare_known": False}]
+    path = change(data, tmp_path, images=known)
+    assert [i.labelled_from for i in read_coco(path)] == [0, 0]
+    images = read_coco(path, ReadConfig(far_height=25.0))
+    assert [i.labelled_from for i in images] == [0, 25]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from tasksr_training.datasets import (
     flip,
     jitter,
     loader,
+    night,
     read_sources,
 )
 from tasksr_training.errors import TrainingDataError
@@ -136,3 +138,23 @@ def test_chosen_pedestrians_have_the_wanted_heights(data: Path) -> None:
 def test_an_empty_list_of_sources_is_refused(data: Path) -> None:
     with pytest.raises(TrainingDataError, match="at least one"):
         read_sources(data, [])
+
+
+def test_night_is_darker_and_keeps_the_order_of_greys() -> None:
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2)
+    for seed in range(5):
+        dark = night(ramp, np.random.default_rng(seed)).astype(int)
+        assert (np.diff(dark, axis=1) >= 0).all()
+        assert (dark.mean(2) <= ramp.mean(2) + 1).all()
+        assert dark.mean() < 0.9 * ramp.mean()
+        assert dark[0, 0].tolist() == [0, 0, 0]
+
+
+def test_the_least_labelled_height_follows_the_scale_of_the_patch() -> None:
+    source = replace(labelled((30, 20, 50, 60)), labelled_from=25.0)
+    patch = cut(source, np.array([20.0, 10.0]), 80, PatchConfig(size=40))
+    assert patch.open_below == 12.5
+    assert flip(patch).open_below == 12.5
+    batch = collate([patch, replace(patch, open_below=0.0)], np.random.default_rng(0))
+    assert batch.open_below is not None
+    assert batch.to(torch.device("cpu")).open_below.tolist() == [12.5, 0]  # type: ignore[union-attr]

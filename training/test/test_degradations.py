@@ -31,7 +31,7 @@ from tasksr_training.degradations import (
     quantize,
 )
 
-from tasksr_ros.networks import kbpn
+from tasksr_ros.networks.super_resolution import kbpn
 
 
 def pictures() -> torch.Tensor:

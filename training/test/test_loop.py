@@ -18,6 +18,7 @@ from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import (
     LoopConfig,
     _lines_up_to,
+    _parameter_groups,
     check_loop,
     learning_rate_factor,
     train,
@@ -324,3 +325,24 @@ def test_refusals(data: Path, tmp_path: Path) -> None:
     (tmp_path / LAST).write_bytes(b"no checkpoint")
     with pytest.raises(CheckpointError, match="expected a checkpoint"):
         load_checkpoint(tmp_path)
+
+
+def test_each_part_learns_at_the_rate_of_the_longest_name_that_fits() -> None:
+    module = torch.nn.ModuleDict(
+        {
+            "detector": torch.nn.ModuleDict(
+                {"back": torch.nn.Linear(2, 3), "backbone": torch.nn.Linear(2, 5)}
+            ),
+            "sr": torch.nn.Linear(2, 7),
+        }
+    )
+    groups = _parameter_groups(module, 0.1, {"detector": 0.5, "detector.backbone": 0.2})
+    found = {tuple(p.shape): (g["factor"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert found == {
+        (3, 2): (0.5, 0.1),
+        (3,): (0.5, 0.0),
+        (5, 2): (0.2, 0.1),
+        (5,): (0.2, 0.0),
+        (7, 2): (1.0, 0.1),
+        (7,): (1.0, 0.0),
+    }

@@ -10,11 +10,13 @@ from tasksr_training.losses import (
     DetectionLossConfig,
     LevelTargets,
     detection_loss,
+    distribution_sum,
     focal_sum,
     level_targets,
+    task_aligned_targets,
 )
 
-from tasksr_ros.networks.detector import LevelOutput
+from tasksr_ros.networks.detectors.levels import LevelOutput
 
 CONFIG = DetectionLossConfig()
 
@@ -128,3 +130,38 @@ def test_a_perfect_prediction_costs_nothing_and_a_worse_one_more() -> None:
     missed = detection_loss([LevelOutput(4, -sharp, distances)], boxes, kind, CONFIG)
     assert float(missed["score"]) > 10
     assert float(missed["detection"]) == pytest.approx(float(missed["score"] + 2 * missed["box"]))
+
+
+def test_distribution_focal_loss_by_hand() -> None:
+    """Sides of 1.25, 0.5, 0.75 and 9 strides of a cell: the last counts as 7, of bins 0 to 7."""
+    logits = torch.zeros(1, 4, 8, 1, 1)
+    logits[0, 0, 1, 0, 0] = math.log(2.0)  # left: p(1) = 2/9, p(2) = 1/9
+    level = LevelOutput(8, torch.zeros(1, 1, 1, 1), torch.ones(1, 4, 1, 1), logits)
+    box = torch.tensor([[[[4 - 10.0, 4 - 4.0, 4 + 6.0, 4 + 72.0]]]])
+    targets = LevelTargets(
+        torch.ones(1, 1, 1), torch.ones(1, 1, 1).bool(), box, torch.full((1, 1, 1), 0.5)
+    )
+    left = 0.75 * math.log(9 / 2) + 0.25 * math.log(9)
+    expected = 0.5 * (left + 3 * math.log(8)) / 4
+    assert float(distribution_sum(level, targets)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_distributions_take_part_in_the_loss_where_there_are_some() -> None:
+    logits = torch.zeros(1, 4, 8, 8, 8, requires_grad=True)
+    distances = (logits.softmax(2) * torch.arange(8.0).view(1, 1, 8, 1, 1)).sum(2) * 8
+    level = LevelOutput(8, torch.zeros(1, 1, 8, 8), distances, logits)
+    config = DetectionLossConfig(assignment="task-aligned")
+    boxes = torch.tensor([[[10.0, 10, 40, 60]]])
+    losses = detection_loss([level], boxes, torch.full((1, 1), PEDESTRIAN), config)
+    expected = losses["score"] + 2 * losses["box"] + 0.25 * losses["distribution"]
+    assert float(losses["detection"]) == pytest.approx(float(expected))
+    assert float(losses["distribution"]) == pytest.approx(math.log(8), rel=1e-5)
+
+
+def test_no_background_is_learnt_where_a_lower_box_is_predicted_than_is_labelled() -> None:
+    level = LevelOutput(8, torch.zeros(2, 1, 1, 2), torch.full((2, 4, 1, 2), 8.0))
+    level.distances[:, :, 0, 1] = 16.0  # boxes of 16 and 32 px
+    config = DetectionLossConfig(assignment="task-aligned")
+    boxes, kind = torch.zeros(2, 1, 4), torch.full((2, 1), NO_BOX)
+    (targets,) = task_aligned_targets([level], boxes, kind, config, torch.tensor([25.0, 0.0]))
+    assert targets.counted.tolist() == [[[False, True]], [[True, True]]]

@@ -7,7 +7,8 @@ import torch
 from tasksr_training.lr_space import super_resolve
 from torch import Tensor, nn
 
-from tasksr_ros.networks import Bicubic, build_sr
+from tasksr_ros.networks import build_sr
+from tasksr_ros.networks.super_resolution.bicubic import Bicubic
 
 
 def gradients(network: nn.Module, sr: Tensor) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from tasksr_training.coco import LabelledImage
+from tasksr_training.detect import System
 from tasksr_training.panels import (
     FALSE,
     FOUND,
@@ -13,7 +14,6 @@ from tasksr_training.panels import (
     panel,
     window,
 )
-from tasksr_training.study.systems import System
 from torch import Tensor, nn
 
 from tasksr_ros.networks import build_sr
@@ -73,9 +73,9 @@ def test_window_holds_the_most_of_the_distant_pedestrians() -> None:
 
 
 class Fixed(nn.Module):
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         boxes = torch.tensor([[PERSON, (200.0, 100.0, 216.0, 140.0)]])
-        return boxes, torch.tensor([[0.9, 0.8]])
+        return boxes, torch.tensor([[0.9, 0.8]]), torch.zeros(1, 2, dtype=torch.int32)
 
 
 def test_panel_shows_what_is_right_wrong_and_missed() -> None:

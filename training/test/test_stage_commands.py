@@ -14,10 +14,11 @@ from tasksr_training.errors import TrainingError
 from tasksr_training.loop import LoopConfig
 from tasksr_training.stage_commands import StageConfig, check_options
 from tasksr_training.stages.detector import DetectorConfig
+from tasksr_training.stages.native_detector import NativeDetectorConfig
 from tasksr_training.stages.super_resolution import SuperResolutionConfig
 from tasksr_training.stages.task_driven import TaskDrivenConfig
 
-SR, DETECTOR, TASK = "super-resolution", "detector", "task-driven"
+SR, DETECTOR, NATIVE, TASK = "super-resolution", "detector", "native-detector", "task-driven"
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,15 @@ SR, DETECTOR, TASK = "super-resolution", "detector", "task-driven"
         (
             f"{DETECTOR} --stage.validation.every 0",
             "stage.validation.every: expected at least 1, got 0",
+        ),
+        (
+            f"{NATIVE} --stage.start a.onnx --patches.size 100",
+            "patches.size: expected a multiple of 32 px for a detector on native images, got 100",
+        ),
+        (
+            NATIVE,
+            "stage.distillation_weight: expected 0 without stage.start, whose weights teach, "
+            "got 1.0",
         ),
         (
             f"{TASK} --patches.size 200 --stage.detector_checkpoint d --stage.sr_checkpoint s",
@@ -90,8 +100,13 @@ def test_what_cannot_be_is_one_line(
 
 @pytest.mark.parametrize(
     "stage",
-    [SuperResolutionConfig(), DetectorConfig(), TaskDrivenConfig("sr", "detector")],
-    ids=[SR, DETECTOR, TASK],
+    [
+        SuperResolutionConfig(),
+        DetectorConfig(),
+        NativeDetectorConfig(start="any.onnx"),
+        TaskDrivenConfig("sr", "detector"),
+    ],
+    ids=[SR, DETECTOR, NATIVE, TASK],
 )
 def test_the_check_of_all_options_knows_every_stage(stage: StageConfig) -> None:
     check_options(stage, PatchConfig(), LoopConfig(max_steps=1))

@@ -40,7 +40,8 @@ from tasksr_training.stages.task_driven import (
     weighted_l1,
 )
 
-from tasksr_ros.networks.detector import Detector, LevelOutput
+from tasksr_ros.networks.detectors.fcos import Detector
+from tasksr_ros.networks.detectors.levels import LevelOutput
 
 VALIDATION = ValidationConfig(("val.json",), every=2)
 
@@ -351,9 +352,10 @@ def test_at_scale_factor_1_the_detector_learns_from_the_hr_image(data: Path, run
 
 def test_a_baseline_without_upscaling_detects_in_hr_pixels(data: Path, runs: Path) -> None:
     class Fixed(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
             self.seen = images.shape
-            return torch.tensor([[[1.0, 2.0, 5.0, 9.0]]]), torch.tensor([[0.9]])
+            boxes, scores = torch.tensor([[[1.0, 2.0, 5.0, 9.0]]]), torch.tensor([[0.9]])
+            return boxes, scores, torch.zeros(1, 1, dtype=torch.int32)
 
     image = read_coco(data / "val.json")[0]  # 160x128 px
     fixed = Fixed()

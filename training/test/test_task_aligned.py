@@ -15,7 +15,7 @@ from tasksr_training.losses import (
 from tasksr_training.task_aligned import assign
 from torch import Tensor
 
-from tasksr_ros.networks.detector import LevelOutput, cell_centres
+from tasksr_ros.networks.detectors.levels import LevelOutput, cell_centres
 
 CONFIG = DetectionLossConfig(assignment="task-aligned", cells_per_box=3)
 BOX = (16.0, 8.0, 32.0, 56.0)

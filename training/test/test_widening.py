@@ -8,7 +8,7 @@ from tasksr_training.errors import TrainingError
 from tasksr_training.widening import widened
 from torch import Tensor, nn
 
-from tasksr_ros.networks.detector import Detector
+from tasksr_ros.networks.detectors.fcos import Detector
 
 
 def trained(width: float) -> Detector:
@@ -34,8 +34,8 @@ def test_it_starts_as_the_same_function(width: float, wider: float) -> None:
     detector = trained(width)
     images = torch.rand(2, 3, 64, 96)
     with torch.no_grad():
-        boxes, scores = detector(images)
-        got_boxes, got_scores = widened(detector, wider)(images)
+        boxes, scores, _ = detector(images)
+        got_boxes, got_scores, _ = widened(detector, wider)(images)
     assert scores.std() > 1e-3  # else anything would agree
     torch.testing.assert_close(got_scores, scores, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(got_boxes, boxes, rtol=1e-4, atol=1e-3)
@@ -43,7 +43,7 @@ def test_it_starts_as_the_same_function(width: float, wider: float) -> None:
 
 def test_what_looks_at_the_new_channels_learns() -> None:
     wide = widened(trained(0.5), 1.0)
-    boxes, scores = wide(torch.rand(2, 3, 64, 64))
+    boxes, scores, _ = wide(torch.rand(2, 3, 64, 64))
     (scores.sum() + boxes.mean()).backward()
     for name, parameter in wide.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tasksr_ros.networks.kbpn import KBPN, blur
+from tasksr_ros.networks.super_resolution.kbpn import KBPN, blur
 from tasksr_training.datasets import Batch
 from tasksr_training.detect import device_of, to_pixels
 from tasksr_training.loop import Validation
@@ -38,7 +38,7 @@ Step = Literal["sr", "kernel", "joint"]
 
 
 def whole_kernels(kernels: Tensor, scale_factor: int, size: int) -> Tensor:
-    """The whole way from HR to LR as one kernel, as `tasksr_ros.networks.kbpn.blur` wants it.
+    """The whole way from HR to LR as one kernel, as `kbpn.blur` wants it.
 
     The blur, the antialiasing of the bicubic downscaling (a = -0.5), and the place of the LR
     pixels: the downscaling centres LR pixel i at HR coordinate s·i + (s - 1) / 2, `kbpn.blur` at

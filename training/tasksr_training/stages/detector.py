@@ -14,8 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tasksr_ros.config import SIZE_MULTIPLE
 from tasksr_ros.evaluation.metrics import average_precision, match_images
-from tasksr_ros.networks.detector import SIZE_MULTIPLE, Detector, LevelOutput
+from tasksr_ros.networks.detectors.fcos import Detector
+from tasksr_ros.networks.detectors.levels import LevelOutput
 from tasksr_training.coco import LabelledImage, read_set
 from tasksr_training.datasets import Batch, check_size
 from tasksr_training.degradations import CorruptionConfig, corrupt, down_up

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tasksr_ros.networks import Bicubic, build_sr
-from tasksr_ros.networks.kbpn import KBPN
+from tasksr_ros.networks import build_sr
+from tasksr_ros.networks.super_resolution.bicubic import Bicubic
+from tasksr_ros.networks.super_resolution.kbpn import KBPN
 from tasksr_training.blur_kernels import BlurConfig, draw_kernels
 from tasksr_training.coco import read_folder
 from tasksr_training.datasets import Batch, check_size

@@ -28,8 +28,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasksr_ros.bundle_schema import SCALE_FACTORS
-from tasksr_ros.networks.detector import SIZE_MULTIPLE, Detector, LevelOutput
+from tasksr_ros.config import SIZE_MULTIPLE
+from tasksr_ros.networks.detectors.fcos import Detector
+from tasksr_ros.networks.detectors.levels import LevelOutput
+from tasksr_ros.networks.super_resolution.blocks import KERNEL_STRIDE_PADDING
 from tasksr_training.checkpoints import build_network, load_network
 from tasksr_training.datasets import PEDESTRIAN, Batch, check_size
 from tasksr_training.degradations import CorruptionConfig, corrupt, downscale
@@ -117,7 +119,7 @@ class Series(nn.Module):
 
     Args:
         sr: (N, 3, h, w) -> (N, 3, h·s, w·s); a baseline without upscaling gives LR back.
-        detector: as `tasksr_ros.networks.detector.Detector`.
+        detector: as `tasksr_ros.networks.detectors.fcos.Detector`.
         detection_to_sr: factor of the gradient that goes back from the detector into ``sr``.
     """
 
@@ -357,10 +359,10 @@ def check_options(config: TaskDrivenConfig) -> None:
         TrainingError: saying which.
     """
     sees_hr = config.upscaling == "none" and config.scale_factor == 1
-    if config.scale_factor not in SCALE_FACTORS and not sees_hr:
+    if config.scale_factor not in KERNEL_STRIDE_PADDING and not sees_hr:
         raise TrainingError(
-            f"stage.scale_factor: expected one of {SCALE_FACTORS}, or 1 with upscaling none, "
-            f"got {config.scale_factor} with upscaling {config.upscaling}"
+            f"stage.scale_factor: expected one of {tuple(KERNEL_STRIDE_PADDING)}, or 1 with "
+            f"upscaling none, got {config.scale_factor} with upscaling {config.upscaling}"
         )
     for name in ("hr_fraction", "mixed_fraction"):
         fraction = getattr(config, name)

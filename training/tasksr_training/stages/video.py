@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tasksr_ros.networks.flow import neighbours_and_flows
-from tasksr_ros.networks.rbpn import RBPN, neighbour_offsets
+from tasksr_ros.networks.super_resolution.flow import neighbours_and_flows
+from tasksr_ros.networks.super_resolution.rbpn import RBPN, neighbour_offsets
 from tasksr_training.clips import ClipBatch
 from tasksr_training.coco import read_folder
 from tasksr_training.degradations import downscale

@@ -1,0 +1,168 @@
+"""The card of a bundle, its README.md: one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+FIGURES = {
+    "ap50": ("AP50", 3),
+    "ap50_distant": ("AP50, people of 8 to 24 px", 3),
+    "miss_rate": ("MR⁻² (less is better)", 3),
+    "recall@1": ("recall at 1 false positive per image", 3),
+    "psnr_y": ("PSNR-Y, dB", 2),
+}
+"""Of a table of `tasksr-train study`; the operations come on top."""
+
+SETS_SHOWN = 4
+"""Of a comparison of super-resolution, the last ones."""
+
+
+def detector_card(
+    description: Mapping[str, Any],
+    table: Mapping[str, Any],
+    row: str,
+    fppi: float,
+    measured_by: str,
+    page: str,
+    notes: Sequence[str],
+) -> str:
+    """The card of super-resolution and a detector.
+
+    Args:
+        description: of the bundle: name, sr, detector, region_size, score_threshold and recipe.
+        table: of a study's JSON; six figures of its last set are shown, those of the row, of the
+            table's baseline and of its bound.
+        row: of the bundle.
+        fppi: false positives per image at the score threshold.
+        measured_by: command that wrote the study.
+        page: address of all figures; empty: none.
+        notes: what else should be said of the figures.
+    """
+    width, height = description["region_size"]
+    by_name = {r["name"]: r for r in table["rows"]}
+    shown = [by_name[n] for n in dict.fromkeys([row, table["baseline"], table["bound"]]) if n]
+    over = list(table["pedestrians"])[-1]
+    people = table["pedestrians"][over]
+    lines = [
+        [title, *(_number(r["sets"][over].get(key, {}).get("value"), digits) for r in shown)]
+        for key, (title, digits) in FIGURES.items()
+    ]
+    lines.append(["GMAC a region", *(_number(r["cost"]["gmac"], 2) for r in shown)])
+    text = (
+        f"Super-resolution {_network(description['sr'])} and detector "
+        f"{_network(description['detector'])} in series: RGB regions of "
+        f"{width}x{height} px in, boxes of pedestrians out.\nAt the score threshold of "
+        f"{description['score_threshold']:g} there are {fppi:g} false positives per image below."
+    )
+    head = [f"{people['images']} images, {people['all']} people", *(r["name"] for r in shown)]
+    measured = _measured(head, lines, table["scale_factor"], measured_by, page)
+    return _page(description, text, measured, notes)
+
+
+def sr_card(
+    description: Mapping[str, Any],
+    parameters: int,
+    comparison: Mapping[str, Any],
+    row: str,
+    compared_by: str,
+    page: str,
+    notes: Sequence[str],
+) -> str:
+    """The card of super-resolution alone.
+
+    Args:
+        description: of the bundle: name, sr and recipe.
+        parameters: how many weights.
+        comparison: of ``compare_sr.json``; the row is shown beside the first one.
+        row: of the bundle.
+        compared_by: command that wrote the comparison.
+        page: address of all figures; empty: none.
+        notes: what else should be said of the figures.
+    """
+    by_name = {r["name"]: r for r in comparison["rows"]}
+    shown = [comparison["rows"][0], by_name[row]]
+    lines = [
+        [f"PSNR-Y, dB: {name}", *(_number(r["mean"][name]["psnr_y"], 2) for r in shown)]
+        for name in list(shown[0]["mean"])[-SETS_SHOWN:]
+    ]
+    lines.append(["GMAC a region", *(_number(r["cost"]["gmac"], 1) for r in shown)])
+    text = (
+        f"Super-resolution {_network(description['sr'])} alone, "
+        "trained for the distance to the HR image, not for a detector; "
+        f"{parameters:,} parameters.\n"
+        f'`tasksr_ros.bundle.load_any_bundle("{description["name"]}").load_sr()` gives it.'
+    )
+    head = [comparison["title"], *(r["name"] for r in shown)]
+    measured = _measured(head, lines, comparison["scale_factor"], compared_by, page)
+    return _page(description, text, measured, notes)
+
+
+def _network(section: Mapping[str, Any]) -> str:
+    """A network of a bundle's description, in a few words."""
+    factor = f" x{section['scale_factor']:g}" if "scale_factor" in section else ""
+    options = "".join(f", {key} {value}" for key, value in section["options"].items())
+    return f"`{section['network']}`{factor}{options}"
+
+
+def _measured(
+    head: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    scale_factor: int,
+    command: str,
+    page: str,
+) -> str:
+    link = f" [All figures]({page})." if page else ""
+    return (
+        f"{_grid(head, lines)}\n\nThe images were **reduced by {scale_factor} for the "
+        "laboratory** and are not native images of a camera; none was trained on."
+        f"{link}\nBy `{command}`."
+    )
+
+
+def _page(description: Mapping[str, Any], text: str, measured: str, notes: Sequence[str]) -> str:
+    recipe = description["recipe"]
+    said = f"\n{_items(notes)}\n" if notes else ""
+    return f"""# {description["name"]}
+
+{text}
+
+**{recipe["licence"].capitalize()}**, because of the data that the weights were trained on:
+
+{_items(recipe["data"])}
+
+## Recipe
+
+{_items([f"`{stage}`" for stage in recipe["stages"]])}
+
+{_last_stage(recipe)} The weights are their exponential moving average.
+
+## Measured
+
+{measured}
+{said}"""
+
+
+def _last_stage(recipe: Mapping[str, Any]) -> str:
+    """Steps and minutes, and devices and precision where its checkpoint tells."""
+    text = f"The last stage ran {recipe['steps']} steps in {recipe['minutes']:g} minutes"
+    if "ran_on" not in recipe:
+        return f"{text}."
+    on = recipe["ran_on"]
+    return (
+        f"{text} on {on['devices']} x {on['device']} "
+        f"(CPU threads: {on['threads']}, precision: {on['precision']})."
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _items(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines) or "- not stated"

@@ -1,0 +1,206 @@
+"""Which weights to keep: between those a detector began with and those it was trained to.
+
+Averaging both is a cheap way not to forget (Wortsman et al., "Robust fine-tuning of zero-shot
+models", arXiv 2109.01903). The share is chosen on what was held out of the train sets, and the
+score threshold with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tasksr_ros.evaluation.metrics import score_at_fppi
+from tasksr_ros.networks.detectors.picodet import PicoDet
+from tasksr_training.checkpoints import load_checkpoint, load_network
+from tasksr_training.coco import LabelledImage
+from tasksr_training.errors import TrainingDataError
+from tasksr_training.native_crops import NativeSourceConfig, read_held_out
+from tasksr_training.native_measure import (
+    Found,
+    detect_native,
+    figures,
+    in_openvino,
+    matches_in_bin,
+)
+from tasksr_training.published_weights import load_onnx_weights
+from tasksr_training.whole_files import replace_text
+
+SCALES = (1.0, 2.0)
+COUNTED = ("x1 12-60", "x2 12-60", "x1 60+")
+"""Figures whose mean, over the sets, chooses: small people as they are and enlarged, large ones."""
+LEAST_HEIGHT = 12.0
+"""px; of the people that the threshold is chosen on."""
+
+
+@dataclass(frozen=True)
+class ChoiceConfig:
+    """What is tried, on which images.
+
+    Attributes:
+        shares: of the trained weights, the rest being those of the start.
+        most: at most this many held-out images of each set are measured, evenly spaced; 0: all.
+        least_people: sets with fewer are measured, but do not count in the mean.
+        fppi: false positives per image that the score threshold is for.
+        threads: CPU threads.
+    """
+
+    shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    most: int = 0
+    least_people: int = 30
+    fppi: float = 0.3
+    threads: int = 1
+
+
+CHOICE = ChoiceConfig()
+
+
+def choose_native(
+    run: Path,
+    start: Path,
+    data: Path,
+    sources: list[NativeSourceConfig],
+    out: Path,
+    choice: ChoiceConfig = CHOICE,
+) -> None:
+    """Choose the share of the trained weights and the score threshold on held-out images.
+
+    What was measured before with the same weights is kept, so that the command can go on.
+
+    Args:
+        run: folder of a `native-detector` run, whose averaged weights are taken.
+        start: ONNX file that the run began with.
+        data: folder that the paths of image sets start from.
+        sources: those of the run; what they hold out is measured.
+        out: safetensors file to write; a JSON file beside it says what was measured.
+        choice: what is tried.
+
+    Raises:
+        TrainingDataError: when the sources hold nothing out.
+    """
+    sets = {s.path: spaced(read_held_out(data, s), choice.most) for s in sources}
+    sets = {name: images for name, images in sets.items() if images}
+    if not sets:
+        raise TrainingDataError("sources: expected held_out images of a set, got none")
+    content = load_checkpoint(run)
+    began = PicoDet(1)
+    load_onnx_weights(began, start)
+    trained, _ = load_network(run, "detector")
+    ends = began.state_dict(), trained.state_dict()
+    log = out.with_suffix(".measured.json")
+    rows = [_measured(share, between(*ends, share), sets, choice, log) for share in choice.shares]
+    best = max(rows, key=lambda row: float(row["mean"]))
+    weights = {k: v.contiguous() for k, v in between(*ends, best["share"]).items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_file(weights, out)
+    summary = {
+        "network": "picodet-s",
+        "num_classes": 1,
+        "start": start.name,
+        "steps": content["step"],
+        "minutes": round(content["seconds"] / 60, 1),
+        "share": best["share"],
+        "counted": COUNTED,
+        "fppi": choice.fppi,
+        "score_threshold": best["score_threshold"],
+        "held_out": {name: _numbers(images) for name, images in sets.items()},
+        "rows": rows,
+    }
+    replace_text(out.with_suffix(".json"), json.dumps(summary, indent=1))
+    print(table(rows))
+
+
+def spaced(images: Sequence[LabelledImage], most: int) -> list[LabelledImage]:
+    """At most so many of them, evenly spaced; 0: all."""
+    number = min(len(images), most or len(images))
+    return [images[k * len(images) // number] for k in range(number)]
+
+
+def between(
+    start: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float
+) -> dict[str, Tensor]:
+    """Weights that are ``share`` of the trained ones and else the start's."""
+    return {name: torch.lerp(value, trained[name], share) for name, value in start.items()}
+
+
+def _measured(
+    share: float,
+    weights: dict[str, Tensor],
+    sets: Mapping[str, Sequence[LabelledImage]],
+    choice: ChoiceConfig,
+    log: Path,
+) -> dict[str, Any]:
+    """A row of the table, from the log if these weights were measured before."""
+    sha = hashlib.sha256(b"".join(v.numpy().tobytes() for v in weights.values())).hexdigest()
+    key = f"{sha[:16]} most {choice.most} fppi {choice.fppi:g} least {choice.least_people}"
+    known: dict[str, Any] = json.loads(log.read_text()) if log.exists() else {}
+    if key not in known:
+        detector = PicoDet(1)
+        detector.load_state_dict(weights)
+        known[key] = measure(detector, sets, choice)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        replace_text(log, json.dumps(known, indent=1))
+    return {"share": share, **known[key]}
+
+
+def measure(
+    detector: PicoDet, sets: Mapping[str, Sequence[LabelledImage]], choice: ChoiceConfig
+) -> dict[str, Any]:
+    """AP per set, scale and height; their mean that counts; score thresholds by scale."""
+    detect = in_openvino(detector, choice.threads)
+    by_set: dict[str, dict[str, float]] = {name: {} for name in sets}
+    thresholds: dict[str, float] = {}
+    for scale in SCALES:
+        pooled: list[Found] = []
+        for name, images in sets.items():
+            found = [detect_native(detect, image.image, scale) for image in images]
+            values = figures(found, images)
+            by_set[name].update({f"x{scale:g} {height}": ap for height, ap in values.items()})
+            pooled += found
+        everyone = [image for images in sets.values() for image in images]
+        matches = matches_in_bin(*labelled_part(pooled, everyone), LEAST_HEIGHT, np.inf, 0.5)
+        thresholds[f"x{scale:g}"] = round(float(score_at_fppi(matches, choice.fppi)), 4)
+    people = {name: _numbers(images)["pedestrians"] for name, images in sets.items()}
+    counting = [v for name, v in by_set.items() if people[name] >= choice.least_people]
+    mean = float(np.mean([values[name] for values in counting for name in COUNTED]))
+    return {"mean": round(mean, 4), "sets": by_set, "score_threshold": thresholds}
+
+
+def labelled_part(
+    found: Sequence[Found], images: Sequence[LabelledImage]
+) -> tuple[list[Found], list[LabelledImage]]:
+    """Without boxes and people so low that people of that height may lack a label."""
+    boxes, rest = [], []
+    for (xyxy, score), image in zip(found, images, strict=True):
+        high = xyxy[:, 3] - xyxy[:, 1] >= image.labelled_from
+        low = image.boxes[:, 3] - image.boxes[:, 1] < image.labelled_from
+        boxes.append((xyxy[high], score[high]))
+        rest.append(replace(image, ignore=image.ignore | low))
+    return boxes, rest
+
+
+def _numbers(images: Sequence[LabelledImage]) -> dict[str, int]:
+    return {"images": len(images), "pedestrians": sum(int((~i.ignore).sum()) for i in images)}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows in Markdown: AP at IoU .5 by set, scale and native height."""
+    sets = list(rows[0]["sets"])
+    columns = [(name, key) for name in sets for key in rows[0]["sets"][name]]
+    lines = [
+        "| trained share | mean | " + " | ".join(f"{n} {k}" for n, k in columns) + " |",
+        "|---" * (len(columns) + 2) + "|",
+    ]
+    for row in rows:
+        cells = " | ".join(f"{row['sets'][n][k]:.3f}" for n, k in columns)
+        lines.append(f"| {row['share']:g} | {row['mean']:.4f} | {cells} |")
+    return "\n".join(lines)

@@ -1,0 +1,119 @@
+"""From the chosen weights of a native detector to a bundle: `tasksr-train export-native`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from tasksr_ros.bundle import save_bundle
+from tasksr_ros.networks import build_detector, build_sr
+from tasksr_training.errors import CheckpointError
+
+
+def export_native(
+    weights: Path,
+    bundle: Path,
+    scale_factor: int = 1,
+    region_size: tuple[int, int] = (320, 96),
+    stages: Sequence[str] = (),
+    data: Sequence[str] = (),
+) -> None:
+    """Write a bundle with a card.
+
+    Args:
+        weights: file that `choose-native` wrote; its JSON file lies beside it.
+        bundle: folder to write; its name is the bundle's.
+        scale_factor: 1: images as they are; 2: enlarged bicubically before.
+        region_size: width and height of an engine's region, region px.
+        stages: commands that trained the weights, for the card.
+        data: image sets that they were trained on, for the card.
+
+    Raises:
+        CheckpointError: when the weights or what was measured of them are not there, or the scale
+            factor is not one of those that were measured.
+    """
+    try:
+        chosen: dict[str, Any] = json.loads(weights.with_suffix(".json").read_text())
+        state = load_file(weights)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{weights}: expected what choose-native writes: {error}") from None
+    thresholds = chosen["score_threshold"]
+    if f"x{scale_factor}" not in thresholds:
+        known = ", ".join(name[1:] for name in thresholds)
+        raise CheckpointError(f"scale_factor: expected one of {known}, got {scale_factor}")
+    detector = build_detector(chosen["network"], num_classes=chosen["num_classes"])
+    detector.load_state_dict(state)
+    enlarges = scale_factor > 1
+    description = {
+        "name": bundle.name,
+        "sr": {"network": "bicubic", "scale_factor": scale_factor} if enlarges else "none",
+        "detector": {"network": chosen["network"]},
+        "classes": ["pedestrian"],
+        "region_size": list(region_size),
+        "score_threshold": float(thresholds[f"x{scale_factor}"]),
+        "recipe": {
+            "stages": list(stages),
+            "data": list(data),
+            "started_from": chosen["start"],
+            "steps": chosen["steps"],
+            "minutes": chosen["minutes"],
+            "licence": "research use",
+        },
+    }
+    sr = build_sr("bicubic", scale_factor) if enlarges else None
+    text = native_card(description, chosen, scale_factor)
+    save_bundle(bundle, description, text, sr=sr, detector=detector.eval())
+
+
+def native_card(description: dict[str, Any], chosen: dict[str, Any], scale_factor: int) -> str:
+    """The bundle's README.md: AP50 on held-out training images beside the weights it began with."""
+    recipe, rows = description["recipe"], {row["share"]: row["sets"] for row in chosen["rows"]}
+    lines = []
+    for name, ours in rows[chosen["share"]].items():
+        number = chosen["held_out"][name]
+        figures = [
+            f"{rows[0.0][name][key]:.3f} -> {ours[key]:.3f}"
+            for key in (f"x{scale_factor} 12-60", f"x{scale_factor} 60+")
+        ]
+        lines.append(f"| {name} | {number['images']} | {' | '.join(figures)} |")
+    before = "enlarged twice bicubically" if scale_factor > 1 else "as the camera gives them"
+    width, height = description["region_size"]
+    table, stages, data = "\n".join(lines), _items(recipe["stages"], "`"), _items(recipe["data"])
+    return f"""# {description["name"]}
+
+Detector `{chosen["network"]}` for **native images**, {before}: RGB regions of {width}x{height} px
+in, boxes of pedestrians out. It began with the public COCO weights `{chosen["start"]}` (Apache-2.0)
+and learnt on at many scales, taught by them so that it does not forget. At the score threshold of
+{description["score_threshold"]:g} there are {chosen["fppi"]:g} false positives per image on the
+images below.
+
+**Research use**, because of the data that it was trained on:
+
+{data}
+
+## Recipe
+
+{stages}
+
+{recipe["steps"]} steps in {recipe["minutes"]:g} minutes of one core (beside other work), seed
+{chosen.get("seed", 0)}; the weights are their exponential moving average.
+
+## Measured
+
+AP50 on images held out of the training sets, COCO weights -> these, by native height. The share of
+the trained weights and the threshold were chosen on them. [Validation sets, beside public
+detectors](../../docs/YARDSTICK.md).
+
+| set | images | 12-60 px | 60 px and more |
+|---|---|---|---|
+{table}
+"""
+
+
+def _items(lines: Sequence[str], quote: str = "") -> str:
+    return "\n".join(f"- {quote}{line}{quote}" for line in lines) or "- not stated"

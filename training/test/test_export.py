@@ -1,0 +1,77 @@
+"""What export keeps of a run, and the cards of the bundles in the repository."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tasksr_training.checkpoints import LAST, build_network, save_checkpoint
+from tasksr_training.export import export
+
+from tasksr_ros.bundle import load_any_bundle, load_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLES = [
+    path.parent
+    for folder in ("models", "training/study_models")
+    for path in sorted((ROOT / folder).glob("*/model.yaml"))
+]
+
+
+def run_of(folder: Path, networks: dict[str, dict[str, Any]]) -> Path:
+    folder.mkdir()
+    built = {part: build_network(part, given) for part, given in networks.items()}
+    ema = {f"{p}.{k}": v for p, network in built.items() for k, v in network.state_dict().items()}
+    content = {"networks": networks, "ema": ema, "model": ema, "step": 7, "seconds": 90.0}
+    save_checkpoint(folder / LAST, content)
+    return folder
+
+
+def study_of(file: Path, run: Path) -> Path:
+    figures = {key: {"value": 0.5} for key in ("ap50", "ap50_distant", "miss_rate", "recall@1")}
+    row = {
+        "name": "TDSR",
+        "cost": {"gmac": 2.0},
+        "sets": {"val": {**figures, "psnr_y": {"value": None}}},
+        "systems": [{"detector": str(run), "thresholds": {"val": {"0.3": 0.4321}}}],
+    }
+    table = {
+        "scale_factor": 4,
+        "baseline": "TDSR",
+        "bound": None,
+        "rows": [row],
+        "pedestrians": {"val": {"images": 2, "all": 3}},
+    }
+    file.write_text(json.dumps({"tables": [table]}))
+    return file
+
+
+def test_options_of_super_resolution_are_kept_beside_a_detector(tmp_path: Path) -> None:
+    sr = {"name": "dbpn-ss", "scale_factor": 4, "nr": 8}
+    run = run_of(tmp_path / "run", {"sr": sr, "detector": {"width": 0.25}})
+    study = study_of(tmp_path / "study.json", run)
+    export(run, tmp_path / "mine", study, "TDSR", data=["drives"])
+    bundle = load_bundle(tmp_path / "mine")
+    assert bundle.sr is not None
+    assert (bundle.sr.network, bundle.sr.options) == ("dbpn-ss", {"nr": 8})
+    assert (bundle.detector.options, bundle.score_threshold) == ({"width": 0.25}, 0.432)
+    assert bundle.load().sr.state_dict().keys() == build_network("sr", sr).state_dict().keys()
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert "Super-resolution `dbpn-ss` x4, nr 8 and detector `fcos`, width 0.25 in series" in card
+    assert "| 2 images, 3 people | TDSR |" in card
+    assert "| AP50 | 0.500 |" in card and "| PSNR-Y, dB | - |" in card
+
+
+@pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.name)
+def test_the_card_of_a_committed_bundle_is_one_page(folder: Path) -> None:
+    bundle = load_any_bundle(folder)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert card.startswith(f"# {folder.name}\n") and bundle.name == folder.name
+    assert len(card.splitlines()) <= 40
+    for said in ("**Research use**", "**reduced by ", "On native images", *bundle.recipe["data"]):
+        assert said in card
+    for link in re.findall(r"\]\((.+?)\)", card):
+        assert (folder / link).exists(), link

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tasksr_training import native_choice
+from tasksr_training.coco import LabelledImage
+from tasksr_training.errors import TrainingDataError
+from tasksr_training.native_choice import (
+    ChoiceConfig,
+    between,
+    choose_native,
+    labelled_part,
+    spaced,
+)
+from tasksr_training.native_crops import HeldOut, NativeSourceConfig
+
+from tasksr_ros.networks.detectors.picodet import PicoDet
+
+
+def test_weights_between_two() -> None:
+    start, trained = {"a": torch.tensor([0.0, 4.0])}, {"a": torch.tensor([4.0, 0.0])}
+    assert between(start, trained, 0.25)["a"].tolist() == [1, 3]
+    assert between(start, trained, 0)["a"].tolist() == [0, 4]
+    assert between(start, trained, 1)["a"].tolist() == [4, 0]
+
+
+def test_evenly_spaced_images() -> None:
+    assert spaced([10, 11, 12, 13, 14], 3) == [10, 11, 13]  # type: ignore[list-item, comparison-overlap]
+    assert spaced([10, 11], 3) == spaced([10, 11], 0) == [10, 11]  # type: ignore[list-item, comparison-overlap]
+    assert spaced([], 3) == []
+
+
+def test_people_too_low_to_be_labelled_count_neither_way() -> None:
+    boxes = np.array([[0, 0, 10, 20], [20, 0, 40, 40]], np.float32)
+    image = LabelledImage(
+        np.zeros((50, 50, 3), np.uint8), boxes, np.zeros(2, bool), 1, "a", labelled_from=25.0
+    )
+    ((xyxy, score),), (rest,) = labelled_part([(boxes, np.array([0.3, 0.4]))], [image])
+    assert xyxy.tolist() == [[20, 0, 40, 40]]
+    assert score.tolist() == [0.4]
+    assert rest.ignore.tolist() == [True, False]
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[PicoDet, PicoDet]:
+    """Weights of a start and of a run, in place of the ONNX file's and a checkpoint's."""
+    torch.manual_seed(1)
+    start, trained = PicoDet(1), PicoDet(1)
+    monkeypatch.setattr(
+        native_choice, "load_onnx_weights", lambda m, path: m.load_state_dict(start.state_dict())
+    )
+    monkeypatch.setattr(native_choice, "load_network", lambda run, part: (trained, {}))
+    content = {"step": 12, "seconds": 90.0}
+    monkeypatch.setattr(native_choice, "load_checkpoint", lambda run: content)
+    return start, trained
+
+
+def test_the_best_share_is_written_with_its_figures(
+    data: Path, tmp_path: Path, ends: tuple[PicoDet, PicoDet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+
+    def measure(detector: PicoDet, sets: dict[str, list[LabelledImage]], _: object) -> object:
+        value = float(detector.state_dict()["backbone.stem.0.bias"].sum())
+        measured.append(value)
+        assert [i.image_id for i in sets["train.json"]] == [11, 13]
+        figures = {"x1 12-60": 0.5}
+        mean = {0: 0.3, 1: 0.6, 2: 0.4}[(len(measured) - 1) % 3]
+        return {"mean": mean, "sets": {"train.json": figures}, "score_threshold": {"x1": 0.25}}
+
+    monkeypatch.setattr(native_choice, "measure", measure)
+    out = tmp_path / "chosen/detector.safetensors"
+    sources = [NativeSourceConfig("train.json", held_out=HeldOut(every=2))]
+    choice = ChoiceConfig(shares=(0.0, 0.5, 1.0))
+    for _ in range(2):  # the second time nothing is measured again
+        choose_native(tmp_path, Path("start.onnx"), data, sources, out, choice)
+    assert len(measured) == 3
+    weights = load_file(out)
+    name = "backbone.stem.0.weight"
+    expected = (ends[0].state_dict()[name] + ends[1].state_dict()[name]) / 2
+    torch.testing.assert_close(weights[name], expected)
+    PicoDet(1).load_state_dict(weights)
+    summary = json.loads(out.with_suffix(".json").read_text())
+    assert summary["share"] == 0.5
+    assert (summary["steps"], summary["minutes"], summary["start"]) == (12, 1.5, "start.onnx")
+    assert summary["held_out"] == {"train.json": {"images": 2, "pedestrians": 2}}
+    assert [row["share"] for row in summary["rows"]] == [0.0, 0.5, 1.0]
+
+
+def test_a_row_is_measured_as_it_is(data: Path) -> None:
+    """Of a network without any weights of use: whatever the figures, they are there."""
+    torch.manual_seed(1)
+    sources = NativeSourceConfig("val.json", held_out=HeldOut(every=1))
+    images = native_choice.read_held_out(data, sources)
+    row = native_choice.measure(
+        PicoDet(1), {"val.json": images}, ChoiceConfig(fppi=1.0, least_people=1)
+    )
+    assert list(row["sets"]["val.json"]) == ["x1 12-60", "x1 60+", "x2 12-60", "x2 60+"]
+    assert list(row["score_threshold"]) == ["x1", "x2"]
+
+
+def test_nothing_held_out(data: Path, tmp_path: Path, ends: tuple[PicoDet, PicoDet]) -> None:
+    sources = [NativeSourceConfig("train.json")]
+    with pytest.raises(TrainingDataError, match="expected held_out images of a set, got none"):
+        choose_native(tmp_path, Path("a.onnx"), data, sources, tmp_path / "b.safetensors")
