@@ -2,11 +2,11 @@
 
 PYTHON ?= python3
 VENV := .venv/bin
-CODE := tasksr_ros training test demo launch scripts setup.py
+CODE := tasksr_ros training test demo launch scripts benchmarks examples setup.py
 
 SECONDS ?= 3600
 
-.PHONY: help setup test demo lint types unit colcon soak tools clean distclean
+.PHONY: help setup test demo yardstick lint types unit colcon soak tools clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,14 +28,19 @@ types: tools ## check the types of the deployed package
 	@$(VENV)/python scripts/check_types.py
 
 unit: tools ## run the tests, those over real ROS 2 topics included
-	$(VENV)/python -m pytest test training/test
+	$(VENV)/python -m pytest -n 2 --dist loadfile -m "not soak and not wire" test training/test
+	$(VENV)/python -m pytest -m "wire and not soak" test
 
-colcon: tools ## build the package as colcon does, and run its quick tests as installed
+colcon: tools ## build the package as colcon does, and test what an installation can break
 	$(VENV)/python scripts/colcon_test.py
 
 soak: tools ## the long tests, then SECONDS=… (3600) of overload; figures into docs/RELIABILITY.md
 	$(VENV)/python -m pytest -m "soak or (slow and wire)" test
 	$(VENV)/python test/nodes/soak.py --seconds $(SECONDS) --record docs/RELIABILITY.md
+
+yardstick: tools ## measure bundles beside public detectors: DATA=… WEIGHTS=… BUNDLES="…" OUT=…
+	@$(VENV)/python -m benchmarks.yardstick --data "$(DATA)" --weights "$(WEIGHTS)" \
+		$(if $(BUNDLES),--bundles $(BUNDLES)) $(if $(OUT),--out "$(OUT)")
 
 tools:
 	@$(PYTHON) scripts/setup_environment.py --test

@@ -50,6 +50,7 @@ setup(
         "test": ["pytest"],  # tells colcon to test with pytest
         "cluster": requirements("cluster.txt"),
         "int8": requirements("int8.txt"),
+        "onnx": requirements("onnx.txt"),
         "tensorrt": requirements("tensorrt.txt"),
     },
     zip_safe=False,
@@ -59,8 +60,8 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            "tasksr = tasksr_ros.cli:main",
-            "tasksr_node = tasksr_ros.node:main",
+            "tasksr = tasksr_ros.cli.main:main",
+            "tasksr_node = tasksr_ros.ros.node:main",
         ],
     },
 )

@@ -18,7 +18,7 @@ from launch_ros.actions import LifecycleNode
 from launch import LaunchContext, LaunchDescription
 from tasksr_ros.config import NodeConfig
 from tasksr_ros.options import walk
-from tasksr_ros.transport import transport_environment
+from tasksr_ros.ros.transport import transport_environment
 
 PARAMETERS = {
     "bundle": "bundle",

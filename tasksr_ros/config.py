@@ -71,6 +71,14 @@ class DetectionConfig:
         0.5, "of two boxes that overlap more than this (IoU) the weaker is dropped", low=0, high=1
     )
     max_detections: int = option(300, "most detections per frame", low=1, high=10000)
+    classes: tuple[str, ...] = option(
+        ("",), "classes to report, by the bundle's names; one empty name: all"
+    )
+    class_thresholds: tuple[str, ...] = option(
+        ("",),
+        "score thresholds of classes that have one of their own, each name=value, for example "
+        "bicycle=0.6; one empty text: none",
+    )
 
 
 @dataclass(frozen=True)
@@ -94,10 +102,11 @@ class DecodingConfig:
 class EngineConfig:
     """How the networks run."""
 
-    name: Literal["auto", "tensorrt", "torch", "openvino"] = option(
+    name: Literal["auto", "tensorrt", "torch", "openvino", "onnxruntime"] = option(
         "auto",
         "auto: tensorrt where torch_tensorrt works and there is a GPU, else torch on CUDA, else "
-        "openvino on x86, else torch",
+        "openvino on x86, else torch; with another's detector onnxruntime where it has a GPU, "
+        "else openvino",
     )
     device: str = option("auto", "torch device, for example cuda:0; auto: CUDA if available")
     threads: int = option(0, "CPU threads of the engine; 0: all cores", low=0, high=1024)
@@ -105,6 +114,17 @@ class EngineConfig:
         "fp32",
         "fp32: exact; fp16: for GPUs (tensorrt, torch); bf16: half the time on CPUs with "
         "AVX512_BF16 or AMX, and on GPUs; int8: openvino only, needs calibration once",
+    )
+    providers: tuple[str, ...] = option(
+        ("",),
+        "onnxruntime: execution providers by falling preference, of TensorRT, CUDA, OpenVINO, "
+        "CPU; one empty name: those that are installed",
+    )
+    region_width: int = option(
+        0, "width of a region in region px; 0: the bundle's", low=0, high=8192
+    )
+    region_height: int = option(
+        0, "height of a region in region px; 0: the bundle's", low=0, high=8192
     )
     hint: Literal["latency", "throughput"] = option(
         "latency",
@@ -321,7 +341,7 @@ class NodeConfig(PipelineConfig):
     """
 
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
-    bundle: str = option("tdsr-ss-x4", "name of a shipped bundle or path of a bundle folder")
+    bundle: str = option("picodet-s-x2", "name of a shipped bundle or path of a bundle folder")
     cameras: tuple[str, ...] = option(
         ("",),
         "cameras by name; each adds its name before its topics (front: front/image, "
@@ -361,6 +381,10 @@ class EvaluationConfig:
         "far",
         "whose rules say who counts; far: this project's, everyone, at IoU .3",
     )
+    category: str = option(
+        "pedestrian",
+        "class that is evaluated, by its name in the ground truth; pedestrian and person are one",
+    )
     iou: float = option(0.0, "least IoU of a match; 0: the protocol's own", low=0, high=1)
     fppi: float = option(
         0.1, "false positives per image at which recall and range are given", low=0, high=1000
@@ -378,7 +402,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """Which frames of a recording are replayed, and how they meet their ground truth."""
+    """Which frames of a recording are replayed, how, and how they meet their ground truth."""
 
     every: int = option(1, "of each camera, replay every n-th frame", low=1, high=1000000)
     start: float = option(0.0, "leave out the recording's first seconds", low=0, high=1e9)
@@ -392,5 +416,9 @@ class ReplayConfig:
         "lets through; -1: that; not used with detection.score_threshold or tracking",
         low=-1,
         high=1,
+    )
+    wait: bool = option(
+        False,
+        "live: publish a frame only once the one before is answered, so that the node drops none",
     )
     workers: int = option(1, "recordings of a folder to replay at the same time", low=1, high=1024)

@@ -1,7 +1,9 @@
 """Configs as named options: frozen dataclasses whose fields carry a description and limits.
 
 The node's parameters and the command line's options are made from the fields. A field's full name
-is its path, for example ``region.top``; its choices are those of its ``Literal`` type.
+is its path, for example ``region.top``; its choices are those of its ``Literal`` type. A
+field of type ``tuple[int, ...]`` (or float, str, a ``Literal``) holds several values, each of which
+is checked.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_t
 
 from tasksr_ros.errors import ConfigError
 
-Value: TypeAlias = bool | int | float | str | tuple[str, ...]
+Value: TypeAlias = bool | int | float | str | tuple[int | float | str, ...]
 ConfigT = TypeVar("ConfigT")
 
 
@@ -25,8 +27,8 @@ class Option:
 
     Attributes:
         description: with the unit.
-        low: least value.
-        high: greatest value.
+        low: least value; of several values, of each.
+        high: greatest value, likewise.
         choices: all values that a text may have; () for any.
     """
 
@@ -52,8 +54,14 @@ def walk(config_type: type, prefix: str = "") -> Iterator[tuple[str, type, Value
         else:
             default: Any = f.default
             known: Option = f.metadata["option"]
-            choices = get_args(types[f.name]) if get_origin(types[f.name]) is Literal else ()
+            kind = kind_of(types[f.name])
+            choices = get_args(kind) if get_origin(kind) is Literal else ()
             yield f"{prefix}{f.name}", types[f.name], default, replace(known, choices=choices)
+
+
+def kind_of(type_: Any) -> Any:
+    """The type of a field's value; of several values, of each."""
+    return get_args(type_)[0] if get_origin(type_) is tuple else type_
 
 
 def build(config_type: type[ConfigT], values: Mapping[str, object]) -> ConfigT:
@@ -117,11 +125,15 @@ def _unknown(name: str, known: Mapping[str, object]) -> str:
 
 def _checked(name: str, value: object, type_: Any, option: Option) -> Value:
     if get_origin(type_) is tuple:
-        if isinstance(value, str) or not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{name} must be a list of strings, got {value!r}")
-        if not all(isinstance(v, str) for v in value):
-            raise ConfigError(f"{name} must be a list of strings, got {list(value)!r}")
-        return tuple(value)
+        kind = kind_of(type_)
+        if not isinstance(value, (list, tuple)):
+            plural = {int: "whole numbers", float: "numbers"}.get(kind, "strings")
+            raise ConfigError(f"{name} must be a list of {plural}, got {value!r}")
+        return tuple(_one(name, v, kind, option) for v in value)
+    return _one(name, value, type_, option)
+
+
+def _one(name: str, value: object, type_: Any, option: Option) -> bool | int | float | str:
     wanted = str if get_origin(type_) is Literal else type_
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -136,4 +148,5 @@ def _checked(name: str, value: object, type_: Any, option: Option) -> Value:
             raise ConfigError(f"{name} must be at least {option.low:g}, got {value:g}")
         if option.high is not None and value > option.high:
             raise ConfigError(f"{name} must be at most {option.high:g}, got {value:g}")
-    return value
+    known: bool | int | float | str = value
+    return known

@@ -1,35 +1,32 @@
 """Frame to detections: the whole way, without ROS.
 
-from tasksr_ros.pipeline import Pipeline
-pipeline = Pipeline.from_bundle("tdsr-ss-x4")
+from tasksr_ros import Frame, load_model
+pipeline = load_model("tdsr-ss-x4").pipeline()
 detections = pipeline(Frame(rgb_image))
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasksr_ros.bundle import load_bundle
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import (
     MODEL_SCORE_THRESHOLD,
     DetectionConfig,
-    EngineConfig,
     PipelineConfig,
-    RegionConfig,
-    TrackingConfig,
 )
 from tasksr_ros.detections import Detections, concatenate
-from tasksr_ros.engines import Engine, build_engine
-from tasksr_ros.frames import Frame
+from tasksr_ros.engines.found import Found
+from tasksr_ros.engines.interface import Engine
+from tasksr_ros.errors import ConfigError
+from tasksr_ros.io.frames import Frame
 from tasksr_ros.merge import merge
 from tasksr_ros.options import build, flatten
 from tasksr_ros.regions import (
@@ -87,6 +84,7 @@ class Pipeline:
         config: regions and detection; its engine part is not read.
         score_threshold: used where the config leaves it to the bundle.
         camera: intrinsics, needed by the region mode ``distance``; may be set later.
+        classes: their names, by the engine's class ids.
 
     Raises:
         ConfigError: if a value of the config is out of range, or its tiles would not advance.
@@ -98,6 +96,7 @@ class Pipeline:
         config: PipelineConfig,
         score_threshold: float,
         camera: CameraModel | None = None,
+        classes: Sequence[str] = ("pedestrian",),
     ) -> None:
         configured = config.detection.score_threshold
         self.engine = engine
@@ -106,43 +105,16 @@ class Pipeline:
         self.score_threshold = (
             score_threshold if configured == MODEL_SCORE_THRESHOLD else configured
         )
+        self.thresholds = class_thresholds(config.detection, self.score_threshold, classes)
         self.camera = camera
         self.tracker = (
-            Tracker(config.tracking, config.region, self.score_threshold)
+            Tracker(config.tracking, config.region, self.thresholds)
             if config.tracking.enabled
             else None
         )
         self._view: tuple[tuple[int, int], CameraModel | None] | None = None
         self._tiles: tuple[Tile, ...] | None = None
         self._regions = np.empty((0, 0, 0, 3), np.uint8)
-
-    @classmethod
-    def from_bundle(
-        cls,
-        path_or_name: str | Path,
-        engine: Literal["auto", "tensorrt", "torch", "openvino"] | EngineConfig = "auto",
-        *,
-        region: RegionConfig | None = None,
-        detection: DetectionConfig | None = None,
-        tracking: TrackingConfig | None = None,
-        camera: CameraModel | None = None,
-    ) -> Pipeline:
-        """Build the pipeline of a bundle folder or of a shipped bundle.
-
-        Raises:
-            BundleError: if the bundle is missing or broken.
-            EngineError: if the engine cannot run here.
-            ConfigError: if a value of the config is out of range.
-        """
-        engine_config = engine if isinstance(engine, EngineConfig) else EngineConfig(name=engine)
-        config = PipelineConfig(
-            region or RegionConfig(),
-            detection or DetectionConfig(),
-            engine_config,
-            tracking or TrackingConfig(),
-        )
-        bundle = load_bundle(path_or_name)
-        return cls(build_engine(bundle, config.engine), config, bundle.score_threshold, camera)
 
     def __call__(self, frame: Frame) -> Detections:
         """Detections of a frame, boxes in image px, strongest first."""
@@ -158,8 +130,8 @@ class Pipeline:
         """
         prepared = self.prepare(frame)
         with _timed(prepared.latency_ms, "engine"):
-            boxes, scores = self.engine(prepared.regions)
-        return self.finish(prepared, boxes, scores)
+            found = self.engine(prepared.regions)
+        return self.finish(prepared, found)
 
     def prepare(self, frame: Frame) -> Prepared:
         """What the engine is to look at.
@@ -176,18 +148,16 @@ class Pipeline:
             regions = self._crop(pixels, frame_tiles)
         return Prepared(frame, frame_tiles, regions, latency_ms)
 
-    def finish(
-        self, prepared: Prepared, boxes: NDArray[np.float32], scores: NDArray[np.float32]
-    ) -> Result:
+    def finish(self, prepared: Prepared, found: Found) -> Result:
         """Detections in image px of what the engine found in the regions of `prepare`."""
         with _timed(prepared.latency_ms, "merge"):
-            found = [
-                self._detections(tile, tile_boxes, tile_scores, prepared.frame.size)
-                for tile, tile_boxes, tile_scores in zip(prepared.tiles, boxes, scores, strict=True)
+            by_tile = [
+                self._detections(tile, found.of(slice(k, k + 1)), prepared.frame.size)
+                for k, tile in enumerate(prepared.tiles)
             ]
             detections = self._merged(
-                concatenate([detections for detections, _ in found]),
-                np.concatenate([cut for _, cut in found]),
+                concatenate([detections for detections, _ in by_tile]),
+                np.concatenate([cut for _, cut in by_tile]),
             )
         if self.tracker is not None:
             with _timed(prepared.latency_ms, "track"):
@@ -206,7 +176,7 @@ class Pipeline:
         self.camera = other.camera
         mine, theirs = self.tracker, other.tracker
         if mine is not None and theirs is not None and theirs.config == mine.config:
-            theirs.mounting, theirs.score_threshold = mine.mounting, mine.score_threshold
+            theirs.mounting, theirs.thresholds = mine.mounting, mine.thresholds
             self.tracker = theirs
 
     def tiles(self, image_size: tuple[int, int]) -> tuple[Tile, ...]:
@@ -235,40 +205,37 @@ class Pipeline:
         return self._regions
 
     def _detections(
-        self,
-        tile: Tile,
-        boxes: NDArray[np.float32],
-        scores: NDArray[np.float32],
-        image_size: tuple[int, int],
+        self, tile: Tile, found: Found, image_size: tuple[int, int]
     ) -> tuple[Detections, NDArray[np.bool_]]:
         """Detections of one tile in image px, and which of them the tile's side may cut.
 
         Args:
             tile: where the engine looked.
-            boxes: (A, 4) in SR px.
-            scores: (A,).
+            found: what it found there, and there alone.
             image_size: (width, height) in image px; boxes are clipped to it.
         """
         scale_factor = self.engine.scale_factor
-        likely = scores >= self._least_score
+        scores, class_ids = found.scores[0], found.class_ids[0]
+        likely = scores >= self._least_scores[class_ids]
         if not likely.any():  # most tiles: nobody is there
             return Detections.empty(), np.zeros(0, np.bool_)
-        boxes, scores = boxes[likely], scores[likely]
+        boxes, scores, class_ids = found.boxes[0, likely], scores[likely], class_ids[likely]
         region_boxes = boxes / scale_factor
         xyxy = tile.to_image(boxes, scale_factor).clip(0, np.tile(image_size, 2))
         kept = (xyxy[:, 2:] > xyxy[:, :2]).all(1) & ~seen_whole_elsewhere(
             tile, region_boxes, self.config.region.tile_overlap
         )
         cut = cut_boxes(tile, region_boxes)
-        return Detections.from_arrays(xyxy[kept], scores[kept]), cut[kept]
+        return Detections.from_arrays(xyxy[kept], scores[kept], class_ids[kept]), cut[kept]
 
     @property
-    def _least_score(self) -> float:
-        return self.score_threshold if self.tracker is None else self.tracker.weak_threshold
+    def _least_scores(self) -> NDArray[np.float32]:
+        """Of each class."""
+        return self.thresholds if self.tracker is None else self.tracker.weak_thresholds
 
     def _merged(self, detections: Detections, cut: NDArray[np.bool_]) -> Detections:
         """Merged detections, strongest first; none is suppressed by one below the threshold."""
-        strong = detections.score >= self.score_threshold
+        strong = detections.score >= self.thresholds[detections.class_id]
         chosen = [strong] if self.tracker is None else [strong, ~strong]
         limits = self.config.detection
         return concatenate(
@@ -284,3 +251,41 @@ def _timed(latency_ms: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     latency_ms[stage] = (time.perf_counter() - start) * 1e3
+
+
+def class_thresholds(
+    config: DetectionConfig, score_threshold: float, classes: Sequence[str]
+) -> NDArray[np.float32]:
+    """The least score of each class; more than 1 of those that are not wanted.
+
+    Raises:
+        ConfigError: for classes that there are not, or thresholds that are no numbers from 0 to 1.
+    """
+    wanted = [name for name in config.classes if name]
+    own = dict(_threshold(text) for text in config.class_thresholds if text)
+    for name in (*wanted, *own):
+        if name not in classes:
+            raise ConfigError(
+                f"detection.classes must be of the bundle's, {', '.join(classes)}, got {name!r}"
+            )
+    least = [
+        own.get(name, score_threshold) if name in wanted or not wanted else _NEVER
+        for name in classes
+    ]
+    return np.array(least, np.float32)
+
+
+_NEVER = 2.0
+
+
+def _threshold(text: str) -> tuple[str, float]:
+    name, _, value = text.rpartition("=")
+    try:
+        least = float(value)
+    except ValueError:
+        least = math.nan
+    if not name or not 0 <= least <= 1:
+        raise ConfigError(
+            f"detection.class_thresholds must be name=value with values from 0 to 1, got {text!r}"
+        )
+    return name, least

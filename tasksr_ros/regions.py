@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import RegionConfig
 from tasksr_ros.errors import ConfigError
-from tasksr_ros.frames import Frame, crop_rgb, reduced_rgb
+from tasksr_ros.io.frames import Frame, crop_rgb, reduced_rgb
 
 _STEEPEST = math.radians(85)
 """Of the rays that are followed to the image plane; beyond 90 degrees they never meet it."""
@@ -59,12 +59,12 @@ class Tile:
     size: tuple[int, int]
     inner: tuple[bool, bool, bool, bool] = (False, False, False, False)
 
-    def to_image(self, xyxy_sr: NDArray[np.floating], scale_factor: int) -> NDArray[np.float64]:
+    def to_image(self, xyxy_sr: NDArray[np.floating], scale_factor: float) -> NDArray[np.float64]:
         """(N, 4) boxes in the tile's SR px -> image px."""
         origin, step = self._origin_step()
         return np.asarray(origin + np.asarray(xyxy_sr, np.float64) / scale_factor * step)
 
-    def to_sr(self, xyxy_image: NDArray[np.floating], scale_factor: int) -> NDArray[np.float64]:
+    def to_sr(self, xyxy_image: NDArray[np.floating], scale_factor: float) -> NDArray[np.float64]:
         """(N, 4) boxes in image px -> the tile's SR px: the inverse of `to_image`."""
         origin, step = self._origin_step()
         return np.asarray((np.asarray(xyxy_image, np.float64) - origin) / step * scale_factor)

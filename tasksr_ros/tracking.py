@@ -85,23 +85,26 @@ class Tracker:
     Args:
         config: how tracks begin, go on and end.
         mounting: height and pitch of the camera, for the height that a person may have.
-        score_threshold: least score of a strong detection.
+        thresholds: least score of a strong detection of each class; one number: of all.
     """
 
     def __init__(
-        self, config: TrackingConfig, mounting: RegionConfig, score_threshold: float
+        self,
+        config: TrackingConfig,
+        mounting: RegionConfig,
+        thresholds: float | NDArray[np.float32],
     ) -> None:
         self.config = config
         self.mounting = mounting
-        self.score_threshold = score_threshold
+        self.thresholds = np.atleast_1d(np.asarray(thresholds, np.float64))
         self._max_gap_ns = round(config.max_gap * 1e9)
         self._next_id = 0
         self.reset()
 
     @property
-    def weak_threshold(self) -> float:
-        """Least score that `update` makes use of."""
-        return self.config.weak_score * self.score_threshold
+    def weak_thresholds(self) -> NDArray[np.float32]:
+        """Least score of each class that `update` makes use of."""
+        return np.asarray(self.config.weak_score * self.thresholds, np.float32)
 
     def reset(self) -> None:
         """Forget all tracks, as after a jump in time; ids go on, so that none is used twice."""
@@ -119,7 +122,7 @@ class Tracker:
 
         Args:
             detections: of one frame, image px, in any order; those weaker than
-                ``weak_threshold`` are dropped.
+                ``weak_thresholds`` are dropped.
             stamp_ns: acquisition time of the frame.
             camera: intrinsics; with them, weak detections must have the height of a person.
 
@@ -133,7 +136,7 @@ class Tracker:
         newer = self._newest_ns is None or stamp_ns > self._newest_ns
         tracks = self._predicted(stamp_ns)
         track_of = self._associated(tracks, detections, camera)
-        strong = detections.score >= self.score_threshold
+        strong = detections.score >= _of_class(self.thresholds, detections)
         if newer:
             tracks = self._continued(tracks, detections, track_of, stamp_ns)
             # A track that was not confirmed in the very next frame was a flicker.
@@ -158,9 +161,9 @@ class Tracker:
     ) -> NDArray[np.intp]:
         """(N,) the track of each detection, -1 for none."""
         cost = _costs(tracks, detections)
-        strong = detections.score >= self.score_threshold
+        strong = detections.score >= _of_class(self.thresholds, detections)
         track_of = _assign(np.where(strong[:, None], cost, np.inf))
-        weak = ~strong & (detections.score >= self.weak_threshold)
+        weak = ~strong & (detections.score >= _of_class(self.weak_thresholds, detections))
         weak &= ~_repeats(detections.xyxy, strong)
         if camera is not None:
             weak &= plausible_height(detections.xyxy, camera, self.mounting)
@@ -186,6 +189,12 @@ class Tracker:
             track_id[row] = self._next_id
             self._next_id = (self._next_id + 1) % _MAX_ID
         return _Tracks(motion, track_id, tracks.class_id, hits, seen_ns)
+
+
+def _of_class(thresholds: NDArray[np.floating], detections: Detections) -> NDArray[np.float32]:
+    """(N,) the threshold of each detection's class, or (1,) that of all, as precise as scores."""
+    own = thresholds if len(thresholds) == 1 else thresholds[detections.class_id]
+    return own.astype(np.float32)
 
 
 def plausible_height(

@@ -47,22 +47,21 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch")
     from tasksr_ros.bundle import save_bundle
     from tasksr_ros.networks import build_sr
-    from tasksr_ros.networks.detector import Detector
-    from tasksr_ros.networks.tdsr import TDSR
+    from tasksr_ros.networks.detectors.fcos import Detector
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
     description = {
         "name": "tiny",
-        "sr": "dbpn-ss",
-        "detector_width": 0.25,
-        "scale_factor": 2,
+        "sr": {"network": "dbpn-ss", "scale_factor": 2},
+        "detector": {"network": "fcos", "options": {"width": 0.25}},
         "classes": ["pedestrian"],
         "region_size": [64, 32],
         "score_threshold": 0.01,
         "recipe": {"weights": "random"},
     }
-    save_bundle(folder, TDSR(build_sr("dbpn-ss", 2), Detector(0.25)), description, "# tiny\n")
+    networks = {"sr": build_sr("dbpn-ss", 2), "detector": Detector(0.25)}
+    save_bundle(folder, description, "# tiny\n", **networks)
     return folder
 
 

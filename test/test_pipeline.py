@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from tasksr_ros import pipeline as module
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import DetectionConfig, PipelineConfig, RegionConfig, TrackingConfig
+from tasksr_ros.engines.found import Found
 from tasksr_ros.errors import BundleError, ConfigError
-from tasksr_ros.frames import Frame
+from tasksr_ros.io.frames import Frame
+from tasksr_ros.model import load_model
 from tasksr_ros.pipeline import Pipeline
 
 
@@ -26,9 +29,7 @@ class PixelEngine:
     region_size = (64, 32)
     scale_factor = 4
 
-    def __call__(
-        self, regions: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
         red = (regions == (255, 0, 0)).all(-1)
         count = max(1, red.sum((1, 2)).max())
         boxes = np.zeros((len(regions), count, 4), np.float32)
@@ -37,7 +38,7 @@ class PixelEngine:
             y, x = np.nonzero(mask)
             found = np.stack((x, y, x + 1, y + 1), 1) * self.scale_factor
             boxes[index, : len(found)], scores[index, : len(found)] = found, 0.9
-        return boxes, scores
+        return Found.of_one_class(boxes, scores)
 
 
 def pipeline(**region: object) -> Pipeline:
@@ -125,11 +126,9 @@ def test_score_threshold_of_bundle_and_config() -> None:
 
 def test_boxes_are_clipped_to_the_image() -> None:
     class Beyond(PixelEngine):
-        def __call__(
-            self, regions: NDArray[np.uint8]
-        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        def __call__(self, regions: NDArray[np.uint8]) -> Found:
             boxes = np.array([[[-40, -8, 40, 40], [-40, -40, -8, -8]]], np.float32)
-            return boxes, np.full((1, 2), 0.9, np.float32)
+            return Found.of_one_class(boxes, np.full((1, 2), 0.9, np.float32))
 
     config = PipelineConfig(RegionConfig(mode="full", tile_overlap=8))
     detections = Pipeline(Beyond(), config, 0.5)(Frame(np.zeros((32, 64, 3), np.uint8)))
@@ -142,12 +141,12 @@ class ScriptedEngine(PixelEngine):
     def __init__(self) -> None:
         self.found: list[tuple[float, float]] = []
 
-    def __call__(
-        self, regions: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
         boxes = np.array([(x, 2, x + 6, 20) for x, _ in self.found], np.float32) * self.scale_factor
         scores = np.array([score for _, score in self.found], np.float32)
-        return np.tile(boxes, (len(regions), 1, 1)), np.tile(scores, (len(regions), 1))
+        return Found.of_one_class(
+            np.tile(boxes, (len(regions), 1, 1)), np.tile(scores, (len(regions), 1))
+        )
 
 
 def tracked(enabled: bool, max_detections: int = 300) -> tuple[ScriptedEngine, Pipeline]:
@@ -210,23 +209,22 @@ def test_distance_mode_without_a_camera_is_refused() -> None:
         pipeline(mode="distance")(Frame(np.zeros((32, 64, 3), np.uint8)))
 
 
-def test_from_bundle_runs_real_networks(tiny_bundle: Path) -> None:
+def test_a_model_runs_real_networks(tiny_bundle: Path) -> None:
     frame = Frame(np.random.default_rng(0).integers(0, 256, (70, 150, 3), np.uint8))
-    built = Pipeline.from_bundle(
-        tiny_bundle,
-        "torch",
-        region=RegionConfig(mode="full", tile_overlap=8),
-        detection=DetectionConfig(score_threshold=0.0, max_detections=20),
+    config = PipelineConfig(
+        RegionConfig(mode="full", tile_overlap=8),
+        DetectionConfig(score_threshold=0.0, max_detections=20),
     )
+    built = load_model(tiny_bundle, "torch").pipeline(config)
     first, second = built(frame), built(frame)
     assert 0 < len(first) <= 20
     assert (np.diff(first.score) <= 0).all()
     np.testing.assert_array_equal(first.xyxy, second.xyxy)
 
 
-def test_from_bundle_of_nothing() -> None:
+def test_a_model_of_nothing() -> None:
     with pytest.raises(BundleError, match="no bundle 'nope'"):
-        Pipeline.from_bundle("nope")
+        load_model("nope")
 
 
 class SeeingEngine(PixelEngine):
@@ -235,9 +233,7 @@ class SeeingEngine(PixelEngine):
     def __init__(self, height: int) -> None:
         self._height = height
 
-    def __call__(
-        self, regions: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
         boxes = np.zeros((len(regions), 1, 4), np.float32)
         scores = np.zeros((len(regions), 1), np.float32)
         for index, mask in enumerate((regions == (255, 0, 0)).all(-1)):
@@ -245,7 +241,7 @@ class SeeingEngine(PixelEngine):
             if len(y) and np.ptp(y) + 1 >= self._height / 2:
                 box = (x.min(), y.min(), x.max() + 1, y.max() + 1)
                 boxes[index, 0], scores[index, 0] = np.array(box) * self.scale_factor, 0.9
-        return boxes, scores
+        return Found.of_one_class(boxes, scores)
 
 
 @pytest.mark.parametrize("overlap", [8, 12, 16])
@@ -269,3 +265,55 @@ def test_values_that_a_file_would_not_pass_are_refused_here_too() -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             Pipeline(PixelEngine(), PipelineConfig(RegionConfig(**region)), 0.5)
+
+
+class TwoClasses(PixelEngine):
+    """Red pixels are of class 0 with score 0.6, green ones of class 1 with 0.4."""
+
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
+        boxes = np.array([[[0, 0, 8, 8], [80, 0, 88, 8]]], np.float32)
+        scores, class_ids = np.array([[0.6, 0.4]], np.float32), np.array([[0, 1]], np.int32)
+        return Found(boxes, scores, class_ids)
+
+
+@pytest.mark.parametrize(
+    ("detection", "found"),
+    [
+        ({"score_threshold": 0.3}, [0, 1]),
+        ({"score_threshold": 0.5}, [0]),
+        ({"score_threshold": 0.3, "classes": ("bicycle",)}, [1]),
+        ({"score_threshold": 0.5, "class_thresholds": ("bicycle=0.4",)}, [0, 1]),
+        ({"score_threshold": 0.3, "class_thresholds": ("person=0.7",)}, [1]),
+        (
+            {"score_threshold": 0.3, "classes": ("bicycle",), "class_thresholds": ("bicycle=0.5",)},
+            [],
+        ),
+    ],
+)
+@pytest.mark.parametrize("tracking", [False, True])
+def test_classes_are_chosen_and_have_thresholds_of_their_own(
+    detection: dict[str, Any], found: list[int], tracking: bool
+) -> None:
+    config = PipelineConfig(
+        RegionConfig(mode="full", tile_overlap=8),
+        DetectionConfig(**detection),
+        tracking=TrackingConfig(enabled=tracking, weak_score=1.0),
+    )
+    built = Pipeline(TwoClasses(), config, 0.3, classes=("person", "bicycle"))
+    frame = Frame(np.zeros((32, 64, 3), np.uint8), stamp_ns=1)
+    assert built(frame).class_id.tolist() == found
+
+
+@pytest.mark.parametrize(
+    ("detection", "message"),
+    [
+        ({"classes": ("car",)}, "must be of the bundle's, person, bicycle, got 'car'"),
+        ({"class_thresholds": ("car=0.5",)}, "must be of the bundle's, person, bicycle, got 'car'"),
+        ({"class_thresholds": ("person",)}, "name=value with values from 0 to 1, got 'person'"),
+        ({"class_thresholds": ("person=2",)}, "name=value with values from 0 to 1, got 'person=2'"),
+    ],
+)
+def test_classes_that_there_are_not_are_named(detection: dict[str, Any], message: str) -> None:
+    config = PipelineConfig(RegionConfig(tile_overlap=8), DetectionConfig(**detection))
+    with pytest.raises(ConfigError, match=message):
+        Pipeline(TwoClasses(), config, 0.3, classes=("person", "bicycle"))

@@ -10,7 +10,7 @@ import pytest
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import RegionConfig
 from tasksr_ros.errors import ConfigError
-from tasksr_ros.frames import Frame
+from tasksr_ros.io.frames import Frame
 from tasksr_ros.regions import (
     Rect,
     Tile,

@@ -1,1 +1,1 @@
-"""Measurements of speed, and of what it costs, side by side in one run."""
+"""Measurements of speed on the computer that runs the node, side by side in one run."""

@@ -96,23 +96,21 @@ def random_bundle(
     import torch
 
     from tasksr_ros.networks import build_sr
-    from tasksr_ros.networks.detector import Detector
-    from tasksr_ros.networks.tdsr import TDSR
+    from tasksr_ros.networks.detectors.fcos import Detector
 
     torch.manual_seed(0)
     description = {
         "name": f"{network}-x{scale_factor}",
-        "sr": network,
-        "detector_width": 1.0,
-        "scale_factor": scale_factor,
+        "sr": {"network": network, "scale_factor": scale_factor},
+        "detector": {"network": "fcos"},
         "classes": ["pedestrian"],
         "region_size": list(region_size),
         "score_threshold": 0.5,
         "recipe": {"weights": "random"},
     }
     try:
-        save_bundle(folder / "model", TDSR(build_sr(network, scale_factor), Detector()),
-                    description, "# random\n")  # fmt: skip
+        networks = {"sr": build_sr(network, scale_factor), "detector": Detector()}
+        save_bundle(folder / "model", description, "# random\n", **networks)
         return load_bundle(folder / "model")
     except BundleError as error:
         raise ConfigError(str(error)) from None
@@ -159,7 +157,7 @@ def _channels_first(bundle: Bundle) -> nn.Module:
 
 
 def _lr_space(bundle: Bundle) -> nn.Module:
-    from tasksr_ros.networks.lr_space import to_lr_space
+    from tasksr_ros.networks.super_resolution.lr_space import to_lr_space
     from tasksr_ros.networks.tdsr import TDSR, RegionDetector
 
     tdsr, (width, height) = bundle.load(), bundle.region_size

@@ -23,7 +23,7 @@ from tasksr_ros.benchmarks.engine_forms import (
     build_calls,
     random_bundle,
 )
-from tasksr_ros.benchmarks.output import Bar, Columns
+from tasksr_ros.benchmarks.output import Bar, Benchmark, Columns
 from tasksr_ros.benchmarks.timing import (
     GEMM,
     GEMM_SIZE,
@@ -220,3 +220,13 @@ def bars(rows: list[Row]) -> list[Bar]:
         )
         for r in rows
     ]
+
+
+BENCHMARK = Benchmark(
+    "engines",
+    EnginesConfig,
+    benchmark_engines,
+    COLUMNS,
+    bars,
+    "wall time for each region, ms (median)",
+)

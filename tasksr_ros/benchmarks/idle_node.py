@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
-from tasksr_ros.node import main
+from tasksr_ros.engines.found import Found, joined
+from tasksr_ros.ros.node import main
 
 PEOPLE = 8
 
@@ -26,21 +27,22 @@ class IdleEngine:
     def __init__(self, bundle: Bundle, config: EngineConfig) -> None:
         self.region_size = bundle.region_size
         self.scale_factor = bundle.scale_factor
-        width, height = (side * bundle.scale_factor for side in bundle.region_size)
+        width, height = bundle.sr_size
         number = sum((width // stride) * (height // stride) for stride in (4, 8, 16))
-        self._boxes = np.zeros((1, number, 4), np.float32)
-        self._scores = np.zeros((1, number), np.float32)
+        self._found = Found(
+            np.zeros((1, number, 4), np.float32),
+            np.zeros((1, number), np.float32),
+            np.zeros((1, number), np.int32),
+        )
         left = np.linspace(0, 0.9 * width, PEOPLE)
-        self._boxes[0, :PEOPLE] = np.stack(
+        self._found.boxes[0, :PEOPLE] = np.stack(
             (left, np.full(PEOPLE, height / 4), left + width / 20, np.full(PEOPLE, height / 2)), 1
         )
-        self._scores[0, :PEOPLE] = 0.9
+        self._found.scores[0, :PEOPLE] = 0.9
 
-    def __call__(
-        self, regions: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
         """See `engines.Engine`."""
-        return self._boxes.repeat(len(regions), 0), self._scores.repeat(len(regions), 0)
+        return joined([self._found] * len(regions))
 
 
 if __name__ == "__main__":

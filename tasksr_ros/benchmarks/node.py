@@ -20,15 +20,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tasksr_ros.benchmarks.config import TRANSPORTS, NodeBenchmarkConfig, size_of
+from tasksr_ros.benchmarks.node_report import COLUMNS, Row, bars
+from tasksr_ros.benchmarks.output import Benchmark
 from tasksr_ros.benchmarks.pipeline import ONE_REGION, picture
 from tasksr_ros.benchmarks.timing import resident_mb
 from tasksr_ros.config import NodeConfig
 from tasksr_ros.errors import RecordingError
-from tasksr_ros.frames import Frame
+from tasksr_ros.io.frames import Frame
+from tasksr_ros.io.recording import Encoded
 from tasksr_ros.options import Value, build, flatten
-from tasksr_ros.recordings import Encoded
 from tasksr_ros.replay.node_process import node_process
-from tasksr_ros.replay.session import START_S, Endpoint, Session, endpoint
+from tasksr_ros.ros.session import START_S, Endpoint, Session, endpoint
 
 logger = logging.getLogger(__name__)
 
@@ -36,52 +38,6 @@ NAMESPACE = "/tasksr_benchmark"
 SETTLE_S = 2.0
 """In which frames are sent that do not count."""
 IDLE_NODE = "tasksr_ros.benchmarks.idle_node"
-
-
-@dataclass(frozen=True)
-class Row:
-    """The node with one kind of images.
-
-    Attributes:
-        transport: of `benchmarks.config.TRANSPORTS`.
-        size: WIDTHxHEIGHT of the image, px.
-        start_s: from the start of the process (with a converted model in the cache) to the
-            stamp of the first image that it answered.
-        sent: images at full load.
-        rate: of the camera at full load, Hz.
-        answered: of those, how many were not replaced by a newer one.
-        age_p50_ms: median of the age of the image when its detections were published.
-        age_p99_ms: its 99th percentile.
-        engine_p50_ms: median of the engine's time for an image.
-        engine_p99_ms: its 99th percentile.
-        limit_ms: one period of the camera and 1.2 engine_p99_ms, for age_p99_ms.
-        cores: processor time of the node at full load, per second.
-        growth_mb: memory in the last tenth of the run less that in the second tenth (medians).
-        memory_mb: at the end.
-        idle_rate: of the camera where the node runs without an engine's work, Hz.
-        idle_answered: share of those images that were answered.
-        idle_core: processor time of that node, as a share of one core.
-        idle_faults: its page faults for each image: memory that the system had to give it.
-    """
-
-    transport: str
-    size: str
-    start_s: float
-    sent: int
-    rate: float
-    answered: int
-    age_p50_ms: float
-    age_p99_ms: float
-    engine_p50_ms: float
-    engine_p99_ms: float
-    limit_ms: float
-    cores: float
-    growth_mb: float
-    memory_mb: float
-    idle_rate: float
-    idle_answered: float
-    idle_core: float
-    idle_faults: float
 
 
 @dataclass(frozen=True)
@@ -122,15 +78,13 @@ def benchmark_node(config: NodeBenchmarkConfig) -> list[Row]:
         ConfigError: for values that do not serve.
         RecordingError: if the node ends, or answers nothing.
     """
-    given = {f"engine.{name}": getattr(config, name) for name in ("precision", "threads")}
-    build(NodeConfig, given)
     image, data = picture(size_of(config.size), config.quality)
     rows = []
     for transport in config.transports:
         parameters: dict[str, Value] = {
             "bundle": config.bundle,
             **TRANSPORTS[transport],
-            **given,
+            **flatten(config.engine, "engine."),
             **flatten(ONE_REGION, "region."),
         }
         is_compressed = build(NodeConfig, parameters).input.transport == "compressed"
@@ -181,7 +135,7 @@ def _run(
     parameters: dict[str, Value],
     rate: float,
     frames: int,
-    module: str = "tasksr_ros.node",
+    module: str = "tasksr_ros.ros.node",
 ) -> Run:
     begun_ns = time.time_ns()
     with node_process(NAMESPACE, parameters, module) as process:
@@ -257,3 +211,8 @@ def _row(transport: str, config: NodeBenchmarkConfig, full: Run, idle: Run) -> R
         idle_core=idle.cores,
         idle_faults=idle.faults,
     )
+
+
+BENCHMARK = Benchmark(
+    "node", NodeBenchmarkConfig, benchmark_node, COLUMNS, bars, "ms (see the names)"
+)

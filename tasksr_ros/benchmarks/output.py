@@ -32,6 +32,27 @@ class Bar:
     text: str
 
 
+@dataclass(frozen=True)
+class Benchmark:
+    """What a command line makes of a benchmark.
+
+    Attributes:
+        name: of its module, and of its marks in a document.
+        config: dataclass of its options; the first line of its docstring says what is measured.
+        measure: gives the rows, dataclasses, for such a config.
+        columns: of the table.
+        bars: the rows as bars of a picture.
+        axis: what the bars' lengths are.
+    """
+
+    name: str
+    config: type
+    measure: Callable[[Any], list[Any]]
+    columns: Columns
+    bars: Callable[[list[Any]], list[Bar]]
+    axis: str
+
+
 def markdown(rows: Sequence[Any], columns: Columns) -> str:
     """The rows as a Markdown table."""
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
@@ -71,18 +92,31 @@ def record(document: Path, name: str, command: str, table: str) -> None:
     Raises:
         ConfigError: if the document lacks the marks.
     """
-    begin, end = f"<!-- benchmark {name} -->\n", f"<!-- end of benchmark {name} -->"
-    text = document.read_text(encoding="utf-8")
-    before, found, rest = text.partition(begin)
-    _, ended, after = rest.partition(end)
-    if not found or not ended:
-        raise ConfigError(f"{document} must have the lines {begin.strip()} and {end}")
     of = machine()
     said = (
         f"`{command}`; {of['processor']}, {of['cores']} cores, load at the end "
         f"{of['load_at_the_end']:.1f}:"
     )
-    document.write_text(f"{before}{begin}{said}\n\n{table}\n{end}{after}", encoding="utf-8")
+    put(document, f"benchmark {name}", f"{said}\n\n{table}\n")
+
+
+def put(document: Path, name: str, text: str) -> None:
+    """Replace what stands between the marks ``<!-- NAME -->`` and ``<!-- end of NAME -->``.
+
+    Args:
+        document: to change.
+        name: of the marks.
+        text: Markdown, ending with a line break.
+
+    Raises:
+        ConfigError: if the document lacks the marks.
+    """
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, found, rest = document.read_text(encoding="utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise ConfigError(f"{document} must have the lines {begin.strip()} and {end}")
+    document.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
 
 
 def picture(bars: Sequence[Bar], path: Path, label: str) -> None:

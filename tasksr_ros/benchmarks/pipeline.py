@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_ros.benchmarks.config import PipelineBenchmarkConfig, size_of
-from tasksr_ros.benchmarks.output import Bar, Columns
+from tasksr_ros.benchmarks.output import Bar, Benchmark, Columns
 from tasksr_ros.benchmarks.timing import Samples, resident_mb, time_in_turns
 from tasksr_ros.bundle import load_bundle
 from tasksr_ros.config import PipelineConfig, RegionConfig
-from tasksr_ros.decoding import CompressedFrame
 from tasksr_ros.engines import Engine, build_engine
-from tasksr_ros.frames import Frame
-from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
-from tasksr_ros.options import build
+from tasksr_ros.io.decoding import CompressedFrame
+from tasksr_ros.io.frames import Frame
 from tasksr_ros.pipeline import Pipeline, Prepared
+from tasksr_ros.synthetic.drive import DriveConfig, GeneratedDrive
 
 logger = logging.getLogger(__name__)
 
@@ -89,10 +88,7 @@ def benchmark_pipeline(config: PipelineBenchmarkConfig) -> list[Row]:
     Raises:
         TaskSRError: if the bundle or a value does not serve.
     """
-    values = {"precision": config.precision, "threads": config.threads, "hint": config.hint}
-    chosen = build(PipelineConfig, {f"engine.{name}": value for name, value in values.items()})
-    bundle = load_bundle(config.bundle)
-    engine = build_engine(bundle, chosen.engine)
+    engine = build_engine(load_bundle(config.bundle), config.engine)
     rows: list[Row] = []
     for position, size in enumerate(config.sizes):
         frames = make_frames(size_of(size), config.quality)
@@ -144,11 +140,11 @@ class _Cameras:
     def whole(self) -> None:
         """Frames to detections."""
         prepared, regions = self._prepare()
-        boxes, scores = self._engine(regions)
+        found = self._engine(regions)
         taken = dict.fromkeys(STAGES, 0.0)
         for index, (pipeline, one) in enumerate(zip(self._pipelines, prepared, strict=True)):
             own = slice(index, index + 1)
-            result = pipeline.finish(one, boxes[own], scores[own])
+            result = pipeline.finish(one, found.of(own))
             for stage in STAGES:
                 taken[stage] += result.latency_ms[stage]
         self.latencies_ms.append(taken)
@@ -212,3 +208,13 @@ def bars(rows: list[Row]) -> list[Bar]:
         )
         for r in rows
     ]
+
+
+BENCHMARK = Benchmark(
+    "pipeline",
+    PipelineBenchmarkConfig,
+    benchmark_pipeline,
+    COLUMNS,
+    bars,
+    "wall time of the frames of all cameras, ms (median)",
+)

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.engines.found import Found, new_found
 from tasksr_ros.engines.guarded import lacks_memory
 
 logger = logging.getLogger(__name__)
@@ -25,10 +26,8 @@ class Runner(Protocol):
 
     num_cells: int
 
-    def __call__(
-        self, regions: NDArray[np.uint8], boxes: NDArray[np.float32], scores: NDArray[np.float32]
-    ) -> None:
-        """Run (N, H, W, 3) uint8 RGB into boxes (N, A, 4) in SR px and scores (N, A)."""
+    def __call__(self, regions: NDArray[np.uint8], found: Found) -> None:
+        """Run (N, H, W, 3) uint8 RGB into the arrays of ``found``."""
         ...
 
 
@@ -44,19 +43,16 @@ class StaticBatches:
             raise ValueError(f"there must be a runner for batches of 1, got {sorted(runners)}")
         self.runners = dict(runners)
 
-    def __call__(
-        self, regions: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
         """See `engines.Engine`."""
-        number, num_cells = len(regions), self.runners[1].num_cells
-        boxes = np.empty((number, num_cells, 4), np.float32)
-        scores = np.empty((number, num_cells), np.float32)
+        number = len(regions)
+        found = new_found(number, self.runners[1].num_cells)
         first = 0
         for size in plan(number, sorted(self.runners)):
             part = slice(first, first + size)
-            self.runners[size](regions[part], boxes[part], scores[part])
+            self.runners[size](regions[part], found.of(part))
             first += size
-        return boxes, scores
+        return found
 
 
 def batch_sizes(limit: int) -> tuple[int, ...]:

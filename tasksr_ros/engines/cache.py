@@ -6,6 +6,7 @@ So the folder is the user's alone, and what another user owns or may write is ne
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import logging
 import os
@@ -18,10 +19,14 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from tasksr_ros.bundle import Bundle, OwnDetector
 from tasksr_ros.config import EngineConfig
+from tasksr_ros.networks import code_of
 
 logger = logging.getLogger(__name__)
 
+_PACKAGE = "tasksr_ros.networks."
+_NETWORKS = Path(__file__).parents[1] / "networks"
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _PRIVATE = 0o700
 
@@ -89,12 +94,56 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def networks_sha256() -> str:
-    """Hex digest of the code that defines the networks: a compiled model is as old as this."""
+def code_sha256(bundle: Bundle) -> str:
+    """Hex digest of the code that makes a bundle's graph: a compiled model is as old as this.
+
+    Of the files of its networks and what they import, and of what every graph goes through; what
+    is not run (comments, docstrings, other networks) does not count.
+    """
+    detector = bundle.detector
+    roots = {"tdsr", "super_resolution.parts"}
+    if bundle.sr is not None:
+        roots.add(code_of(bundle.sr.network))
+    if isinstance(detector, OwnDetector):
+        roots.add(code_of(detector.network))
+    else:
+        roots |= {"foreign", f"detectors.decoders.{detector.decoder}"}
+    files = {*_with_imports(roots), _NETWORKS / "super_resolution" / "lr_space.py"}
     code = hashlib.sha256()
-    for file in sorted((Path(__file__).parents[1] / "networks").glob("*.py")):
-        code.update(file.read_bytes())
+    for file in sorted(files):
+        code.update(_meaning(file).encode())
     return code.hexdigest()
+
+
+def _with_imports(modules: set[str]) -> set[Path]:
+    """The files of modules below ``tasksr_ros.networks`` and of all that they import of these."""
+    found: set[Path] = set()
+    todo = [_NETWORKS.joinpath(*module.split(".")).with_suffix(".py") for module in modules]
+    while todo:
+        file = todo.pop()
+        if file in found:
+            continue
+        found.add(file)
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(_PACKAGE):
+                place = _NETWORKS.joinpath(*str(node.module)[len(_PACKAGE) :].split("."))
+                named = [place, *(place / alias.name for alias in node.names)]
+                todo += [path for p in named if (path := p.with_suffix(".py")).is_file()]
+    return found
+
+
+def _meaning(file: Path) -> str:
+    """What a file's code says, without comments and docstrings."""
+    tree = ast.parse(file.read_bytes())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            body[:] = [line for line in body if not _is_text(line)]
+    return ast.dump(tree)
+
+
+def _is_text(node: object) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _all_of(folder: Path) -> Iterator[Path]:

@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tasksr_ros.engines.found import Found
 from tasksr_ros.errors import EngineError
 
-Detect: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px and scores (N, A); all on one device."""
+Detect: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+"""(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px, scores, class ids (N, A); on one device."""
 
 _WARM_UP_CALLS = 3
+_OUTPUT_TYPES = (torch.float32, torch.float32, torch.int32)
 
 
 def select_device(name: str) -> torch.device:
@@ -43,7 +45,7 @@ def new_stream(device: torch.device) -> torch.cuda.Stream:
 def fastest_convolutions(detect: Detect, *, exact: bool) -> Detect:
     """The same with cuDNN's fastest algorithms; with ``exact`` without TF32 in their sums."""
 
-    def run(regions: Tensor) -> tuple[Tensor, Tensor]:
+    def run(regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=not exact):
             return detect(regions)
 
@@ -94,14 +96,12 @@ class CudaRunner:
             ):
                 self._outputs = detect(self._regions)
         self._downloads = [
-            torch.empty(output.shape, dtype=torch.float32, pin_memory=True)
-            for output in self._outputs
+            torch.empty(output.shape, dtype=dtype, pin_memory=True)
+            for output, dtype in zip(self._outputs, _OUTPUT_TYPES, strict=True)
         ]
         self.num_cells = self._outputs[1].shape[1]
 
-    def __call__(
-        self, regions: NDArray[np.uint8], boxes: NDArray[np.float32], scores: NDArray[np.float32]
-    ) -> None:
+    def __call__(self, regions: NDArray[np.uint8], found: Found) -> None:
         """See `batches.Runner`."""
         np.copyto(self._upload.numpy(), regions)
         with torch.no_grad(), torch.cuda.stream(self._stream):
@@ -113,5 +113,5 @@ class CudaRunner:
             for download, output in zip(self._downloads, self._outputs, strict=True):
                 download.copy_(output, non_blocking=True)
         self._stream.synchronize()
-        for result, download in zip((boxes, scores), self._downloads, strict=True):
+        for result, download in zip(found, self._downloads, strict=True):
             np.copyto(result, download.numpy())

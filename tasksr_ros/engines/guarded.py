@@ -8,7 +8,8 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from tasksr_ros.engines import Engine
+from tasksr_ros.engines.found import Found, joined
+from tasksr_ros.engines.interface import Engine
 from tasksr_ros.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -35,9 +36,7 @@ class GuardedEngine:
         self.batch_limit: int | None = None
         self.out_of_memory = False
 
-    def __call__(
-        self, regions: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
         """See `engines.Engine`."""
         try:
             found = self._run(regions, self.batch_limit or len(regions))
@@ -48,9 +47,7 @@ class GuardedEngine:
         self.out_of_memory = False
         return found
 
-    def _run_halves(
-        self, regions: NDArray[np.uint8], error: Exception
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _run_halves(self, regions: NDArray[np.uint8], error: Exception) -> Found:
         batch = max(1, min(self.batch_limit or len(regions), len(regions)) // 2)
         logger.warning("out of memory: trying again with batches of %d: %s", batch, error)
         _empty_cache()
@@ -68,25 +65,10 @@ class GuardedEngine:
             self.batch_limit = batch
         return found
 
-    def _run(
-        self, regions: NDArray[np.uint8], batch: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _run(self, regions: NDArray[np.uint8], batch: int) -> Found:
         if batch >= len(regions):
             return self._engine(regions)
-        parts = [self._engine(regions[i : i + batch]) for i in range(0, len(regions), batch)]
-        boxes, scores = zip(*parts, strict=True)
-        anchors = max(part.shape[1] for part in scores)
-        return (
-            np.concatenate([_padded(part, anchors) for part in boxes]),
-            np.concatenate([_padded(part, anchors) for part in scores]),
-        )
-
-
-def _padded(part: NDArray[np.float32], anchors: int) -> NDArray[np.float32]:
-    """(N, A, …) with A filled up with zeros: boxes of score 0."""
-    missing = [(0, 0)] * part.ndim
-    missing[1] = (0, anchors - part.shape[1])
-    return np.pad(part, missing) if missing[1][1] else part
+        return joined([self._engine(regions[i : i + batch]) for i in range(0, len(regions), batch)])
 
 
 _NO_MEMORY = ("out of memory", "bad_alloc", "_STATUS_ALLOC_FAILED")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 _MAX_BYTES = 2**20
 
 
@@ -37,11 +37,9 @@ class Origin:
     """Everything that a compiled engine depends on; with any of it changed it is another engine.
 
     Attributes:
-        weights_sha256: of the bundle's weights.
-        networks_sha256: of the code that defines the networks.
-        sr: the bundle's super-resolution network.
-        scale_factor: of it.
-        detector_width: of the detector.
+        bundle: its name.
+        bundle_sha256: of its networks, options and weights.
+        code_sha256: of the code that defines the networks.
         region_width: in region px.
         region_height: in region px.
         graph: form of the super-resolution network: reference or lr_space.
@@ -50,11 +48,9 @@ class Origin:
         machine: that it was made on.
     """
 
-    weights_sha256: str
-    networks_sha256: str
-    sr: str
-    scale_factor: int
-    detector_width: float
+    bundle: str
+    bundle_sha256: str
+    code_sha256: str
     region_width: int
     region_height: int
     graph: str

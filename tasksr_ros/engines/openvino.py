@@ -7,17 +7,17 @@ the seconds of conversion.
 from __future__ import annotations
 
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasksr_ros.bundle import Bundle
+from tasksr_ros.bundle import Bundle, ForeignDetector
 from tasksr_ros.config import EngineConfig
-from tasksr_ros.engines import check_regions
-from tasksr_ros.engines.cache import cache_folder, is_trusted, networks_sha256, written_whole
+from tasksr_ros.engines.cache import cache_folder, code_sha256, is_trusted, written_whole
+from tasksr_ros.engines.found import Found, joined
+from tasksr_ros.engines.interface import check_regions
 from tasksr_ros.engines.openvino_library import ov
 from tasksr_ros.errors import EngineError
 
@@ -57,28 +57,28 @@ class OpenVinoEngine:
         self.runs_batches = together > 1
         self._requests = [compiled.create_infer_request() for _ in range(together)]
 
-    def __call__(
-        self, regions: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
         """See `engines.Engine`."""
         check_regions(regions, self.region_size)
         regions = np.ascontiguousarray(regions)  # the requests share its memory
-        boxes, scores = (
-            np.empty((len(regions), *output.shape[1:]), np.float32)
-            for output in self._requests[0].model_outputs
-        )
+        found: list[Found] = []
         try:
             for first in range(0, len(regions), len(self._requests)):
                 some = range(first, min(first + len(self._requests), len(regions)))
                 for index, request in zip(some, self._requests, strict=False):
                     request.start_async([regions[index : index + 1]], share_inputs=True)
-                for index, request in zip(some, self._requests, strict=False):
+                for _, request in zip(some, self._requests, strict=False):
                     request.wait()
-                    boxes[index] = request.get_output_tensor(0).data[0]
-                    scores[index] = request.get_output_tensor(1).data[0]
+                    found.append(_found(request))
         except RuntimeError as error:
             raise EngineError(f"openvino failed: {str(error).splitlines()[0]}") from None
-        return boxes, scores
+        return joined(found)
+
+
+def _found(request: ov.InferRequest) -> Found:
+    """Copies of a request's outputs; its next run overwrites them."""
+    boxes, scores, class_ids = (request.get_output_tensor(k).data for k in range(3))
+    return Found(boxes.copy(), scores.copy(), class_ids.astype(np.int32))
 
 
 def check_precision(core: ov.Core, precision: str) -> None:
@@ -98,8 +98,8 @@ def _key(bundle: Bundle) -> str:
     width, height = bundle.region_size
     library = ov.get_version().split("-")[0]
     return (
-        f"openvino-{library}-{bundle.sr}-x{bundle.scale_factor}-{bundle.detector_width:g}-"
-        f"{bundle.weights_sha256[:16]}-{networks_sha256()[:8]}-{width}x{height}"
+        f"openvino-{library}-{bundle.name}-{bundle.sha256[:16]}-{code_sha256(bundle)[:8]}-"
+        f"{width}x{height}"
     )
 
 
@@ -122,20 +122,20 @@ def _read(core: ov.Core, folder: Path, calibration: str) -> ov.Model | None:
 
 
 def _convert(bundle: Bundle) -> ov.Model:
-    """The bundle's networks in LR-space form as an OpenVINO model."""
+    """The bundle's networks, super-resolution in LR-space form, as an OpenVINO model."""
     import torch
 
+    from tasksr_ros.engines import openvino_detector
     from tasksr_ros.engines.graphs import load_graph
     from tasksr_ros.networks.tdsr import RegionDetector
 
     width, height = bundle.region_size
     logger.info("converting %s for regions of %dx%d px", bundle.name, width, height)
-    module = RegionDetector(load_graph(bundle, "lr_space")).eval()
+    if isinstance(bundle.detector, ForeignDetector):
+        return openvino_detector.joined(bundle, bundle.detector)
     example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch's own, about its internals
-        exported = torch.export.export(module, (example,))
-        return ov.convert_model(exported, input=[1, height, width, 3])
+    module = RegionDetector(load_graph(bundle, "lr_space"))
+    return openvino_detector.converted(module, {"regions": example}, {})
 
 
 def _quantised(bundle: Bundle, calibration: str) -> ov.Model:

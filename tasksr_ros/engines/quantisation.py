@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from tasksr_ros.config import RegionConfig
 from tasksr_ros.errors import EngineError
-from tasksr_ros.recordings import Recording, length, open_recording
+from tasksr_ros.io.recording import Recording, length
+from tasksr_ros.io.recordings import open_recording
 from tasksr_ros.regions import distant_band, tiles
 
 if TYPE_CHECKING:

@@ -23,9 +23,8 @@ from torch import Tensor
 
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
-from tasksr_ros.engines import check_regions, engine_errors
 from tasksr_ros.engines.batches import Runner, StaticBatches, batch_sizes, prepare
-from tasksr_ros.engines.cache import cache_folder, networks_sha256, written_whole
+from tasksr_ros.engines.cache import cache_folder, code_sha256, written_whole
 from tasksr_ros.engines.cuda import Detect
 from tasksr_ros.engines.engine_files import (
     UnfitEngineError,
@@ -33,8 +32,10 @@ from tasksr_ros.engines.engine_files import (
     read_engine,
     set_aside,
 )
+from tasksr_ros.engines.found import Found
 from tasksr_ros.engines.graphs import load_graph
 from tasksr_ros.engines.guarded import lacks_memory
+from tasksr_ros.engines.interface import check_regions, engine_errors
 from tasksr_ros.engines.manifest import EngineFile, Machine, Manifest, Origin, write_manifest
 from tasksr_ros.engines.tensorrt_library import Library, Networks, TorchTensorRt
 from tasksr_ros.engines.torch import DTYPES
@@ -84,9 +85,7 @@ class TensorRtEngine:
         self.folder = cache_folder(config) / _folder_name(origin)
         self._load_or_build(bundle, origin)
 
-    def __call__(
-        self, regions: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
         """See `engines.Engine`."""
         check_regions(regions, self.region_size)
         with engine_errors(self.name):
@@ -211,16 +210,16 @@ def _folder_name(origin: Origin) -> str:
     """Of one engine for each model, precision and kind of GPU; what else changes replaces it."""
     gpu = re.sub(r"[^a-z0-9]+", "-", origin.machine.gpu.lower()).strip("-")
     return (
-        f"tensorrt-{origin.sr}-x{origin.scale_factor}-{origin.weights_sha256[:16]}-"
+        f"tensorrt-{origin.bundle}-{origin.bundle_sha256[:16]}-"
         f"{origin.region_width}x{origin.region_height}-{origin.precision}-{origin.graph}-{gpu}"
     )
 
 
 def _detect(networks: Networks, dtype: torch.dtype) -> Detect:
-    def detect(regions: Tensor) -> tuple[Tensor, Tensor]:
+    def detect(regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # TensorRT takes bytes only to turn them into floats at once, which is done before it
-        boxes, scores = networks(normalise(regions, dtype).contiguous())
-        return boxes, scores
+        boxes, scores, class_ids = networks(normalise(regions, dtype).contiguous())
+        return boxes, scores, class_ids
 
     return detect
 
@@ -228,11 +227,9 @@ def _detect(networks: Networks, dtype: torch.dtype) -> Detect:
 def _origin(bundle: Bundle, config: EngineConfig, machine: Machine) -> Origin:
     width, height = bundle.region_size
     return Origin(
-        weights_sha256=bundle.weights_sha256,
-        networks_sha256=networks_sha256(),
-        sr=bundle.sr,
-        scale_factor=bundle.scale_factor,
-        detector_width=bundle.detector_width,
+        bundle=bundle.name,
+        bundle_sha256=bundle.sha256,
+        code_sha256=code_sha256(bundle),
         region_width=width,
         region_height=height,
         graph="lr_space" if config.graph == "auto" else config.graph,

@@ -24,7 +24,7 @@ from tasksr_ros.engines.manifest import Machine
 from tasksr_ros.errors import EngineError
 
 Networks = nn.Module
-"""(N, 3, H, W) in [0, 1] -> boxes (N, A, 4) in SR px and scores (N, A), both float32."""
+"""(N, 3, H, W) in [0, 1] -> boxes (N, A, 4) in SR px, scores and class ids (N, A)."""
 
 _DRIVER_VERSION_FILES = (Path("/sys/module/nvidia/version"), Path("/proc/driver/nvidia/version"))
 

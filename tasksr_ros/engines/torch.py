@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
-from tasksr_ros.engines import check_regions, engine_errors
 from tasksr_ros.engines.batches import StaticBatches, batch_sizes, prepare
 from tasksr_ros.engines.cache import cache_folder, make_private
 from tasksr_ros.engines.cuda import (
@@ -22,7 +21,9 @@ from tasksr_ros.engines.cuda import (
     new_stream,
     select_device,
 )
+from tasksr_ros.engines.found import Found
 from tasksr_ros.engines.graphs import load_graph
+from tasksr_ros.engines.interface import check_regions, engine_errors
 from tasksr_ros.errors import EngineError
 from tasksr_ros.networks.tdsr import RegionDetector
 
@@ -30,7 +31,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 _COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
-_Run: TypeAlias = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+_Run: TypeAlias = Callable[[NDArray[np.uint8]], Found]
 
 
 class TorchEngine:
@@ -52,9 +53,7 @@ class TorchEngine:
         with engine_errors(self.name):
             self._run = self._runner(detect, config)
 
-    def __call__(
-        self, regions: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
         """See `engines.Engine`."""
         check_regions(regions, self.region_size)
         with engine_errors(self.name):
@@ -97,13 +96,10 @@ class _AnyBatch:
         self._detect = detect
         self._device = device
 
-    def __call__(
-        self, regions: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
         with torch.inference_mode():
             batch = torch.from_numpy(np.ascontiguousarray(regions)).to(self._device)
-            boxes, scores = self._detect(batch)
-            return boxes.cpu().numpy(), scores.cpu().numpy()
+            return Found(*(output.cpu().numpy() for output in self._detect(batch)))
 
 
 class CpuRunner:
@@ -113,16 +109,14 @@ class CpuRunner:
         self._detect = detect
         width, height = region_size
         with torch.no_grad():  # inference_mode would keep the compiler from folding weights
-            _, scores = detect(torch.zeros(batch, height, width, 3, dtype=torch.uint8))
+            _, scores, _ = detect(torch.zeros(batch, height, width, 3, dtype=torch.uint8))
         self.num_cells = scores.shape[1]
 
-    def __call__(
-        self, regions: NDArray[np.uint8], boxes: NDArray[np.float32], scores: NDArray[np.float32]
-    ) -> None:
+    def __call__(self, regions: NDArray[np.uint8], found: Found) -> None:
         """See `batches.Runner`."""
         with torch.no_grad():
-            found = self._detect(torch.from_numpy(np.ascontiguousarray(regions)))
-        for result, output in zip((boxes, scores), found, strict=True):
+            outputs = self._detect(torch.from_numpy(np.ascontiguousarray(regions)))
+        for result, output in zip(found, outputs, strict=True):
             np.copyto(result, output.numpy())
 
 

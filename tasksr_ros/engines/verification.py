@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig, RegionConfig
-from tasksr_ros.engines import Engine
+from tasksr_ros.engines.found import Found
+from tasksr_ros.engines.interface import Engine
 from tasksr_ros.errors import EngineError
-from tasksr_ros.generated_drive import DriveConfig, GeneratedDrive
 from tasksr_ros.regions import distant_band, tiles
+from tasksr_ros.synthetic.drive import DriveConfig, GeneratedDrive
 
 LIKELY = 0.01
 """Share of the cells, those of the greatest scores, whose boxes are compared."""
@@ -52,15 +53,12 @@ def example_regions(region_size: tuple[int, int], number: int = 4) -> NDArray[np
     return np.stack(found)
 
 
-def compare(
-    found: tuple[NDArray[np.float32], NDArray[np.float32]],
-    expected: tuple[NDArray[np.float32], NDArray[np.float32]],
-) -> Difference:
-    """Compare boxes (N, A, 4) in SR px and scores (N, A) with the expected ones.
+def compare(found: Found, expected: Found) -> Difference:
+    """Compare boxes and scores with the expected ones; classes follow from the scores.
 
     A value that is not finite counts as infinitely far off.
     """
-    (boxes, scores), (expected_boxes, expected_scores) = found, expected
+    (boxes, scores, _), (expected_boxes, expected_scores, _) = found, expected
     off = np.abs(boxes - expected_boxes).max(2)
     count = max(1, round(LIKELY * scores.shape[1]))
     likely = np.argsort(-expected_scores, 1, kind="stable")[:, :count]

@@ -18,11 +18,11 @@ from tasksr_ros.evaluation.ground_truth import GroundTruth, read_ground_truth
 from tasksr_ros.evaluation.matching import Floats, Rule
 from tasksr_ros.evaluation.predictions import Predictions, read_predictions
 from tasksr_ros.evaluation.protocols import Protocol, get_protocol
+from tasksr_ros.evaluation.provenance import commit, machine
 from tasksr_ros.evaluation.run_figures import run_figures
 from tasksr_ros.evaluation.run_statistics import RunStatistics, recorded_hours
 from tasksr_ros.evaluation.summary import SCHEMA, Comparison, GroundTruthInfo, Summary
 from tasksr_ros.evaluation.summary import Protocol as ProtocolInfo
-from tasksr_ros.provenance import commit, machine
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def evaluate(
     protocol = get_protocol(config.protocol)
     if config.iou > 0:
         protocol = replace(protocol, rule=Rule(config.iou, protocol.rule.strict))
-    truth = read_ground_truth(ground_truth)
+    truth = read_ground_truth(ground_truth, config.category)
     found = _distinct([read_predictions(path, truth) for path in predictions])
     truth = truth.with_stamps({i: stamp for f in found for i, stamp in f.stamps.items()})
     measured = [_Measured.of(_run(truth, f, protocol, config)) for f in found]

@@ -132,8 +132,8 @@ class GroundTruth:
         return replace(self, track=[self.track[i] for i in np.flatnonzero(keep)], **parts)
 
 
-def read_ground_truth(path: Path) -> GroundTruth:
-    """Read a COCO JSON file.
+def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
+    """Read the boxes of one category of a COCO JSON file.
 
     Boxes with a negative or non-finite number are left out and counted in ``problems``, as are
     those of other categories; boxes without area are kept as ignored ones and counted.
@@ -153,7 +153,7 @@ def read_ground_truth(path: Path) -> GroundTruth:
     if not any(isinstance(i, str) for i in ids):
         order = sorted(range(len(ids)), key=lambda k: ids[k])
         ids, images = [ids[k] for k in order], [images[k] for k in order]
-    pedestrian, neighbour = _categories(path, data, annotations)
+    pedestrian, neighbour = _categories(path, data, annotations, category.casefold())
     return _build(path, sha256, ids, images, annotations, pedestrian, neighbour)
 
 
@@ -217,20 +217,21 @@ def _image_id(path: Path, index: int, entry: dict[str, Any]) -> ImageId:
 
 
 def _categories(
-    path: Path, data: dict[str, Any], annotations: list[dict[str, Any]]
+    path: Path, data: dict[str, Any], annotations: list[dict[str, Any]], category: str
 ) -> tuple[frozenset[int] | None, frozenset[int]]:
-    """Ids of pedestrians (None: any) and of their neighbours."""
+    """Ids of the category (None: any), and of pedestrians' neighbours where it is theirs."""
+    wanted = PEDESTRIAN if category in PEDESTRIAN else frozenset({category})
     entries = [c for c in data.get("categories") or [] if isinstance(c, dict) and "id" in c]
     names = {c["id"]: str(c.get("name", "")).lower() for c in entries}
-    pedestrian = frozenset(i for i, name in names.items() if name in PEDESTRIAN)
+    chosen = frozenset(i for i, name in names.items() if name in wanted)
     neighbours = frozenset(i for i, name in names.items() if name in NEIGHBOURS)
-    if pedestrian:
-        return pedestrian, neighbours
+    if chosen:
+        return chosen, neighbours if wanted is PEDESTRIAN else frozenset()
     used = {a.get("category_id") for a in annotations} | set(names)
-    if len(used) <= 1:
+    if len(used) <= 1 and wanted is PEDESTRIAN:
         return None, frozenset()
     raise EvaluationError(
-        f"{path}: expected a category named pedestrian or person, "
+        f"{path}: expected a category named {' or '.join(sorted(wanted))}, "
         f"got {', '.join(names.values()) or 'none'}"
     )
 

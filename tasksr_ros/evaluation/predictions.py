@@ -111,7 +111,7 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
         )
     if entries and problems["other_category"] == len(entries):
         raise EvaluationError(
-            f"{path}: none of the {len(entries)} predictions is of a pedestrian; expected "
+            f"{path}: none of the {len(entries)} predictions is of its category; expected "
             f"category_id {_listed(truth.pedestrian_ids)}, got {entries[0].get('category_id')!r}"
         )
     table = np.array(rows, float).reshape(-1, 7)

@@ -72,6 +72,17 @@ def _run(run: Run, summary: Summary) -> list[str]:
         point["recall_interval"],
         _percent,
     )
+    for number, found in enumerate(run["recall_by_distance"]):
+        if found["pedestrians"]:
+            far = "" if found["high"] is None else f"{found['high']:g}"
+            row(
+                f"  of people at {found['low']:g}-{far} m",
+                f"recall_by_distance.{number}",
+                found["recall"],
+                found["recall_interval"],
+                _percent,
+                f"  of {found['pedestrians']}",
+            )
     row(
         f"false positives per hour {at}",
         "false_positives_per_hour",

@@ -1,68 +1,86 @@
-"""The networks; one per file.
+"""The networks: super-resolution, detectors, and both in series; one per file.
 
-Super-resolution networks come in three kinds: still (an image in, an image out), video (the
-target frame, its neighbours and the flows to them in, see `rbpn.RBPN`) and blind (an image in; an
-image and the kernel that blurred it out, see `kbpn.KBPN`).
+Nothing is imported before it is built, so that their names are known without PyTorch.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from tasksr_ros.networks.families import Family
 
-from tasksr_ros.networks import dbpn, kbpn, rbpn
-from tasksr_ros.networks.bicubic import Bicubic
-from tasksr_ros.networks.dbpn import DBPN
-from tasksr_ros.networks.kbpn import KBPN
-from tasksr_ros.networks.rbpn import RBPN
+if TYPE_CHECKING:
+    from torch import nn
 
-SR_NAMES: tuple[str, ...] = ("bicubic", *dbpn.VARIANTS)
-"""Still networks."""
+SR_FAMILIES = (
+    Family("super_resolution.bicubic", "Bicubic", ("bicubic",)),
+    Family("super_resolution.dbpn", "DBPN", ("dbpn-ss", "dbpn-s", "dbpn-m", "dbpn-l", "d-dbpn")),
+    Family("super_resolution.rbpn", "RBPN", ("rbpn", "rbpn-4", "rbpn-small", "rbpn-small-4")),
+    Family("super_resolution.kbpn", "KBPN", ("kbpn", "kbpn-small")),
+)
+"""Super-resolution comes in three kinds: still (an image in, an image out: bicubic and DBPN), video
+(the target frame, its neighbours and the flows to them in, see `RBPN`) and blind (an image in; an
+image and the kernel that blurred it out, see `KBPN`)."""
 
-VIDEO_SR_NAMES: tuple[str, ...] = tuple(rbpn.VARIANTS)
-BLIND_SR_NAMES: tuple[str, ...] = tuple(kbpn.VARIANTS)
-
-_FAMILIES: tuple[tuple[Callable[..., nn.Module], Mapping[str, Mapping[str, Any]]], ...] = (
-    (Bicubic, {"bicubic": {}}),
-    (DBPN, dbpn.VARIANTS),
-    (RBPN, rbpn.VARIANTS),
-    (KBPN, kbpn.VARIANTS),
+DETECTOR_FAMILIES = (
+    Family("detectors.fcos", "Detector", ("fcos",)),
+    Family("detectors.picodet", "PicoDet", ("picodet-s",)),
 )
 
+SR_NAMES = (*SR_FAMILIES[0].names, *SR_FAMILIES[1].names)
+"""Still networks."""
+VIDEO_SR_NAMES = SR_FAMILIES[2].names
+BLIND_SR_NAMES = SR_FAMILIES[3].names
+DETECTOR_NAMES = tuple(name for family in DETECTOR_FAMILIES for name in family.names)
 
-def build_sr(name: str, scale_factor: int, **options: int) -> nn.Module:
+
+def build_sr(name: str, scale_factor: float, **options: Any) -> nn.Module:
     """Build a super-resolution network by name, freshly initialised.
 
     Args:
         name: one of ``SR_NAMES``, ``VIDEO_SR_NAMES`` or ``BLIND_SR_NAMES``.
-        scale_factor: 2, 4 or 8.
+        scale_factor: 2, 4 or 8; of bicubic anything from 1 to 8.
         options: arguments of the network's class in place of the variant's, for other sizes of
             the same network.
 
     Raises:
         ValueError: for an unknown name or scale factor, or options that the network lacks.
     """
-    for network, variants in _FAMILIES:
-        if name in variants:
-            arguments = {**variants[name], **options}
-            unknown = arguments.keys() - inspect.signature(network).parameters.keys()
-            if unknown:
-                raise ValueError(f"{name} has no options {', '.join(sorted(unknown))}")
-            return network(scale_factor, **arguments)
-    known = ", ".join((*SR_NAMES, *VIDEO_SR_NAMES, *BLIND_SR_NAMES))
+    return _family(SR_FAMILIES, name).build(name, scale_factor, **options)
+
+
+def build_detector(name: str, **options: Any) -> nn.Module:
+    """Build a detector by name, freshly initialised.
+
+    Args:
+        name: one of ``DETECTOR_NAMES``.
+        options: arguments of the network's class.
+
+    Raises:
+        ValueError: for an unknown name, or options that the network lacks.
+    """
+    return _family(DETECTOR_FAMILIES, name).build(name, **options)
+
+
+def code_of(name: str) -> str:
+    """The module, below this package, of a network's name."""
+    return _family((*SR_FAMILIES, *DETECTOR_FAMILIES), name).module
+
+
+def _family(families: tuple[Family, ...], name: str) -> Family:
+    for family in families:
+        if name in family.names:
+            return family
+    known = ", ".join(known for family in families for known in family.names)
     raise ValueError(f"name must be one of {known}, got {name!r}")
 
 
 __all__ = [
     "BLIND_SR_NAMES",
-    "DBPN",
-    "KBPN",
-    "RBPN",
+    "DETECTOR_NAMES",
     "SR_NAMES",
     "VIDEO_SR_NAMES",
-    "Bicubic",
+    "build_detector",
     "build_sr",
+    "code_of",
 ]

@@ -17,7 +17,7 @@ class TDSR(nn.Module):
 
     Args:
         sr: (N, 3, H, W) -> (N, 3, H·s, W·s), RGB, nominally in [0, 1].
-        detector: (N, 3, H·s, W·s) -> boxes (N, A, 4), scores (N, A).
+        detector: (N, 3, H·s, W·s) -> boxes (N, A, 4), scores (N, A), class ids (N, A).
     """
 
     def __init__(self, sr: nn.Module, detector: nn.Module) -> None:
@@ -26,14 +26,18 @@ class TDSR(nn.Module):
         self.detector = detector
 
     @overload
-    def forward(self, lr: Tensor, return_sr: Literal[False] = ...) -> tuple[Tensor, Tensor]: ...
+    def forward(
+        self, lr: Tensor, return_sr: Literal[False] = ...
+    ) -> tuple[Tensor, Tensor, Tensor]: ...
 
     @overload
-    def forward(self, lr: Tensor, return_sr: Literal[True]) -> tuple[Tensor, Tensor, Tensor]: ...
+    def forward(
+        self, lr: Tensor, return_sr: Literal[True]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]: ...
 
     def forward(
         self, lr: Tensor, return_sr: bool = False
-    ) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor] | tuple[Tensor, Tensor, Tensor, Tensor]:
         """Detect pedestrians in low-resolution regions.
 
         Args:
@@ -41,16 +45,16 @@ class TDSR(nn.Module):
             return_sr: also return the image that the detector saw.
 
         Returns:
-            boxes (N, A, 4) x0, y0, x1, y1 in SR px; scores (N, A) in [0, 1]; with ``return_sr``
-            also the SR image (N, 3, H·s, W·s), not clipped to [0, 1].
+            boxes (N, A, 4) x0, y0, x1, y1 in SR px; scores (N, A) in [0, 1]; class ids (N, A)
+            int32; with ``return_sr`` also the SR image (N, 3, H·s, W·s), not clipped to [0, 1].
         """
         sr = self.sr(lr)
-        boxes, scores = self.detector(sr)
-        return (boxes, scores, sr) if return_sr else (boxes, scores)
+        boxes, scores, class_ids = self.detector(sr)
+        return (boxes, scores, class_ids, sr) if return_sr else (boxes, scores, class_ids)
 
 
 class RegionDetector(nn.Module):
-    """What an engine compiles: uint8 regions in, boxes and scores out.
+    """What an engine compiles: uint8 regions in; boxes, scores and class ids out.
 
     The normalisation is inside, so that the regions travel to the device as bytes.
     """
@@ -59,11 +63,11 @@ class RegionDetector(nn.Module):
         super().__init__()
         self.tdsr = tdsr
 
-    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px, scores (N, A) in [0, 1]."""
+    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px, scores and class ids (N, A)."""
         dtype = next(self.tdsr.detector.parameters()).dtype
-        boxes, scores = self.tdsr(normalise(regions, dtype))
-        return boxes, scores
+        boxes, scores, class_ids = self.tdsr(normalise(regions, dtype))
+        return boxes, scores, class_ids
 
 
 def normalise(regions: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,4 +1,4 @@
-"""A recording through the running node, over real topics and at the recorded rate."""
+"""A recording through the running node, over real topics."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 
 from tasksr_ros.config import NodeConfig, ReplayConfig
 from tasksr_ros.errors import RecordingError
+from tasksr_ros.io.recording import Recording
 from tasksr_ros.options import Value, walk
-from tasksr_ros.recordings import Recording
+from tasksr_ros.replay.interrupts import interruptible
 from tasksr_ros.replay.journal import Journal
 from tasksr_ros.replay.node_process import node_process
 from tasksr_ros.replay.outcome import DROPPED, Outcome
 from tasksr_ros.replay.player import Sent, listen, play
-from tasksr_ros.replay.session import START_S, Endpoint, Session, wait
+from tasksr_ros.ros.session import START_S, Endpoint, Session, wait
 
 NODE = "tasksr"
 NAMESPACE = "/tasksr_replay"
@@ -58,9 +59,15 @@ def run_live(
         RecordingError: if there is no node, it ends, or its cameras are not the recording's.
     """
     with (
+        interruptible() as check_interrupt,
         closing(Session("tasksr_replay")) as session,
-        _node(session, options, list(recording.cameras)) as (name, namespace, check),
+        _node(session, options, list(recording.cameras)) as (name, namespace, check_node),
     ):
+
+        def check() -> None:
+            check_interrupt()
+            check_node()
+
         cameras = _cameras(session, name, namespace, list(recording.cameras))
         names = [known for known, *_ in walk(NodeConfig)]
         parameters = session.parameters(name, namespace, names)
@@ -118,7 +125,8 @@ def _node(
 def _parameters(options: LiveOptions, cameras: list[str]) -> dict[str, object]:
     """Of a node that is started for these cameras."""
     names = [_camera_name(camera) for camera in cameras] if len(cameras) > 1 else [""]
-    return {**options.parameters, "bundle": options.bundle, "cameras": names}
+    own = {"bundle": options.bundle, "cameras": names, "input.reliability": "reliable"}
+    return {**options.parameters, **own}
 
 
 def _camera_name(camera: str) -> str:

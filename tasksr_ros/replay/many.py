@@ -16,8 +16,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tasksr_ros.bag_files import is_bag
 from tasksr_ros.errors import ConfigError, RecordingError
+from tasksr_ros.io.bag_files import is_bag
 
 logger = logging.getLogger(__name__)
 

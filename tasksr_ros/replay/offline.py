@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from tasksr_ros.config import ReplayConfig
 from tasksr_ros.errors import ConfigError, ImageError, RecordingError
-from tasksr_ros.frames import Frame
+from tasksr_ros.io.frames import Frame
+from tasksr_ros.io.recording import Recording, length
 from tasksr_ros.pipeline import Pipeline
-from tasksr_ros.recordings import Recording, length
 from tasksr_ros.replay.journal import Journal
 from tasksr_ros.replay.outcome import Outcome
 from tasksr_ros.replay.read_ahead import Loaded, read_ahead, selected

@@ -1,4 +1,4 @@
-"""A replay to look at: a bag with the detections beside the images, and annotated videos."""
+"""A replay to look at: a bag with the detections beside the images, videos, a contact sheet."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from tqdm import tqdm
 
-from tasksr_ros.annotate import VideoWriter, draw
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import RegionConfig, ReplayConfig
-from tasksr_ros.detect import fitted
 from tasksr_ros.errors import RecordingError
-from tasksr_ros.frames import Frame, to_bgr
-from tasksr_ros.make_bag import CameraTopics, append, connect, removed_on_error
-from tasksr_ros.message_types import DETECTIONS, detection_array
-from tasksr_ros.recordings import FALLBACK_FPS, Encoded, Pending, Recording, make_folder
+from tasksr_ros.io.annotate import contact_sheet, draw
+from tasksr_ros.io.frames import Frame, to_bgr
+from tasksr_ros.io.make_bag import CameraTopics, append, connect, removed_on_error
+from tasksr_ros.io.message_types import DETECTIONS, detection_array
+from tasksr_ros.io.recording import Encoded, Pending, Recording, make_folder
+from tasksr_ros.io.video_writer import VideoWriter, fitted, frame_rate
 from tasksr_ros.regions import distant_band
 from tasksr_ros.replay.outcome import Outcome
 from tasksr_ros.replay.read_ahead import selected
 
 Image = NDArray[np.uint8]
-_MIN_FPS, _MAX_FPS = 1.0, 60.0
+SHEET_IMAGES = 6
 
 
 def write_bag(
@@ -100,7 +101,8 @@ def write_videos(
         for item, frame, outcome in _processed(recording, config, outcomes, "video"):
             if item.camera not in writers:
                 target = stack.enter_context(_whole_file(paths[item.camera]))
-                fps = _frames_per_second([o for o in outcomes if o.camera == item.camera])
+                mine = [o for o in outcomes if o.camera == item.camera and not o.error]
+                fps = frame_rate([o.stamp_ns for o in mine])
                 video = stack.enter_context(VideoWriter(target, fps, frame.size))
                 writers[item.camera] = video
             picture = _annotated(recording, frame, outcome, regions)
@@ -112,6 +114,37 @@ def _video_path(path: Path, camera: str, num_cameras: int) -> Path:
     if num_cameras == 1:
         return path
     return path.with_stem(f"{path.stem}_{camera.strip('/').replace('/', '_')}")
+
+
+def write_sheet(
+    path: Path,
+    recording: Recording,
+    config: ReplayConfig,
+    outcomes: Sequence[Outcome],
+    regions: Mapping[str, RegionConfig],
+) -> None:
+    """Write a picture (PNG or JPEG, by its name) of the most interesting frames, annotated.
+
+    Raises:
+        RecordingError: if it cannot be written.
+    """
+    make_folder(path.parent)
+    chosen = _most_interesting([outcome for outcome in outcomes if not outcome.error])
+    sheet = contact_sheet(
+        [
+            _annotated(recording, frame, outcome, regions)
+            for _, frame, outcome in _processed(recording, config, chosen, "sheet")
+        ]
+    )
+    if not cv2.imwrite(str(path), sheet):
+        raise RecordingError(f"picture {path} cannot be written")
+
+
+def _most_interesting(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The frame with the highest sum of scores in each of the recording's equal parts."""
+    total = [float(outcome.detections.score.sum()) for outcome in outcomes]
+    parts = np.array_split(np.arange(len(outcomes)), min(SHEET_IMAGES, len(outcomes)))
+    return [outcomes[max(part, key=total.__getitem__)] for part in parts]
 
 
 @contextmanager
@@ -148,10 +181,3 @@ def _annotated(
     camera = outcome.camera
     band = distant_band(frame.size, regions[camera], recording.cameras[camera])
     return draw(to_bgr(frame), outcome.detections, [band])
-
-
-def _frames_per_second(outcomes: Sequence[Outcome]) -> float:
-    """The median rate of one camera's frames."""
-    periods = np.diff([outcome.stamp_ns for outcome in outcomes if not outcome.error]) / 1e9
-    period = float(np.median(periods)) if len(periods) else 0.0
-    return min(_MAX_FPS, max(_MIN_FPS, 1 / period)) if period > 0 else FALLBACK_FPS

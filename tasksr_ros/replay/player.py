@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from tasksr_ros.config import ReplayConfig
 from tasksr_ros.errors import RecordingError
-from tasksr_ros.frames import Frame
-from tasksr_ros.make_bag import to_jpeg
-from tasksr_ros.recordings import Pending, Recording
+from tasksr_ros.io.frames import Frame
+from tasksr_ros.io.make_bag import to_jpeg
+from tasksr_ros.io.recording import Pending, Recording
 from tasksr_ros.replay.offline import expected
 from tasksr_ros.replay.read_ahead import Load, Loaded, read_ahead, selected
-from tasksr_ros.replay.session import START_S, Endpoint, Session, header_at, wait
+from tasksr_ros.ros.session import START_S, Endpoint, Session, header_at, wait
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,8 @@ LONGEST_GAP_S = 5.0
 SETTLE_S = 0.5
 SILENCE_S = 15.0
 """Without an answer, after which those that are missing count as dropped."""
+ANSWER_S = 60.0
+"""To wait for the answer to one frame before it counts as dropped, where each is waited for."""
 LATE_S = 0.1
 """By which a frame may be late before that is told."""
 
@@ -52,7 +54,11 @@ def play(
     selection: ReplayConfig,
     check: Check,
 ) -> tuple[list[Sent], list[str]]:
-    """Publish the frames at their rate; return them once the node has answered the last one."""
+    """Publish the frames; return them once the node has answered the last one.
+
+    They are published at their rate; where each is waited for, not before the one before it is
+    answered.
+    """
     _connect(session, recording, cameras, check)
     sent: list[Sent] = []
     clock = _Clock()
@@ -65,12 +71,20 @@ def play(
             for loaded in frames:
                 check()
                 sent.append(_publish(session, recording, cameras, loaded, clock))
+                if selection.wait:
+                    _wait_for(sent[-1], session, cameras, check)
                 bar.update()
         except RecordingError as error:
             check()
             damage.append(str(error))
     _drain(session, sent, cameras, check)
-    return sent, [*damage, *clock.warnings()]
+    return sent, [*damage, *([] if selection.wait else clock.warnings())]
+
+
+def _wait_for(sent: Sent, session: Session, cameras: Mapping[str, Endpoint], check: Check) -> None:
+    if not sent.error:
+        answers = session.answers[cameras[sent.pending.camera].detections]
+        wait(lambda: sent.pending.stamp_ns in answers, ANSWER_S, check)
 
 
 def _connect(

@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 from tasksr_ros.config import ReplayConfig
 from tasksr_ros.errors import TaskSRError
-from tasksr_ros.frames import Frame
-from tasksr_ros.recordings import Encoded, Pending, Recording
+from tasksr_ros.io.frames import Frame
+from tasksr_ros.io.recording import Encoded, Pending, Recording
 
 _DEPTH = 4
 """Decoded frames that may wait for the engine."""

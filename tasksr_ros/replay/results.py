@@ -5,23 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import MODEL_SCORE_THRESHOLD, PipelineConfig, RegionConfig
 from tasksr_ros.errors import RecordingError
+from tasksr_ros.io.recording import Recording
 from tasksr_ros.options import build
-from tasksr_ros.recordings import Recording
+from tasksr_ros.replay.job import Job
 from tasksr_ros.replay.journal import Journal
 from tasksr_ros.replay.outcome import Outcome
-from tasksr_ros.replay.outputs import write_bag, write_videos
+from tasksr_ros.replay.outputs import write_bag, write_sheet, write_videos
 from tasksr_ros.replay.run_file import beside, categories, results, run_description, write_json
 from tasksr_ros.replay.truth_images import TruthImages, image_ids
-
-if TYPE_CHECKING:
-    from tasksr_ros.replay.job import Job
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +59,13 @@ def write_results(
     write_json(beside(job.predictions, ".run.json"), description)
     write_json(job.predictions, results(outcomes, ids, categories(bundle.classes, truth)))
     _report(job, description)
-    if job.bag or job.video:
-        shown = _above(outcomes, working_threshold(job, bundle))
-        if job.bag:
-            write_bag(job.bag, recording, job.config, shown, regions)
-        if job.video:
-            write_videos(job.video, recording, job.config, shown, regions)
+    shown = _above(outcomes, working_threshold(job, bundle))
+    if job.bag:
+        write_bag(job.bag, recording, job.config, shown, regions)
+    if job.video:
+        write_videos(job.video, recording, job.config, shown, regions)
+    if job.sheet:
+        write_sheet(job.sheet, recording, job.config, shown, regions)
 
 
 def working_threshold(job: Job, bundle: Bundle) -> float:

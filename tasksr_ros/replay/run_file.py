@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tasksr_ros import __version__
-from tasksr_ros.detect import coco_results
-from tasksr_ros.provenance import commit, machine
+from tasksr_ros.evaluation.provenance import commit, machine
+from tasksr_ros.io.predictions import coco_results
 from tasksr_ros.replay.outcome import DROPPED, Outcome
 from tasksr_ros.replay.truth_images import ImageIds, TruthImages
 
@@ -39,9 +39,17 @@ def results(
 
 
 def categories(bundle_classes: Sequence[str], truth: TruthImages | None) -> dict[int, int]:
-    """Category id by class_id, where the ground truth has a category of the class's name."""
+    """Category id by class_id, where the ground truth has a category of the class's name.
+
+    ``person`` and ``pedestrian`` are one, as COCO and the vehicle sets call them.
+    """
     known = truth.categories if truth is not None else {}
-    return {k: known[name] for k, name in enumerate(bundle_classes) if name in known}
+    by_name = {name.casefold(): number for name, number in known.items()}
+    for name, other in (("person", "pedestrian"), ("pedestrian", "person")):
+        if other in by_name:
+            by_name.setdefault(name, by_name[other])
+    names = (name.casefold() for name in bundle_classes)
+    return {k: by_name[name] for k, name in enumerate(names) if name in by_name}
 
 
 def run_description(

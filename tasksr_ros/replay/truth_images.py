@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tasksr_ros.errors import RecordingError
-from tasksr_ros.recordings import IMAGE_SUFFIXES
+from tasksr_ros.io.folders import IMAGE_SUFFIXES
 from tasksr_ros.replay.outcome import Outcome
 
 ImageId: TypeAlias = "int | str"

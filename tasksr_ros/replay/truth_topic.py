@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasksr_ros.bag_files import OpenBag, is_bag, open_bag
-from tasksr_ros.decoding import stamp_ns
 from tasksr_ros.errors import RecordingError
-from tasksr_ros.message_types import DETECTIONS, message_types
+from tasksr_ros.io.bag_files import OpenBag, is_bag, open_bag
+from tasksr_ros.io.decoding import stamp_ns
+from tasksr_ros.io.message_types import DETECTIONS, message_types
 
 PEDESTRIAN = "pedestrian"
 

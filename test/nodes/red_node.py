@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_ros.bundle import Bundle
-from tasksr_ros.node import main
+from tasksr_ros.engines.found import Found
+from tasksr_ros.ros.node import main
 
 
 class RedEngine:
@@ -44,9 +45,7 @@ class RedEngine:
         self._hang_after = hang_after
         self._calls = -1  # the warm-up is none
 
-    def __call__(
-        self, regions: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, regions: NDArray[np.uint8]) -> Found:
         self._calls += 1
         if self._fail_every and self._calls and self._calls % self._fail_every == 0:
             raise RuntimeError(f"call {self._calls} fails")
@@ -61,7 +60,7 @@ class RedEngine:
             y, x = np.nonzero(mask)
             boxes[index, : len(x)] = np.stack((x, y, x + 1, y + 1), 1) * self.scale_factor
             scores[index, : len(x)] = 0.9
-        return boxes, scores
+        return Found.of_one_class(boxes, scores)
 
 
 def options() -> argparse.Namespace:

@@ -32,14 +32,14 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
-from tasksr_ros import messages
 from tasksr_ros.bundle import load_bundle
-from tasksr_ros.decoding import decode_message
-from tasksr_ros.live.accounts import Report
-from tasksr_ros.live.model import EngineFactory
-from tasksr_ros.node import TaskSRNode, spin
-from tasksr_ros.parameters import read_settings
+from tasksr_ros.io.decoding import decode_message
+from tasksr_ros.model import EngineFactory
 from tasksr_ros.pipeline import Pipeline
+from tasksr_ros.ros import messages
+from tasksr_ros.ros.live.accounts import Report
+from tasksr_ros.ros.node import TaskSRNode, spin
+from tasksr_ros.ros.settings import read_settings
 
 WAIT_S = 60.0  # discovery takes 0.2 to 3 s, a start of the node on a busy machine longer
 RELIABLE = QoSProfile(depth=50)
@@ -164,7 +164,7 @@ def start(
     stderr: int | None = subprocess.PIPE,
     **parameters: object,
 ) -> Iterator[subprocess.Popen[str]]:
-    arguments = [sys.executable, *(command or ("-m", "tasksr_ros.node")), "--ros-args"]
+    arguments = [sys.executable, *(command or ("-m", "tasksr_ros.ros.node")), "--ros-args"]
     for name, value in parameters.items():
         arguments += ["-p", f"{name.replace('__', '.')}:={json.dumps(value)}"]
     process = subprocess.Popen(arguments, env=env, stderr=stderr, text=True)

@@ -29,13 +29,13 @@ from sensor_msgs.msg import Image
 from tqdm import tqdm
 from vision_msgs.msg import Detection2DArray
 
-from tasksr_ros import messages
 from tasksr_ros.config import EngineConfig, NodeConfig
 from tasksr_ros.detections import Detections
-from tasksr_ros.frames import Frame
+from tasksr_ros.io.frames import Frame
+from tasksr_ros.model import load_model
 from tasksr_ros.options import build
-from tasksr_ros.pipeline import Pipeline
-from tasksr_ros.transport import transport_environment
+from tasksr_ros.ros import messages
+from tasksr_ros.ros.transport import transport_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMERAS = ("front", "left")
@@ -199,9 +199,7 @@ def texture(seed: int) -> np.ndarray:
 def offline(images: list[np.ndarray], bundle: str) -> list[Detections]:
     """What the pipeline says of each image, without ROS."""
     config = build(NodeConfig, {**BAND, "detection.score_threshold": SCORE})
-    pipeline = Pipeline.from_bundle(
-        bundle, EngineConfig(threads=1), region=config.region, detection=config.detection
-    )
+    pipeline = load_model(bundle, EngineConfig(threads=1)).pipeline(config)
     return [pipeline(Frame(image)) for image in images]
 
 

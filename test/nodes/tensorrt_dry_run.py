@@ -80,8 +80,8 @@ def report(sr_name: str, form: str) -> dict[str, Any]:
 
     from tasksr_ros.engines.tensorrt_library import compile_options
     from tasksr_ros.networks import build_sr
-    from tasksr_ros.networks.detector import Detector
-    from tasksr_ros.networks.lr_space import to_lr_space
+    from tasksr_ros.networks.detectors.fcos import Detector
+    from tasksr_ros.networks.super_resolution.lr_space import to_lr_space
     from tasksr_ros.networks.tdsr import TDSR
 
     sr = build_sr(sr_name, 4)

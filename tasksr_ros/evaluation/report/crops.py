@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tasksr_ros.errors import TaskSRError
 from tasksr_ros.evaluation.summary import Example
-from tasksr_ros.frames import to_bgr
+from tasksr_ros.io.frames import to_bgr
 
 Image: TypeAlias = NDArray[np.uint8]
 SuperResolve: TypeAlias = Callable[[Image], Image]
@@ -122,7 +122,7 @@ def _read_recording(
     by_stamp: dict[int, list[int]], path: Path
 ) -> Iterator[tuple[Image, list[int]]]:
     """The same of a bag, video or folder by stamp; what cannot be read stays without a picture."""
-    from tasksr_ros.recordings import open_recording
+    from tasksr_ros.io.recordings import open_recording
 
     wanted = dict(by_stamp)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tasksr_ros.bundle import load_bundle
+from tasksr_ros.bundle import load_any_bundle
 
 
 def super_resolver(
@@ -20,11 +20,11 @@ def super_resolver(
         (H, W, 3) uint8 RGB -> (H·s, W·s, 3) uint8 RGB, s the bundle's scale factor.
 
     Raises:
-        BundleError: if the bundle is missing or broken.
+        BundleError: if the bundle is missing, broken or without super-resolution.
     """
     import torch
 
-    network = load_bundle(path_or_name).load().sr
+    network = load_any_bundle(path_or_name).load_sr()
 
     def super_resolve(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
         lr = torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255

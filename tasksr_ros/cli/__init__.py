@@ -1,0 +1,1 @@
+"""The command ``tasksr``: one file for each command that is more than a call."""

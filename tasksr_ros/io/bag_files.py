@@ -1,0 +1,144 @@
+"""The messages of a rosbag2, of which some files may be damaged: whatever of it is readable."""
+
+from __future__ import annotations
+
+import heapq
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader
+
+from tasksr_ros.errors import RecordingError, TaskSRError
+from tasksr_ros.io.mcap_repair import RepairedMcap
+
+_METADATA = "metadata.yaml"
+_SUFFIXES = (".mcap", ".db3")
+_ZSTD = b"\x28\xb5\x2f\xfd"
+"""Begins a message that was compressed by itself; a CDR message begins with 0."""
+
+
+def is_bag(path: Path) -> bool:
+    """Whether this is a rosbag2 folder or a file of one."""
+    if path.is_dir():
+        return (path / _METADATA).exists() or bool(_storage_files(path))
+    return path.suffix.lower() in _SUFFIXES
+
+
+@dataclass(frozen=True)
+class OpenBag:
+    """A bag while it is open.
+
+    Attributes:
+        path: of the bag.
+        connections: topics with type and number of messages; a topic of several files stands
+            here once for each.
+        damage: what of the bag is unreadable; empty for a whole one.
+        duration_s: from the first message to the last.
+    """
+
+    path: Path
+    connections: tuple[Connection, ...]
+    damage: tuple[str, ...]
+    duration_s: float
+    readers: tuple[Reader, ...]
+
+    def messages(
+        self, topics: Callable[[Connection], bool]
+    ) -> Iterator[tuple[Connection, int, bytes]]:
+        """Messages of the connections that ``topics`` is true of, in time order.
+
+        Yields:
+            The connection, the time of recording in ns, the serialized message.
+        """
+        streams = []
+        for reader in self.readers:
+            chosen = [c for c in reader.connections if topics(c)]
+            if chosen:
+                streams.append(reader.messages(chosen))
+        for connection, time_ns, data in heapq.merge(*streams, key=lambda message: message[1]):
+            yield connection, time_ns, _decompressed(data) if data[:4] == _ZSTD else data
+
+    def check(self) -> None:
+        """Raise RecordingError if something of the bag is unreadable."""
+        if self.damage:
+            raise _damaged(self.path, "; ".join(self.damage))
+
+
+def _damaged(path: Path, reason: str) -> RecordingError:
+    return RecordingError(f"bag {path} is truncated or unreadable: {reason}")
+
+
+@contextmanager
+def open_bag(path: Path) -> Iterator[OpenBag]:
+    """Open a rosbag2 folder or one of its files.
+
+    Raises:
+        RecordingError: if nothing of it is readable; also for whatever the parsers raise while
+            it is open.
+    """
+    try:
+        with ExitStack() as stack:
+            readers, damage = _open_readers(path, stack)
+            connections = tuple(c for reader in readers for c in reader.connections)
+            spans = [(r.start_time, r.end_time) for r in readers if r.message_count]
+            first = min((start for start, _ in spans), default=0)
+            last = max((end for _, end in spans), default=0)
+            yield OpenBag(path, connections, damage, (last - first) / 1e9, readers)
+    except TaskSRError:
+        raise
+    except Exception as error:  # corrupt bytes make the parsers raise nearly anything
+        raise _damaged(path, _reason(error)) from error
+
+
+def _open_readers(path: Path, stack: ExitStack) -> tuple[tuple[Reader, ...], tuple[str, ...]]:
+    """The bag as its metadata describe it, or else whichever of its files are readable."""
+    damage = []
+    if (path / _METADATA).exists():
+        try:
+            return (stack.enter_context(Reader(path)),), ()
+        except Exception as error:
+            damage.append(_reason(error))
+    readers = []
+    for file in _storage_files(path) if path.is_dir() else [path]:
+        with suppress(Exception):
+            readers.append(stack.enter_context(Reader(file)))
+            continue
+        try:
+            reader, problem = _open_damaged(file, stack)
+            readers.append(reader)
+        except Exception as error:
+            problem = f"{file.name}: {_reason(error)}"
+        damage.append(problem)
+    if not readers:
+        raise _damaged(path, "; ".join(damage))
+    return tuple(readers), tuple(dict.fromkeys(damage))
+
+
+def _open_damaged(file: Path, stack: ExitStack) -> tuple[Reader, str]:
+    if file.suffix != ".mcap":
+        return stack.enter_context(Reader(file)), ""  # again, for its error
+    repaired: Any = RepairedMcap(file)
+    reader = stack.enter_context(Reader(repaired))
+    return reader, f"{file.name}: its end is missing, {repaired.lost} bytes are no whole record"
+
+
+def _storage_files(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.suffix in _SUFFIXES and f.is_file())
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _decompressed(data: bytes) -> bytes:
+    """A message of a bag compressed by message whose metadata could not be read."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd  # as rosbags does, which requires it
+    return bytes(zstd.decompress(data))

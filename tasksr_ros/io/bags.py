@@ -1,0 +1,159 @@
+"""rosbag2 recordings: the images of one or several cameras."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import Connection
+from rosbags.typesys import Stores, get_typestore
+
+from tasksr_ros.camera import CameraModel
+from tasksr_ros.errors import ConfigError, ImageError, RecordingError
+from tasksr_ros.io.bag_files import OpenBag, open_bag
+from tasksr_ros.io.calibration import camera_from_info
+from tasksr_ros.io.decoding import decode_message, stamp_ns
+from tasksr_ros.io.frames import Frame
+from tasksr_ros.io.recording import Encoded, Pending, Recording
+
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+_TYPES = get_typestore(Stores.ROS2_JAZZY)
+
+
+class BagRecording(Recording):
+    """The images of one or several topics of a rosbag2 recording.
+
+    Args:
+        path: a bag's folder, or one .mcap or .db3 file.
+        topic: of the images, or several; may be omitted where the bag has one image topic.
+
+    Raises:
+        RecordingError: where nothing of the bag is readable, or it does not have these topics.
+    """
+
+    def __init__(self, path: Path, topic: str | Sequence[str] | None = None) -> None:
+        self.path = path
+        with open_bag(path) as bag:
+            self._types = _image_types(bag, topic)
+            self._count = sum(c.msgcount for c in bag.connections if self._is_mine(c))
+            self.duration_s = bag.duration_s
+            self.cameras = {topic: _read_camera(bag, topic) for topic in self._types}
+            first = next(bag.messages(self._is_mine), None)
+            if first is None:
+                topics = ", ".join(self._types)
+                raise RecordingError(f"bag {path} must hold images on {topics}, got none")
+            with suppress(ImageError):  # whoever reads that message is told
+                self.frame_id = str(_parsed(first[0], first[2]).header.frame_id)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def pending(self) -> Iterator[Pending]:
+        """The messages of all topics in the order of their recording."""
+        numbers: Counter[str] = Counter()
+        with open_bag(self.path) as bag:
+            for connection, time_ns, data in bag.messages(self._is_mine):
+                topic = connection.topic
+                yield self._pending(connection, numbers[topic], time_ns, data)
+                numbers[topic] += 1
+            bag.check()
+
+    def _pending(self, connection: Connection, index: int, time_ns: int, data: bytes) -> Pending:
+        topic = connection.topic
+        load: Callable[[], Frame]
+        try:
+            message = _parsed(connection, data)
+        except ImageError as error:
+            load = partial(_fail, f"{self.path}: {topic}, recorded at {time_ns} ns: {error}")
+            return Pending(index, time_ns, topic, "", load, load)
+        load = partial(self._frame, topic, message)
+        encoded = load if connection.msgtype == IMAGE else partial(_as_stored, message)
+        return Pending(index, stamp_ns(message.header), topic, "", load, encoded)
+
+    def _frame(self, topic: str, message: Any) -> Frame:
+        try:
+            return decode_message(message).decoded()
+        except ImageError as error:
+            stamp = stamp_ns(message.header)
+            raise ImageError(f"{self.path}: {topic} at {stamp} ns: {error}") from error
+
+    def _is_mine(self, connection: Connection) -> bool:
+        return self._types.get(connection.topic) == connection.msgtype
+
+
+def _parsed(connection: Connection, data: bytes) -> Any:
+    """The message; its large arrays are views of ``data``."""
+    try:
+        return _TYPES.deserialize_cdr(data, connection.msgtype)
+    except Exception as error:  # corrupt bytes make the parser raise nearly anything
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"message of {len(data)} bytes is unreadable: {reason}") from error
+
+
+def _fail(reason: str) -> Frame:
+    raise ImageError(reason)
+
+
+def _as_stored(message: Any) -> Encoded:
+    stamp, frame_id = stamp_ns(message.header), str(message.header.frame_id)
+    return Encoded(bytes(message.data), str(message.format), stamp, frame_id)
+
+
+def _read_camera(bag: OpenBag, image_topic: str) -> CameraModel | None:
+    topic = _info_topic(image_topic, bag.connections)
+    chosen = (topic, CAMERA_INFO)
+    for connection, _, data in bag.messages(lambda c: (c.topic, c.msgtype) == chosen):
+        try:
+            message = _parsed(connection, data)
+            return camera_from_info(message.width, message.height, message.k, message.p)
+        except (ConfigError, ImageError):
+            return None
+    return None
+
+
+def camera_info_topics(image_topic: str) -> tuple[str, ...]:
+    """Where the CameraInfo of an image topic is looked for, the most likely first."""
+    names = image_topic.rstrip("/").split("/")
+    return tuple("/".join([*names[:-drop], "camera_info"]) for drop in (1, 2) if drop < len(names))
+
+
+def _info_topic(image_topic: str, connections: Sequence[Connection]) -> str | None:
+    """The image topic's CameraInfo: beside it, or the only one where there is one camera."""
+    infos = {c.topic for c in connections if c.msgtype == CAMERA_INFO}
+    beside = [topic for topic in camera_info_topics(image_topic) if topic in infos]
+    if beside:
+        return beside[0]
+    images = (c.topic for c in connections if c.msgtype in (IMAGE, COMPRESSED))
+    cameras = {topic.removesuffix("/compressed") for topic in images}
+    return infos.pop() if len(infos) == len(cameras) == 1 else None
+
+
+def _image_types(bag: OpenBag, topic: str | Sequence[str] | None) -> dict[str, str]:
+    """Message type of each chosen image topic, in the order chosen."""
+    images = {
+        c.topic: c.msgtype
+        for c in bag.connections
+        if c.msgtype in (IMAGE, COMPRESSED) and c.msgcount
+    }
+    known = sorted({f"{c.topic} ({c.msgtype})" for c in bag.connections})
+    if not images:
+        there = ", ".join([*known, *bag.damage]) or "no topics"
+        raise RecordingError(f"bag {bag.path} must hold images, got {there}")
+    if topic is None and len(images) > 1:
+        raise RecordingError(
+            f"bag {bag.path} has several image topics; choose one of {', '.join(sorted(images))}"
+        )
+    chosen = [topic] if isinstance(topic, str) else list(topic or images)
+    for name in chosen:
+        if name not in images:
+            raise RecordingError(
+                f"bag {bag.path} has no images on {name!r}; choose one of "
+                f"{', '.join(sorted(images))}"
+            )
+    return {name: images[name] for name in chosen}

@@ -1,0 +1,162 @@
+"""Folders of images: sorted by name, with the stamps and the calibration that lie beside them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+
+from tasksr_ros.camera import CameraModel
+from tasksr_ros.errors import ConfigError, ImageError, RecordingError
+from tasksr_ros.io.calibration import read_calibration
+from tasksr_ros.io.decoding import decode_compressed
+from tasksr_ros.io.frames import Frame
+from tasksr_ros.io.recording import FALLBACK_FPS, Encoded, Pending, Recording
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+_IMAGE_FOLDERS = ("", "data", "images", "image_02/data")
+
+
+class FolderRecording(Recording):
+    """A folder of images sorted by name, or one image.
+
+    Args:
+        path: the folder or the image.
+        files: only these images below the folder, in this order; all of them where None.
+
+    Raises:
+        RecordingError: where the folder holds no images, or its stamps do not fit them.
+    """
+
+    def __init__(self, path: Path, files: Sequence[Path] | None = None) -> None:
+        self.path = path
+        if files is not None:
+            self.files = list(files)
+        else:
+            self.files = [path] if path.is_file() else _image_files(path)
+        by_folder = itertools.groupby(self.files, key=lambda file: file.parent)
+        self.stamps = [stamp for _, group in by_folder for stamp in _stamps(list(group))]
+        self.duration_s = (self.stamps[-1] - self.stamps[0]) / 1e9
+        self.cameras = {"": _camera(self.files[0].parent)}
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def pending(self) -> Iterator[Pending]:
+        """The files, read when they are decoded."""
+        root = self.path if self.path.is_dir() else self.path.parent
+        for index, (file, stamp) in enumerate(zip(self.files, self.stamps, strict=True)):
+            load, encoded = partial(self._load, file, stamp), partial(self._encoded, file, stamp)
+            yield Pending(index, stamp, "", file.relative_to(root).as_posix(), load, encoded)
+
+    def _read(self, file: Path, stamp: int) -> Encoded:
+        suffix = file.suffix.lower()[1:]
+        kind = "jpeg" if suffix == "jpg" else suffix
+        try:
+            return Encoded(file.read_bytes(), kind, stamp, self.frame_id)
+        except OSError as error:
+            raise ImageError(f"image {file} cannot be read: {error}") from error
+
+    def _load(self, file: Path, stamp: int) -> Frame:
+        encoded = self._read(file, stamp)
+        try:
+            pixels = decode_compressed(encoded.format, encoded.data)
+        except ImageError as error:
+            raise ImageError(f"{file}: {error}") from error
+        return Frame(pixels, stamp, self.frame_id, "bgr8")
+
+    def _encoded(self, file: Path, stamp: int) -> Encoded | Frame:
+        encoded = self._read(file, stamp)
+        return encoded if encoded.format in ("jpeg", "png") else self._load(file, stamp)
+
+
+def _image_files(path: Path) -> list[Path]:
+    for name in _IMAGE_FOLDERS:
+        folder = path / name
+        if folder.is_dir():
+            files = sorted(f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+            if files:
+                return files
+    below = sorted({str(f.parent) for f in path.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES})
+    hint = f"; there are images in {', '.join(below[:5])}" if below else ""
+    raise RecordingError(
+        f"folder {path} must hold a bag or images ({', '.join(IMAGE_SUFFIXES)}){hint}"
+    )
+
+
+def _stamps(files: Sequence[Path]) -> list[int]:
+    """Stamps in nanoseconds: from KITTI's, the ground truth's or nuScenes' names, else counted."""
+    folder = files[0].parent
+    for file in (folder.parent / "timestamps.txt", folder.parent.parent / "oxts/timestamps.txt"):
+        if folder.name == "data" and file.is_file():
+            return _kitti_stamps(file, files)
+    truth = _ground_truth_stamps(folder)
+    if all(f.name in truth for f in files):
+        return [truth[f.name] for f in files]
+    micros = [re.search(r"__(\d{16})$", f.stem) for f in files]
+    found = [int(m.group(1)) * 1000 for m in micros if m]
+    if len(found) == len(files):
+        return found
+    return [round(i * 1e9 / FALLBACK_FPS) for i in range(len(files))]
+
+
+def _kitti_stamps(path: Path, files: Sequence[Path]) -> list[int]:
+    """KITTI's line n belongs to image n; some drives lack images in between."""
+    try:
+        stamps = [_parse_time(line) for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"{path} must hold dates and times: {error}") from error
+    names = [int(f.stem) if f.stem.isdecimal() else k for k, f in enumerate(files)]
+    if max(names) >= len(stamps):
+        raise RecordingError(
+            f"{path} must have a stamp for image {max(names)} of {files[0].parent}, "
+            f"got {len(stamps)} stamps"
+        )
+    return [stamps[k] for k in names]
+
+
+def _parse_time(text: str) -> int:
+    """Nanoseconds of "2011-09-26 13:04:32.349659964", taken as UTC."""
+    whole, _, fraction = text.strip().partition(".")
+    moment = datetime.strptime(whole, "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+    nanoseconds = int(fraction[:9].ljust(9, "0")) if fraction else 0
+    return int(moment.timestamp()) * 1_000_000_000 + nanoseconds
+
+
+def _ground_truth(folder: Path) -> Path | None:
+    for place in (folder, folder.parent):
+        if (place / "ground_truth.json").is_file():
+            return place / "ground_truth.json"
+    return None
+
+
+def _ground_truth_stamps(folder: Path) -> dict[str, int]:
+    path = _ground_truth(folder)
+    if path is None:
+        return {}
+    try:
+        images = json.loads(path.read_text())["images"]
+        return {Path(i["file_name"]).name: int(i["stamp_ns"]) for i in images if "stamp_ns" in i}
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise RecordingError(f"{path} must be COCO ground truth, got {error!r}") from error
+
+
+def _camera(folder: Path) -> CameraModel | None:
+    """The calibration beside the images, if there is one that can be read."""
+    truth = _ground_truth(folder)
+    if truth is not None:
+        try:
+            return read_calibration(truth)
+        except ConfigError:
+            return None
+    match = re.fullmatch(r"image_(\d\d)", folder.parent.name)
+    if match is None:
+        return None
+    for place in (folder.parent.parent, folder.parent.parent.parent):
+        if (place / "calib_cam_to_cam.txt").is_file():
+            return read_calibration(place / "calib_cam_to_cam.txt", int(match.group(1)))
+    return None

@@ -1,0 +1,126 @@
+"""What every recording of a camera offers, whatever it is stored as."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasksr_ros.camera import CameraModel
+from tasksr_ros.errors import RecordingError
+from tasksr_ros.io.frames import Frame
+
+FALLBACK_FPS = 10.0
+"""Frames per second of what does not say its own."""
+FRAME_ID = "camera"
+"""Coordinate frame of the images of what does not name its own."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One image as the file it was stored as.
+
+    Attributes:
+        data: of a JPEG or PNG file.
+        format: "jpeg", "png", or what the message says.
+        stamp_ns: acquisition time in nanoseconds.
+        frame_id: the camera's coordinate frame.
+    """
+
+    data: bytes
+    format: str
+    stamp_ns: int
+    frame_id: str
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """One image of a recording, not decoded yet.
+
+    Attributes:
+        index: its number among the images of its camera, from 0; unreadable ones count.
+        stamp_ns: acquisition time in nanoseconds.
+        camera: which of the recording's ``cameras`` took it.
+        name: path below the recording, where each image is a file of its own; else empty.
+        load: decodes it, before the next one is taken; raises ImageError.
+        encoded: the same, but an image that is stored as JPEG or PNG stays so.
+    """
+
+    index: int
+    stamp_ns: int
+    camera: str
+    name: str
+    load: Callable[[], Frame]
+    encoded: Callable[[], Encoded | Frame]
+
+
+class Recording(ABC):
+    """Images of one or several cameras in the order they were taken; may be read again and again.
+
+    ``len()`` raises TypeError where the number of frames is not known.
+
+    Attributes:
+        path: where it was opened.
+        frame_id: the coordinate frame of the first image.
+        cameras: the intrinsics of each camera, None where the recording has none. A bag's cameras
+            are named by their image topics, any other recording's one camera by an empty name.
+        duration_s: from the first image to the last, 0 where it is not known.
+    """
+
+    path: Path
+    frame_id: str = FRAME_ID
+    cameras: dict[str, CameraModel | None]
+    duration_s: float = 0.0
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def pending(self) -> Iterator[Pending]:
+        """The images in order, each to be decoded or skipped.
+
+        Raises:
+            RecordingError: while iterating, once what is readable of a damaged one was read.
+        """
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (item.load() for item in self.pending())
+
+    def encoded(self) -> Iterator[Encoded | Frame]:
+        """The same, but what is stored as JPEG or PNG stays so."""
+        return (item.encoded() for item in self.pending())
+
+    @property
+    def topic(self) -> str:
+        """The image topic of a bag of one camera, else empty."""
+        return next(iter(self.cameras))
+
+    @property
+    def camera(self) -> CameraModel | None:
+        """Intrinsics of the first camera, None where the recording has none."""
+        return next(iter(self.cameras.values()))
+
+    @camera.setter
+    def camera(self, camera: CameraModel | None) -> None:
+        self.cameras = dict.fromkeys(self.cameras, camera)
+
+
+def length(recording: Recording) -> int | None:
+    """Number of frames, None where it is not known."""
+    try:
+        return len(recording)
+    except TypeError:
+        return None
+
+
+def make_folder(path: Path) -> None:
+    """Make an output folder.
+
+    Raises:
+        RecordingError: if that is not possible.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordingError(f"cannot write to {path}: {error.strerror}") from None

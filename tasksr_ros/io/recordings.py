@@ -1,0 +1,38 @@
+"""Recordings of a camera: bags, videos, folders of images and single images, opened alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasksr_ros.errors import RecordingError
+from tasksr_ros.io.bag_files import is_bag
+from tasksr_ros.io.bags import BagRecording
+from tasksr_ros.io.folders import IMAGE_SUFFIXES, FolderRecording
+from tasksr_ros.io.recording import Recording
+from tasksr_ros.io.videos import VideoRecording
+
+
+def open_recording(path: str | Path, topic: str | Sequence[str] | None = None) -> Recording:
+    """Open a rosbag2 folder, .mcap or .db3 file, a video, a folder of images, or an image.
+
+    Args:
+        path: what to open. A KITTI raw drive is read with its own stamps and calibration, a
+            generated drive with those of its ground truth.
+        topic: of a bag's images, or several; needed where the bag has several.
+
+    Raises:
+        RecordingError: where it is unreadable or holds no images.
+    """
+    path = Path(path)
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise RecordingError(f"recording {path} cannot be read: {error.strerror}") from None
+    if not there:
+        raise RecordingError(f"recording {path} does not exist")
+    if is_bag(path):
+        return BagRecording(path, topic)
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        return FolderRecording(path)
+    return VideoRecording(path)

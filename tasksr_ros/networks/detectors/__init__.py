@@ -1,0 +1,1 @@
+"""Detectors, one per file, and the decoders of detectors that are not ours."""

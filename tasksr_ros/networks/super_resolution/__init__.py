@@ -1,0 +1,1 @@
+"""Super-resolution networks: DBPN (still), RBPN (video), KBPN (unknown blur), bicubic."""

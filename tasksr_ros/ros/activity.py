@@ -1,0 +1,172 @@
+"""What an active node has: subscriptions, and the worker between them and the publishers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.node import Node
+
+from tasksr_ros.camera import CameraModel
+from tasksr_ros.config import NodeConfig
+from tasksr_ros.model import Model
+from tasksr_ros.pipeline import Pipeline
+from tasksr_ros.ros.live.accounts import Account, Report
+from tasksr_ros.ros.live.scheduler import RateLimit
+from tasksr_ros.ros.live.stamps import StampGate
+from tasksr_ros.ros.live.throttle import Throttle
+from tasksr_ros.ros.live.worker import Answer, Channel, Worker
+from tasksr_ros.ros.settings import Settings
+from tasksr_ros.ros.topics import CameraInputs, CameraOutputs, OnImage
+
+LOG_PERIOD_S = 5.0
+CHOOSE_PERIOD_S = 0.5
+"""How often cameras with transport auto look for publishers."""
+
+
+class Activity:
+    """The node between activate and deactivate.
+
+    Args:
+        node: that subscribes; its clock is ROS time.
+        settings: of all cameras.
+        model: that their pipelines use.
+        outputs: the cameras' publishers.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        settings: Settings,
+        model: Model,
+        outputs: Mapping[str, CameraOutputs],
+    ) -> None:
+        self._node = node
+        self._settings = settings
+        self._outputs = outputs
+        self._throttle = Throttle(LOG_PERIOD_S)
+        now_s = time.monotonic()
+        self._channels = {
+            name: Channel(
+                name,
+                model.pipeline(config),
+                Account(now_s),
+                StampGate(config.stamps),
+                RateLimit(config.input.rate_limit),
+            )
+            for name, config in settings.cameras.items()
+        }
+        common = settings.common
+        self.worker = Worker(
+            list(self._channels.values()),
+            self,
+            batch=batch_size(settings, model),
+            max_age_s=common.schedule.max_age,
+            timeout_s=common.diagnostics.engine_timeout,
+            decoding=common.decoding,
+        )
+        self._inputs: dict[str, CameraInputs] = {}
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._chooser = node.create_timer(CHOOSE_PERIOD_S, self._choose_transports, clock=steady)
+        self._jumps = node.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None,
+                min_backward=Duration(nanoseconds=-max(1, int(common.stamps.jump_back * 1e9))),
+            ),
+            post_callback=lambda _: self.restart(),
+        )
+        try:
+            for name, config in settings.cameras.items():
+                self._inputs[name] = self._subscribe(name, config)
+        except Exception:
+            self.close()
+            raise
+
+    def _subscribe(self, name: str, config: NodeConfig) -> CameraInputs:
+        channel = self._channels[name]
+
+        def know(camera: CameraModel) -> None:
+            channel.camera = camera
+
+        return CameraInputs(self._node, name, config.input, self._receiver(name), know, self.warn)
+
+    def _receiver(self, name: str) -> OnImage:
+        return lambda message: self.worker.receive(name, message)
+
+    # What `worker.Outlet` asks for
+
+    def publish(self, answer: Answer) -> None:
+        """See `worker.Outlet`."""
+        self._outputs[answer.channel].publish(answer, self.warn)
+
+    def warn(self, what: str, text: str) -> None:
+        """See `worker.Outlet`."""
+        if self._throttle.passes(what, time.monotonic()):
+            self._node.get_logger().warning(text)
+
+    def now_ns(self) -> int:
+        """See `worker.Outlet`."""
+        return int(self._node.get_clock().now().nanoseconds)
+
+    def is_open(self) -> bool:
+        """See `worker.Outlet`."""
+        return bool(self._node.context.ok())
+
+    # Called by the node
+
+    def _choose_transports(self) -> None:
+        for inputs in self._inputs.values():
+            inputs.choose_transport()
+
+    def change(
+        self, settings: Settings, model: Model, then: Callable[[], None] = lambda: None
+    ) -> None:
+        """Go on with other settings or another model from the next frame on.
+
+        Args:
+            settings: of the same cameras.
+            model: that their pipelines use.
+            then: called between the last frame of the old and the first of the new.
+
+        Raises:
+            ConfigError: if they do not fit each other; nothing is changed.
+        """
+        pipelines: dict[str, Pipeline] = {
+            name: model.pipeline(config) for name, config in settings.cameras.items()
+        }
+        for name, config in settings.cameras.items():
+            if config.input.rate_limit != self._settings.cameras[name].input.rate_limit:
+                self._channels[name].rate = RateLimit(config.input.rate_limit)
+        self._settings = settings
+        self.worker.exchange(pipelines, batch_size(settings, model), then)
+
+    def restart(self) -> None:
+        """ROS time jumped: begin anew with every camera."""
+        for name, channel in self._channels.items():
+            channel.gate.restart()
+            self.worker.restart(name)
+
+    def reports(self) -> dict[str, Report]:
+        """Every camera's account."""
+        now_s = time.monotonic()
+        return {name: channel.account.report(now_s) for name, channel in self._channels.items()}
+
+    def qos_error(self, name: str) -> str:
+        """Why a camera's publisher cannot be heard, or ""."""
+        return self._inputs[name].qos_error
+
+    def close(self) -> bool:
+        """Unsubscribe and end the thread; returns False if that hangs and is left alone."""
+        self._jumps.unregister()
+        self._node.destroy_timer(self._chooser)
+        for inputs in self._inputs.values():
+            inputs.close()
+        return self.worker.close()
+
+
+def batch_size(settings: Settings, model: Model) -> int:
+    """Most cameras' frames in one engine call."""
+    chosen = settings.common.schedule.batch
+    return chosen or (len(settings.cameras) if model.engine.runs_batches else 1)

@@ -1,0 +1,235 @@
+"""The topics of one camera: what the node subscribes to and publishes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
+from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+from tasksr_ros.camera import CameraModel
+from tasksr_ros.config import InputConfig, OutputConfig
+from tasksr_ros.errors import ConfigError, TaskSRError
+from tasksr_ros.io.annotate import draw
+from tasksr_ros.io.frames import to_bgr
+from tasksr_ros.ros import messages
+from tasksr_ros.ros.live import wire
+from tasksr_ros.ros.live.scheduler import RateLimit
+from tasksr_ros.ros.live.worker import Answer
+
+OnImage: TypeAlias = Callable[[wire.Serialized], None]
+OnCamera: TypeAlias = Callable[[CameraModel], None]
+OnError: TypeAlias = Callable[[str, str], None]
+"""Given what kind of message it is (see `live.throttle`) and the message."""
+
+_KINDS = {"raw": (Image, wire.IMAGE), "compressed": (CompressedImage, wire.COMPRESSED_IMAGE)}
+_MENDS = {"RELIABILITY": "best_effort", "DURABILITY": "volatile"}
+_LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+_LATCHED = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+class CameraInputs:
+    """The subscriptions of one camera.
+
+    Args:
+        node: that subscribes.
+        name: of the camera, before its topics; may be empty.
+        config: topics, transport and QoS.
+        on_image: called with each image message, serialized.
+        on_camera: called with the intrinsics of each CameraInfo.
+        on_error: told what the user should mend.
+
+    Attributes:
+        qos_error: why a publisher cannot be heard, until an image comes; else "".
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        name: str,
+        config: InputConfig,
+        on_image: OnImage,
+        on_camera: OnCamera,
+        on_error: OnError,
+    ) -> None:
+        self._node = node
+        self._name = name
+        self._config = config
+        self._on_image = on_image
+        self._on_camera = on_camera
+        self._on_error = on_error
+        self.qos_error = ""
+        self._transport = ""
+        self._images: Subscription | None = None
+        info_topic = config.info_topic or _named(name, "camera_info")
+        self._infos = node.create_subscription(
+            CameraInfo, info_topic, self._receive_info, _LATEST_ONLY, raw=True
+        )
+        # image is resolved first, so that remapping image also moves image/compressed.
+        self._topic = node.resolve_topic_name(config.topic or _named(name, "image"))
+        self.choose_transport()
+
+    def choose_transport(self) -> None:
+        """Subscribe as configured; with ``auto`` to what is published, once it is."""
+        wanted = self._config.transport
+        if wanted == "auto":
+            published = [kind for kind in _KINDS if self._node.count_publishers(self._of(kind))]
+            if not published or self._transport in published:
+                return
+            wanted = "raw" if "raw" in published else "compressed"
+        if wanted != self._transport:
+            self._subscribe(wanted)
+
+    def _of(self, transport: str) -> str:
+        return self._topic if transport == "raw" else f"{self._topic}/compressed"
+
+    def _subscribe(self, transport: str) -> None:
+        if self._images is not None:
+            self._node.destroy_subscription(self._images)
+        message_type, kind = _KINDS[transport]
+        topic = self._of(transport)
+
+        def receive(data: bytes) -> None:
+            self.qos_error = ""
+            self._on_image(wire.Serialized(kind, data))
+
+        self._images = self._node.create_subscription(
+            message_type,
+            topic,
+            receive,
+            _qos(self._config.reliability, self._config.depth, self._config.durability),
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=lambda event: self._tell_qos(topic, event)
+            ),
+            raw=True,
+        )
+        self._transport = transport
+
+    def _tell_qos(self, topic: str, event: Any) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        own = f"{self._name}.input" if self._name else "input"
+        mend = (
+            f"set {own}.{policy.lower()} to {_MENDS[policy]} or change the publisher"
+            if policy in _MENDS
+            else "change the publisher"
+        )
+        self.qos_error = (
+            f"{topic}: a publisher's {policy.lower()} is less than what the node asks for, so "
+            f"none of its images come: {mend}"
+        )
+        self._on_error(f"{topic}: qos", self.qos_error)
+
+    def _receive_info(self, data: bytes) -> None:
+        try:
+            self._on_camera(messages.to_camera_model(_read_info(data)))
+        except TaskSRError as error:
+            camera = self._name or "camera"
+            self._on_error(f"{camera}: camera_info", f"{camera}: {error}")
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        for subscription in (self._images, self._infos):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+
+
+class CameraOutputs:
+    """The publishers of one camera.
+
+    Args:
+        node: that publishes.
+        name: of the camera, before its topics; may be empty.
+        config: QoS.
+    """
+
+    def __init__(self, node: Node, name: str, config: OutputConfig) -> None:
+        self._node = node
+        qos = _qos(config.reliability, config.depth)
+        self._detections = node.create_publisher(Detection2DArray, _named(name, "detections"), qos)
+        self._latency = node.create_publisher(DiagnosticArray, _named(name, "latency"), qos)
+        self._labels = node.create_publisher(LabelInfo, _named(name, "label_info"), _LATCHED)
+        self._debug = node.create_publisher(Image, _named(name, "debug_image"), QoSProfile(depth=1))
+        self._debug_rate = RateLimit(0.0)
+        self._debug_wanted = True
+
+    def limit_debug_images(self, wanted: bool, rate_hz: float) -> None:
+        """Whether to publish debug images while someone listens, and how many at most."""
+        self._debug_wanted, self._debug_rate = wanted, RateLimit(rate_hz)
+
+    def publish_labels(self, labels: LabelInfo) -> None:
+        """Publish the class names; whoever subscribes later gets them, too."""
+        self._labels.publish(labels)
+
+    def publish(self, answer: Answer, on_error: OnError) -> None:
+        """Publish detections and latency, and a debug image while someone listens.
+
+        A picture that cannot be drawn is no rejection: the detections are out.
+        """
+        draws = self._wants_debug_image()  # who listens later does not get this frame's picture
+        header = messages.to_header(answer.header)
+        array = messages.to_detection_array(answer.result.detections, header)
+        self._detections.publish(array)
+        try:
+            latency = messages.to_latency(answer.latency_ms, self._node.get_name(), header)
+            self._latency.publish(latency)
+            if draws:
+                self._debug.publish(_debug_image(answer))
+        except Exception as error:
+            camera = answer.channel or "camera"
+            on_error(f"{camera}: extras", f"{camera}: no debug image or latency: {error}")
+
+    def _wants_debug_image(self) -> bool:
+        listened_to = self._debug_wanted and self._debug.get_subscription_count()
+        return bool(listened_to) and self._debug_rate.passes(time.monotonic())
+
+    def close(self) -> None:
+        """Take the topics back."""
+        publishers: tuple[Publisher, ...] = (
+            *(self._detections, self._latency),
+            *(self._labels, self._debug),
+        )
+        for publisher in publishers:
+            self._node.destroy_publisher(publisher)
+
+
+def _debug_image(answer: Answer) -> Image:
+    regions = [tile.rect for tile in answer.result.tiles]
+    image = draw(to_bgr(answer.frame), answer.result.detections, regions)
+    return messages.to_image(image, "bgr8", messages.to_header(answer.header))
+
+
+def _read_info(data: bytes) -> CameraInfo:
+    with contextlib.suppress(Exception):
+        return deserialize_message(data, CameraInfo)
+    raise ConfigError(f"{len(data)} bytes are no CameraInfo message")
+
+
+def _named(name: str, topic: str) -> str:
+    return f"{name}/{topic}" if name else topic
+
+
+def _qos(reliability: str, depth: int, durability: str = "volatile") -> QoSProfile:
+    return QoSProfile(
+        depth=depth,
+        reliability=ReliabilityPolicy[reliability.upper()],
+        durability=DurabilityPolicy[durability.upper()],
+    )

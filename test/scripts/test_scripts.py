@@ -1,0 +1,105 @@
+"""The scripts behind make: what stops them is one line, and no tests are not a success."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+def load(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import a script, which lies outside of any package."""
+    monkeypatch.syspath_prepend(str(root / "scripts"))
+    spec = importlib.util.spec_from_file_location(name, root / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("distribution", "said"),
+    [
+        ("humble", "ROS 2 humble is sourced, expected jazzy or kilted"),
+        ("jazzy", "sudo apt install ros-jazzy-rclpy ros-jazzy-vision-msgs"),
+    ],
+)
+def test_unusable_distribution_is_one_line(root: Path, distribution: str, said: str) -> None:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    # Without site packages, as on a machine where the distribution lacks them.
+    command = [sys.executable, "-I", "-S", "-c", RUN_SETUP, str(root / "scripts")]
+    environment = {**kept, "ROS_DISTRO": distribution}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr.startswith("make setup: error: ")
+    assert said in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+RUN_SETUP = """
+import sys
+sys.path.insert(0, sys.argv.pop())
+import setup_environment
+sys.exit(setup_environment.main())
+"""
+
+
+def test_steps_notice_changed_inputs(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup_environment = load(root, "setup_environment", monkeypatch)
+
+    def fingerprint(*inputs: Path | str) -> str:
+        return str(setup_environment.Step("step", "Step", print, inputs).fingerprint())
+
+    (tmp_path / "a.msg").write_text("float64 x\n")
+    first = fingerprint(tmp_path, "jazzy")
+    assert fingerprint(tmp_path, "jazzy") == first
+    assert fingerprint(tmp_path, "kilted") != first
+    (tmp_path / "a.msg").write_text("float64 y\n")
+    assert fingerprint(tmp_path, "jazzy") != first
+    (tmp_path / "a.msg").write_text("float64 x\n")
+    (tmp_path / "b.msg").write_text("")
+    assert fingerprint(tmp_path, "jazzy") != first
+
+
+@pytest.mark.parametrize(
+    ("tests", "attributes", "status"),
+    [
+        ("", 'tests="0" errors="0" failures="0" skipped="0"', 1),
+        ('<testcase name="a"/>', 'tests="1" errors="0" failures="0" skipped="0"', 0),
+        (
+            '<testcase name="a"><skipped message="b"/></testcase>',
+            'tests="1" errors="0" failures="0" skipped="1"',
+            1,
+        ),
+        (
+            '<testcase name="a"><failure message="b"/></testcase>',
+            'tests="1" errors="0" failures="1" skipped="0"',
+            1,
+        ),
+    ],
+)
+def test_colcon_results_are_counted(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tests: str,
+    attributes: str,
+    status: int,
+) -> None:
+    pytest.importorskip("colcon_test_result", reason="colcon is not installed")
+    colcon_test = load(root, "colcon_test", monkeypatch)
+    results = tmp_path / "build" / "tasksr_ros"
+    results.mkdir(parents=True)
+    (results / "pytest.xml").write_text(f'<testsuite name="t" {attributes}>{tests}</testsuite>')
+    monkeypatch.setattr(colcon_test, "WORKSPACE", tmp_path)
+    assert colcon_test.count_tests() == status
