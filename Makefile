@@ -6,7 +6,8 @@ CODE := tasksr_ros training test demo launch scripts benchmarks examples setup.p
 
 SECONDS ?= 3600
 
-.PHONY: help setup test demo yardstick lint types unit colcon soak tools clean distclean
+.PHONY: help setup test demo yardstick lint types unit units-of-test units-of-training/test \
+	colcon soak tools clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,8 +29,11 @@ types: tools ## check the types of the deployed package
 	@$(VENV)/python scripts/check_types.py
 
 unit: tools ## run the tests, those over real ROS 2 topics included
-	$(VENV)/python -m pytest -n 2 --dist loadfile -m "not soak and not wire" test training/test
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target units-of-test units-of-training/test
 	$(VENV)/python -m pytest -m "wire and not soak" test
+
+units-of-test units-of-training/test: units-of-%:
+	$(VENV)/python -m pytest -m "not soak and not wire" $*
 
 colcon: tools ## build the package as colcon does, and test what an installation can break
 	$(VENV)/python scripts/colcon_test.py

@@ -112,7 +112,7 @@ def _openvino(
     import torch
 
     from tasksr_ros.engines.openvino import check_precision
-    from tasksr_ros.engines.openvino_library import ov
+    from tasksr_ros.engines.openvino_library import openvino_core, ov
     from tasksr_ros.engines.quantisation import quantise
 
     with warnings.catch_warnings():
@@ -120,7 +120,7 @@ def _openvino(
         model = ov.convert_model(torch.export.export(network, (lr,)), input=list(lr.shape))
     if how == "int8":
         model = quantise(model, calibration)
-    core = ov.Core()
+    core = openvino_core()
     check_precision(core, how or "fp32")
     properties: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",

@@ -18,7 +18,7 @@ from tasksr_ros.config import EngineConfig
 from tasksr_ros.engines.cache import cache_folder, code_sha256, is_trusted, written_whole
 from tasksr_ros.engines.found import Found, joined
 from tasksr_ros.engines.interface import check_regions
-from tasksr_ros.engines.openvino_library import ov
+from tasksr_ros.engines.openvino_library import openvino_core, ov
 from tasksr_ros.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class OpenVinoEngine:
         self.region_size = bundle.region_size
         self.scale_factor = bundle.scale_factor
         cache = cache_folder(config)
-        core = ov.Core()
+        core = openvino_core()
         check_precision(core, config.precision)
         int8 = config.precision == "int8"
         folder = cache / (_key(bundle) + ("-sr-int8" if int8 else ""))

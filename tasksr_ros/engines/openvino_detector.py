@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_ros.bundle import Bundle, ForeignDetector
-from tasksr_ros.engines.openvino_library import ov
+from tasksr_ros.engines.openvino_library import openvino_core, ov
 from tasksr_ros.errors import EngineError
 from tasksr_ros.networks.detectors.decoders.common import Signature
 
@@ -50,7 +50,8 @@ class Detector:
 
     def run(self, image: NDArray[np.float32]) -> list[NDArray[np.generic]]:
         """All outputs for an image of ``shape``."""
-        compiled = ov.Core().compile_model(self.model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        properties = {"INFERENCE_PRECISION_HINT": "f32"}
+        compiled = openvino_core().compile_model(self.model, "CPU", properties)
         inputs = [
             image if value.get_node() == self.image.get_node() else _target(self.size)
             for value in self.model.inputs
@@ -82,7 +83,7 @@ def read_detector(
         EngineError: if OpenVINO cannot read it, or not with that size; one line.
     """
     try:
-        model = ov.Core().read_model(path)
+        model = openvino_core().read_model(path)
         image = _image(model, path)
         shape = image.get_partial_shape()
         layout = "nhwc" if shape[3].is_static and shape[3].get_length() == 3 else "nchw"

@@ -26,7 +26,7 @@ from tasksr_ros.bundle.export_onnx import export_onnx
 from tasksr_ros.bundle.import_detector import REGION, Import, _side, import_detector
 from tasksr_ros.config import EngineConfig
 from tasksr_ros.engines import build_engine
-from tasksr_ros.engines.openvino_library import ov
+from tasksr_ros.engines.openvino_library import openvino_core
 from tasksr_ros.engines.verification import example_regions
 from tasksr_ros.errors import TaskSRError
 from tasksr_ros.model import load_model
@@ -90,7 +90,7 @@ def detr(file: Path, image: Image) -> Boxes:
 
 
 def boxes(file: Path, image: Image) -> Boxes:
-    compiled = ov.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     results = compiled([image[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)])
     return [tuple(map(float, row)) for row in results["boxes"] if row[4] >= LEAST]
 
@@ -252,7 +252,7 @@ def test_an_exported_graph_computes_what_the_product_does(tmp_path: Path) -> Non
     regions = example_regions((320, 96), 2)
     ours = load_model("tdsr-ss-x4", EngineConfig(cache_dir=str(tmp_path / "cache"))).engine(regions)
     theirs = ort.InferenceSession(str(file)).run(None, {"regions": regions})
-    compiled = ov.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     again = list(compiled([regions]).values())
     for boxes, scores, class_ids in (theirs, again):
         np.testing.assert_allclose(scores, ours.scores, atol=1e-3)

@@ -44,11 +44,11 @@ def in_torch(detector: nn.Module) -> Detect:
 
 def in_openvino(detector: nn.Module, threads: int = 1) -> Detect:
     """Run a detector of ours in OpenVINO, float32."""
-    from tasksr_ros.engines.openvino_library import ov
+    from tasksr_ros.engines.openvino_library import openvino_core
     from tasksr_training.teachers import openvino_model
 
     options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = ov.Core().compile_model(openvino_model(detector), "CPU", options)
+    compiled = openvino_core().compile_model(openvino_model(detector), "CPU", options)
 
     def detect(pixels: NDArray[np.float32]) -> Found:
         result = compiled([pixels])

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from tasksr_ros.detections import Detections
-from tasksr_ros.engines.openvino_library import ov
+from tasksr_ros.engines.openvino_library import openvino_core, ov
 from tasksr_ros.merge import merge
 from tasksr_ros.networks.detectors.picodet import PicoDet
 from tasksr_training.box_fusion import Floats
@@ -77,7 +77,7 @@ class Teacher:
             raise TrainingDataError(f"{config.file}: expected a detector's file, there is none")
         try:
             model = _READ[config.kind](config.file)
-            compiled = ov.Core().compile_model(
+            compiled = openvino_core().compile_model(
                 model, "CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
             )
         except RuntimeError as error:
@@ -186,13 +186,13 @@ def _read_picodet(file: Path) -> Any:
 
 
 def _read_yolox(file: Path) -> Any:
-    model = ov.Core().read_model(file)
+    model = openvino_core().read_model(file)
     model.reshape([1, 3, -1, -1])
     return model
 
 
 def _read_boxes(file: Path) -> Any:
-    return ov.Core().read_model(file)
+    return openvino_core().read_model(file)
 
 
 _READ: dict[str, Callable[[Path], Any]] = {

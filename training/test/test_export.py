@@ -71,7 +71,9 @@ def test_the_card_of_a_committed_bundle_is_one_page(folder: Path) -> None:
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card.startswith(f"# {folder.name}\n") and bundle.name == folder.name
     assert len(card.splitlines()) <= 40
-    for said in ("**Research use**", "**reduced by ", "On native images", *bundle.recipe["data"]):
+    native = bundle.sr is None or bundle.sr.network == "bicubic"
+    images = ["**native images**"] if native else ["**reduced by ", "On native images"]
+    for said in ("**Research use**", *images, *bundle.recipe["data"]):
         assert said in card
     for link in re.findall(r"\]\((.+?)\)", card):
         assert (folder / link).exists(), link
