@@ -418,7 +418,7 @@ def test_wrong_parameters_and_bundles_end_the_node_with_one_line(
     broken.mkdir()
     for file in tiny_bundle.iterdir():
         (broken / file.name).write_bytes(file.read_bytes())
-    with (broken / "weights.safetensors").open("ab") as weights:
+    with (broken / "detector.safetensors").open("ab") as weights:
         weights.write(b"x")
     wrong: dict[str, tuple[str, ...]] = {
         "unknown parameter 'region.tpo'; did you mean 'region.top'?": (
@@ -430,7 +430,7 @@ def test_wrong_parameters_and_bundles_end_the_node_with_one_line(
         "region.top must be at most 1": ("-p", "region.top:=7.0"),
         "engine.name must be one of": ("-p", "engine.name:=tvm"),
         "cameras must be names as ROS topics have them": ("-p", "cameras:=['front cam']"),
-        "cameras must be a list of strings": ("-p", "cameras:=[1, 2]"),
+        "cameras must be of type str, got 1": ("-p", "cameras:=[1, 2]"),
         "region.tile_overlap must be less than": ("-p", "region.tile_overlap:=200"),
     }
     for message, arguments in wrong.items():

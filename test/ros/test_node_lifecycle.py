@@ -62,13 +62,13 @@ def test_what_fails_in_a_transition_is_undone(
 ) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, bundle)
-    weights = (bundle / "weights.safetensors").read_bytes()
-    (bundle / "weights.safetensors").write_bytes(weights[:-1])
+    weights = (bundle / "detector.safetensors").read_bytes()
+    (bundle / "detector.safetensors").write_bytes(weights[:-1])
     with live_node(ros_domain, bundle, autostart=False) as live:
         for _ in range(3):
             assert not client.transition(CONFIGURE)
             assert client.state() == "unconfigured"
-        (bundle / "weights.safetensors").write_bytes(weights)
+        (bundle / "detector.safetensors").write_bytes(weights)
         assert client.transition(CONFIGURE)
         live.node._settings = None  # a fault of ours: activate raises, and is logged
         assert not client.transition(ACTIVATE)
