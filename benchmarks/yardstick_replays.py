@@ -138,7 +138,7 @@ def frame_gmac(runner: Runner, of: Set) -> float:
     )
     whole = Rect(0, 0, *of.image_size)
     number = len(tiles(whole, of.image_size, size, RegionConfig().tile_overlap))
-    number += "region.full_frame" in values
+    number += "near.width" not in values  # of a detector of one size: a region more
     return number * region_gmac(replace(bundle, region_size=size))
 
 

@@ -135,14 +135,14 @@ def slug(name: str) -> str:
 def engine_values(runner: Runner, bundle: Bundle, image_size: tuple[int, int]) -> dict[str, Value]:
     """Options for images of at most (width, height): one region, as large as it must be.
 
-    Detectors of one size see tiles, and the whole image reduced to one more; what is asked to be
-    seen in tiles does so as the bundle says.
+    Detectors of one size see tiles, and the whole image reduced to one more in the near pass; what
+    is asked to be seen in tiles does so as the bundle says.
     """
     fixed = isinstance(bundle.detector, ForeignDetector) and bundle.detector.input.size is not None
     if fixed or runner.in_tiles:
-        return {"region.full_frame": True} if fixed else {}
+        return {} if fixed else {"near.width": 0}
     width, height = (region_side(side, bundle.scale_factor) for side in image_size)
-    return {"engine.region_width": width, "engine.region_height": height}
+    return {"engine.region_width": width, "engine.region_height": height, "near.width": 0}
 
 
 def region_side(least: int, scale_factor: float) -> int:

@@ -46,9 +46,6 @@ class RegionConfig:
     tile_overlap: int = option(
         32, "least overlap of neighbouring tiles, region px", low=0, high=1024
     )
-    full_frame: bool = option(
-        False, "also look at the whole image, reduced to one tile, for near people"
-    )
 
     def __post_init__(self) -> None:
         """Check what single limits cannot."""
@@ -163,10 +160,27 @@ class EngineConfig:
 
 
 @dataclass(frozen=True)
+class NearConfig:
+    """The near pass: the whole image once through the detector, without super-resolution."""
+
+    width: int = option(
+        1280,
+        "largest width of the image in the near pass, px; a larger image is reduced; 0: no near "
+        "pass, people outside the distant region are not looked for",
+        low=0,
+        high=8192,
+    )
+    height: int = option(
+        0, "largest height of it, px; 0: nine sixteenths of the width", low=0, high=8192
+    )
+
+
+@dataclass(frozen=True)
 class EngineOptions:
     """The engine alone, under the names that it has elsewhere (``engine.precision``)."""
 
     engine: EngineConfig = field(default_factory=EngineConfig)
+    near: NearConfig = field(default_factory=NearConfig)
 
 
 @dataclass(frozen=True)
@@ -195,6 +209,7 @@ class PipelineConfig:
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    near: NearConfig = field(default_factory=NearConfig)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ from tasksr_ros.regions import (
     check_overlap,
     cut_boxes,
     distant_band,
-    full_frame_tile,
+    near_tile,
     seen_whole_elsewhere,
     tiles,
 )
@@ -64,17 +65,31 @@ class Prepared:
         frame: as it came; its pixels are decoded.
         tiles: what of the image is looked at.
         regions: (tiles, height, width, 3) uint8 RGB; overwritten by the next `Pipeline.prepare`.
+        near: (1, height, width, 3) uint8 RGB, the whole image; None without a near pass.
         latency_ms: milliseconds by stage; `Pipeline.finish` adds to it.
     """
 
     frame: Frame
     tiles: tuple[Tile, ...]
     regions: NDArray[np.uint8]
+    near: NDArray[np.uint8] | None
     latency_ms: dict[str, float]
 
 
+class Looked(NamedTuple):
+    """What the engines found in one frame.
+
+    Attributes:
+        regions: in its regions.
+        near: in the whole image; None without a near pass.
+    """
+
+    regions: Found
+    near: Found | None = None
+
+
 class Pipeline:
-    """Detects distant pedestrians in the frames of one camera.
+    """Detects pedestrians in the frames of one camera: near ones at once, distant ones in regions.
 
     With ``tracking.enabled`` it remembers the frames before: they must come from one camera in
     the order of their stamps, and `reset` forgets them. Without, frames are independent.
@@ -85,6 +100,7 @@ class Pipeline:
         score_threshold: used where the config leaves it to the bundle.
         camera: intrinsics, needed by the region mode ``distance``; may be set later.
         classes: their names, by the engine's class ids.
+        near: the detector alone, for the whole image; None: only the distant region is looked at.
 
     Raises:
         ConfigError: if a value of the config is out of range, or its tiles would not advance.
@@ -97,9 +113,11 @@ class Pipeline:
         score_threshold: float,
         camera: CameraModel | None = None,
         classes: Sequence[str] = ("pedestrian",),
+        near: Engine | None = None,
     ) -> None:
         configured = config.detection.score_threshold
         self.engine = engine
+        self.near = near
         self.config = build(type(config), flatten(config))
         check_overlap(config.region.tile_overlap, engine.region_size)
         self.score_threshold = (
@@ -130,8 +148,8 @@ class Pipeline:
         """
         prepared = self.prepare(frame)
         with _timed(prepared.latency_ms, "engine"):
-            found = self.engine(prepared.regions)
-        return self.finish(prepared, found)
+            (looked,) = self.look([prepared])
+        return self.finish(prepared, looked)
 
     def prepare(self, frame: Frame) -> Prepared:
         """What the engine is to look at.
@@ -143,18 +161,45 @@ class Pipeline:
         latency_ms: dict[str, float] = {}
         with _timed(latency_ms, "decode"):
             frame_tiles = self.tiles(frame.size)
-            pixels = frame.decoded(bottom=max(tile.rect.y1 for tile in frame_tiles))
+            lowest = max(tile.rect.y1 for tile in frame_tiles)
+            pixels = frame.decoded(bottom=lowest if self.near is None else frame.size[1])
         with _timed(latency_ms, "regions"):
             regions = self._crop(pixels, frame_tiles)
-        return Prepared(frame, frame_tiles, regions, latency_ms)
+            near = None
+            if self.near is not None:
+                size = self.near.region_size
+                near = near_tile(frame.size, size).pixels(pixels, size)[None]
+        return Prepared(frame, frame_tiles, regions, near, latency_ms)
 
-    def finish(self, prepared: Prepared, found: Found) -> Result:
-        """Detections in image px of what the engine found in the regions of `prepare`."""
+    def look(self, prepared: Sequence[Prepared]) -> list[Looked]:
+        """Run the engines on frames, of other cameras' pipelines with the same engines too.
+
+        Raises:
+            EngineError: if an engine fails.
+        """
+        found = self.engine(_stacked([one.regions for one in prepared]))
+        near: Found | None = None
+        if self.near is not None:
+            near = self.near(_stacked([one.near for one in prepared if one.near is not None]))
+        looked, first = [], 0
+        for index, one in enumerate(prepared):
+            last = first + len(one.tiles)
+            own = None if near is None else near.of(slice(index, index + 1))
+            looked.append(Looked(found.of(slice(first, last)), own))
+            first = last
+        return looked
+
+    def finish(self, prepared: Prepared, looked: Looked) -> Result:
+        """Detections in image px of what the engines found in what `prepare` gave."""
         with _timed(prepared.latency_ms, "merge"):
+            size = prepared.frame.size
             by_tile = [
-                self._detections(tile, found.of(slice(k, k + 1)), prepared.frame.size)
+                self._detections(tile, looked.regions.of(slice(k, k + 1)), size, self.engine)
                 for k, tile in enumerate(prepared.tiles)
             ]
+            if self.near is not None and looked.near is not None:
+                whole = near_tile(size, self.near.region_size)
+                by_tile.append(self._detections(whole, looked.near, size, self.near))
             detections = self._merged(
                 concatenate([detections for detections, _ in by_tile]),
                 np.concatenate([cut for _, cut in by_tile]),
@@ -189,9 +234,8 @@ class Pipeline:
         if self._tiles is None or self._view != view:
             region, size = self.config.region, self.engine.region_size
             band = distant_band(image_size, region, self.camera)
-            found = tiles(band, image_size, size, region.tile_overlap)
-            full = [full_frame_tile(image_size, size)] if region.full_frame else []
-            self._view, self._tiles = view, (*found, *full)
+            found = tiles(band, image_size, size, region.tile_overlap, self.near is not None)
+            self._view, self._tiles = view, tuple(found)
         return self._tiles
 
     def _crop(self, frame: Frame, frame_tiles: Sequence[Tile]) -> NDArray[np.uint8]:
@@ -205,7 +249,7 @@ class Pipeline:
         return self._regions
 
     def _detections(
-        self, tile: Tile, found: Found, image_size: tuple[int, int]
+        self, tile: Tile, found: Found, image_size: tuple[int, int], engine: Engine
     ) -> tuple[Detections, NDArray[np.bool_]]:
         """Detections of one tile in image px, and which of them the tile's side may cut.
 
@@ -213,8 +257,9 @@ class Pipeline:
             tile: where the engine looked.
             found: what it found there, and there alone.
             image_size: (width, height) in image px; boxes are clipped to it.
+            engine: that looked.
         """
-        scale_factor = self.engine.scale_factor
+        scale_factor = engine.scale_factor
         scores, class_ids = found.scores[0], found.class_ids[0]
         likely = scores >= self._least_scores[class_ids]
         if not likely.any():  # most tiles: nobody is there
@@ -244,6 +289,10 @@ class Pipeline:
                 for c in chosen
             ]
         )
+
+
+def _stacked(batches: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return batches[0] if len(batches) == 1 else np.concatenate(batches)
 
 
 @contextmanager

@@ -53,11 +53,13 @@ class Tile:
         size: (width, height) of the shown part in region px; equal to the rectangle's unless
             the tile is reduced. The rest of the engine's region, if any, is padding.
         inner: which sides (left, top, right, bottom) have a neighbouring tile beyond them.
+        open: beyond which sides the near pass sees the image go on.
     """
 
     rect: Rect
     size: tuple[int, int]
     inner: tuple[bool, bool, bool, bool] = (False, False, False, False)
+    open: tuple[bool, bool, bool, bool] = (False, False, False, False)
 
     def to_image(self, xyxy_sr: NDArray[np.floating], scale_factor: float) -> NDArray[np.float64]:
         """(N, 4) boxes in the tile's SR px -> image px."""
@@ -154,12 +156,17 @@ def check_overlap(overlap: int, region_size: tuple[int, int]) -> None:
 
 
 def tiles(
-    band: Rect, image_size: tuple[int, int], region_size: tuple[int, int], overlap: int
+    band: Rect,
+    image_size: tuple[int, int],
+    region_size: tuple[int, int],
+    overlap: int,
+    near_pass: bool = False,
 ) -> list[Tile]:
     """Cover the band with tiles of the engine's region size, row by row.
 
     A band narrower than a tile is widened, so that the tile shows as much of the image as it
-    can. Tiles are spread evenly and overlap by ``overlap`` px or more.
+    can. Tiles are spread evenly and overlap by ``overlap`` px or more. With ``near_pass`` their
+    sides are open where the image goes on.
 
     Raises:
         ConfigError: if the overlap leaves a tile nothing of its own.
@@ -167,19 +174,21 @@ def tiles(
     check_overlap(overlap, region_size)
     columns = _spread(band.x0, band.x1, image_size[0], region_size[0], overlap)
     rows = _spread(band.y0, band.y1, image_size[1], region_size[1], overlap)
+    width, height = image_size if near_pass else (0, 0)
     return [
         Tile(
             Rect(x0, y0, x1, y1),
             (x1 - x0, y1 - y0),
             (x0 != columns[0][0], y0 != rows[0][0], x1 != columns[-1][1], y1 != rows[-1][1]),
+            (near_pass and x0 > 0, near_pass and y0 > 0, x1 < width, y1 < height),
         )
         for y0, y1 in rows
         for x0, x1 in columns
     ]
 
 
-def full_frame_tile(image_size: tuple[int, int], region_size: tuple[int, int]) -> Tile:
-    """The whole image reduced to one tile, its aspect kept; never enlarged."""
+def near_tile(image_size: tuple[int, int], region_size: tuple[int, int]) -> Tile:
+    """The whole image as the near pass sees it: reduced to fit, its aspect kept; not enlarged."""
     width, height = image_size
     factor = max(1.0, width / region_size[0], height / region_size[1])
     size = (max(1, round(width / factor)), max(1, round(height / factor)))
@@ -187,8 +196,9 @@ def full_frame_tile(image_size: tuple[int, int], region_size: tuple[int, int]) -
 
 
 def cut_boxes(tile: Tile, xyxy_region: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which (N, 4) boxes, in the tile's region px, touch a side beyond which is another tile."""
-    cut_x, cut_y = _cut(tile, np.asarray(xyxy_region))
+    """Which (N, 4) boxes, in the tile's region px, touch a side beyond which more is seen."""
+    sides = tuple(a or b for a, b in zip(tile.inner, tile.open, strict=True))
+    cut_x, cut_y = _cut(tile, sides, np.asarray(xyxy_region))
     return np.asarray(cut_x | cut_y)
 
 
@@ -203,15 +213,17 @@ def seen_whole_elsewhere(
         overlap: of neighbouring tiles, region px.
     """
     boxes = np.asarray(xyxy_region)
-    cut_x, cut_y = _cut(tile, boxes)
+    cut_x, cut_y = _cut(tile, tile.inner, boxes)
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     small = overlap - 2 * CUT_MARGIN  # then it touches neither side of the overlap in one tile
     return np.asarray((cut_x & (width <= small)) | (cut_y & (height <= small)))
 
 
-def _cut(tile: Tile, boxes: NDArray[np.floating]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which boxes touch an inner side, left or right and top or bottom."""
-    left, top, right, bottom = tile.inner
+def _cut(
+    tile: Tile, sides: tuple[bool, ...], boxes: NDArray[np.floating]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which boxes touch one of the chosen sides, left or right and top or bottom."""
+    left, top, right, bottom = sides
     x0, y0, x1, y1 = boxes.T
     width, height = tile.size
     cut_x = (left & (x0 < CUT_MARGIN)) | (right & (x1 > width - CUT_MARGIN))

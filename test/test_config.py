@@ -53,7 +53,7 @@ def test_whole_number_is_accepted_for_a_float() -> None:
         ),
         ({"engine.threads": 1.5}, "engine.threads must be of type int, got 1.5"),
         ({"engine.threads": True}, "engine.threads must be of type int, got True"),
-        ({"region.full_frame": 1}, "region.full_frame must be of type bool, got 1"),
+        ({"tracking.enabled": 1}, "tracking.enabled must be of type bool, got 1"),
         ({"cameras": "front"}, "cameras must be a list of strings, got 'front'"),
         ({"cameras": ["a", "a"]}, "cameras must be distinct names, got a, a"),
         ({"cameras": []}, "cameras must name at least one camera"),

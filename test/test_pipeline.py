@@ -106,12 +106,48 @@ def test_no_frames_pixels_reach_the_next() -> None:
     assert looking.prepare(Frame(red)).regions is looking.prepare(Frame(red)).regions
 
 
-def test_full_frame_tile_finds_what_lies_outside_the_band() -> None:
+class NearEngine(PixelEngine):
+    """Sees the whole image, without super-resolution."""
+
+    scale_factor = 1
+
+
+def test_the_near_pass_finds_what_lies_outside_the_band() -> None:
     image = np.zeros((64, 128, 3), np.uint8)
     image[0:2, 4:6, 0] = 255  # a red pixel of the image reduced by 2
-    found = pipeline(mode="fixed", top=0.9, bottom=1.0, full_frame=True).run(Frame(image))
-    assert found.detections.xyxy.tolist() == [[4, 0, 6, 2]]
-    assert found.tiles[-1].size == (64, 32)
+    config = PipelineConfig(RegionConfig(top=0.9, bottom=1.0, tile_overlap=8))
+    assert len(Pipeline(PixelEngine(), config, 0.5)(Frame(image))) == 0
+    found = Pipeline(PixelEngine(), config, 0.5, near=NearEngine())(Frame(image))
+    assert found.xyxy.tolist() == [[4, 0, 6, 2]]
+
+
+def test_who_is_seen_near_and_in_a_region_is_one() -> None:
+    image = np.zeros((32, 64, 3), np.uint8)
+    image[20, 30, 0] = 255
+    config = PipelineConfig(RegionConfig(mode="full", tile_overlap=8))
+    found = Pipeline(PixelEngine(), config, 0.5, near=NearEngine())(Frame(image))
+    assert found.xyxy.tolist() == [[30, 20, 31, 21]]
+
+
+def test_a_part_seen_at_the_edge_of_the_band_is_the_person_of_the_near_pass() -> None:
+    class Torso(PixelEngine):
+        def __call__(self, regions: NDArray[np.uint8]) -> Found:
+            boxes = np.array([[[40.0, 0.0, 80.0, 128.0]]], np.float32)  # as high as the region
+            return Found.of_one_class(boxes, np.array([[0.95]], np.float32))
+
+    class Whole(NearEngine):
+        region_size = (64, 96)
+
+        def __call__(self, regions: NDArray[np.uint8]) -> Found:
+            boxes = np.array([[[8.0, 10.0, 22.0, 80.0]]], np.float32)
+            return Found.of_one_class(boxes, np.array([[0.7]], np.float32))
+
+    config = PipelineConfig(RegionConfig(top=0.34, bottom=0.66, tile_overlap=8))
+    image = np.zeros((96, 64, 3), np.uint8)
+    without = Pipeline(Torso(), config, 0.5)(Frame(image))
+    assert without.xyxy.tolist() == [[10, 32, 20, 64]]
+    found = Pipeline(Torso(), config, 0.5, near=Whole())(Frame(image))
+    assert found.xyxy.tolist() == [[8, 10, 22, 80]]
 
 
 def test_score_threshold_of_bundle_and_config() -> None:

@@ -17,7 +17,7 @@ from tasksr_ros.regions import (
     cut_boxes,
     distance_rows,
     distant_band,
-    full_frame_tile,
+    near_tile,
     seen_whole_elsewhere,
     tiles,
 )
@@ -137,7 +137,7 @@ def test_boxes_go_to_sr_and_back_exactly(image_size: tuple[int, int], scale_fact
     band = Rect(0, 0, *image_size)
     all_tiles = [
         *tiles(band, image_size, (320, 96), 17),
-        full_frame_tile(image_size, (320, 96)),
+        near_tile(image_size, (320, 96)),
     ]
     boxes = rng.uniform(-50, 2000, (20, 4))
     for tile in all_tiles:
@@ -155,10 +155,10 @@ def test_to_image_literal() -> None:
     ]
 
 
-def test_full_frame_tile_keeps_the_aspect_and_never_enlarges() -> None:
-    assert full_frame_tile((1920, 1080), (320, 96)).size == (171, 96)
-    assert full_frame_tile((1242, 375), (320, 96)).size == (318, 96)
-    assert full_frame_tile((200, 50), (320, 96)).size == (200, 50)
+def test_near_tile_keeps_the_aspect_and_never_enlarges() -> None:
+    assert near_tile((1920, 1080), (320, 96)).size == (171, 96)
+    assert near_tile((1242, 375), (320, 96)).size == (318, 96)
+    assert near_tile((200, 50), (320, 96)).size == (200, 50)
 
 
 def test_pixels_are_rgb_and_padded_by_repeating_edges() -> None:
@@ -175,7 +175,7 @@ def test_pixels_are_rgb_and_padded_by_repeating_edges() -> None:
 def test_reduced_pixels_of_every_encoding(encoding: str) -> None:
     channels = {"mono8": 1, "rgba8": 4, "rgb8": 3}[encoding]
     image = np.full((200, 700, channels), 90, np.uint8)
-    tile = full_frame_tile((700, 200), (320, 96))
+    tile = near_tile((700, 200), (320, 96))
     pixels = tile.pixels(Frame(image, encoding=encoding), (320, 96))
     assert pixels.shape == (96, 320, 3)
     assert (pixels == 90).all()

@@ -19,7 +19,7 @@ from tasksr_ros.config import PipelineConfig, RegionConfig
 from tasksr_ros.engines import Engine, build_engine
 from tasksr_ros.io.decoding import CompressedFrame
 from tasksr_ros.io.frames import Frame
-from tasksr_ros.pipeline import Pipeline, Prepared
+from tasksr_ros.pipeline import Looked, Pipeline, Prepared
 from tasksr_ros.synthetic.drive import DriveConfig, GeneratedDrive
 
 logger = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class _Cameras:
         taken = dict.fromkeys(STAGES, 0.0)
         for index, (pipeline, one) in enumerate(zip(self._pipelines, prepared, strict=True)):
             own = slice(index, index + 1)
-            result = pipeline.finish(one, found.of(own))
+            result = pipeline.finish(one, Looked(found.of(own)))
             for stage in STAGES:
                 taken[stage] += result.latency_ms[stage]
         self.latencies_ms.append(taken)

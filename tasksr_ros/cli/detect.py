@@ -34,7 +34,7 @@ def detect(recording: Recording, bundle: str, config: PipelineConfig, out: Path)
     Raises:
         TaskSRError: if the bundle, the engine, the region or the recording does not serve.
     """
-    pipeline = load_model(bundle, config.engine).pipeline(config, recording.camera)
+    pipeline = load_model(bundle, config.engine, config.near).pipeline(config, recording.camera)
     make_folder(out)
     predictions: list[dict[str, Any]] = []
     number = 0

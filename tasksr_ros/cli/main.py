@@ -242,8 +242,8 @@ def _export_onnx(options: argparse.Namespace) -> None:
 def _build_engine(options: argparse.Namespace) -> None:
     from tasksr_ros.engines.build import build_and_verify
 
-    config = build(EngineOptions, given(options, EngineOptions)).engine
-    print(build_and_verify(options.bundle, config))
+    config = build(EngineOptions, given(options, EngineOptions))
+    print(build_and_verify(options.bundle, config.engine, config.near))
 
 
 def _benchmark(options: argparse.Namespace) -> None:

@@ -82,7 +82,7 @@ def _run_offline(
     if config.tracking.enabled and journal.outcomes:
         logger.info("tracks go on from frame to frame: the replay begins anew")
         journal.clear()
-    model = load_model(bundle.folder, config.engine)
+    model = load_model(bundle.folder, config.engine, config.near)
     pipelines = {
         camera: model.pipeline(config, recording.cameras[camera])
         for camera, config in configs.items()

@@ -155,7 +155,7 @@ class TaskSRNode(LifecycleNode):
     def _configure(self) -> None:
         settings = self._declared.settings()
         common = settings.common
-        model = load_model(common.bundle, common.engine, self._engine_factory)
+        model = load_model(common.bundle, common.engine, common.near, self._engine_factory)
         for config in settings.cameras.values():
             model.pipeline(config)  # a region that does not fit the engine is told here
         try:
@@ -170,7 +170,8 @@ class TaskSRNode(LifecycleNode):
         engine = model.engine
         self.get_logger().info(
             f"configured: bundle {model.bundle.name}, engine {engine.name}, regions of "
-            f"{engine.region_size[0]}x{engine.region_size[1]} px, x{engine.scale_factor:g}"
+            f"{engine.region_size[0]}x{engine.region_size[1]} px, x{engine.scale_factor:g}, "
+            f"{_near_pass(model)}"
         )
 
     def _activate(self) -> None:
@@ -244,7 +245,7 @@ class TaskSRNode(LifecycleNode):
 
     def _start_build(self, settings: Settings) -> None:
         common = settings.common
-        self._build = ModelBuild(common.bundle, common.engine, self._engine_factory)
+        self._build = ModelBuild(common.bundle, common, self._engine_factory)
         self._build_timer = self._every(BUILD_PERIOD_S, self._take_build)
         self.get_logger().info(f"building bundle {common.bundle} beside")
 
@@ -323,7 +324,7 @@ class TaskSRNode(LifecycleNode):
             busy_s=worker.busy_s if worker is not None else 0.0,
             hangs=worker is not None and worker.hangs,
             thread_ended=activity is not None and not activity.worker.alive,
-            out_of_memory=model is not None and model.engine.out_of_memory,
+            out_of_memory=model is not None and model.out_of_memory,
             batch_limit=model.engine.batch_limit if model is not None else None,
             swap_error=self._swap_error,
             building=self._building,
@@ -337,6 +338,13 @@ class TaskSRNode(LifecycleNode):
         if self._model is None:
             return "unconfigured"
         return "inactive" if self._activity is None else "active"
+
+
+def _near_pass(model: Model) -> str:
+    if model.near is None:
+        return "no near pass"
+    width, height = model.near.region_size
+    return f"near pass of {width}x{height} px"
 
 
 def run(node: TaskSRNode) -> int:

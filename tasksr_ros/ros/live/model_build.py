@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from tasksr_ros.config import EngineConfig
+from tasksr_ros.config import PipelineConfig
 from tasksr_ros.errors import EngineError
 from tasksr_ros.model import EngineFactory, Model, load_model
 
@@ -12,7 +12,7 @@ from tasksr_ros.model import EngineFactory, Model, load_model
 class ModelBuild:
     """`load_model` in a thread of its own, while another model goes on working."""
 
-    def __init__(self, source: str, config: EngineConfig, factory: EngineFactory) -> None:
+    def __init__(self, source: str, config: PipelineConfig, factory: EngineFactory) -> None:
         self.source = source
         self._model: Model | None = None
         self._error: Exception | None = None
@@ -21,9 +21,9 @@ class ModelBuild:
         )
         self._thread.start()
 
-    def _build(self, config: EngineConfig, factory: EngineFactory) -> None:
+    def _build(self, config: PipelineConfig, factory: EngineFactory) -> None:
         try:
-            self._model = load_model(self.source, config, factory)
+            self._model = load_model(self.source, config.engine, config.near, factory)
         except Exception as error:  # told by `result`, in the thread that asks
             self._error = error
 

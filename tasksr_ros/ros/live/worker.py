@@ -8,14 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import DecodingConfig
-from tasksr_ros.engines.found import Found
 from tasksr_ros.errors import ImageError
 from tasksr_ros.io.frames import Frame
-from tasksr_ros.pipeline import Pipeline, Prepared, Result
+from tasksr_ros.pipeline import Looked, Pipeline, Prepared, Result
 from tasksr_ros.ros.live.accounts import (
     ENGINE_HANGS,
     RATE_LIMIT,
@@ -270,9 +267,7 @@ class Worker:
             return
         start = time.perf_counter()
         try:
-            regions = [work.prepared.regions for work in works]
-            stack = regions[0] if len(regions) == 1 else np.concatenate(regions)
-            found = works[0].pipeline.engine(stack)
+            looked = works[0].pipeline.look([work.prepared for work in works])
         except Exception as error:
             for work in works:
                 self._reject(work.channel.name, work.job, error)
@@ -281,12 +276,9 @@ class Worker:
         if self.hangs:
             self._give_up(works)
             return
-        first = 0
-        for work in works:
-            last = first + len(work.prepared.tiles)
+        for work, found in zip(works, looked, strict=True):
             work.prepared.latency_ms["engine"] = engine_ms
-            self._finish(work, found.of(slice(first, last)))
-            first = last
+            self._finish(work, found)
 
     def _prepare(self, name: str, job: Job) -> _Work | None:
         channel = self._channels[name]
@@ -305,9 +297,9 @@ class Worker:
             return None
         return _Work(channel, job, begun_s, header, frame, pipeline, prepared, decode_ms)
 
-    def _finish(self, work: _Work, found: Found) -> None:
+    def _finish(self, work: _Work, looked: Looked) -> None:
         try:
-            result = work.pipeline.finish(work.prepared, found)
+            result = work.pipeline.finish(work.prepared, looked)
             answer = self._answer(work, result)
             if self._closed:
                 return
