@@ -74,6 +74,8 @@ def _prepare(source: Path, drive: Path, bag: Path) -> None:
     """Make the drive if it is what is replayed, and room for the bag that will be written."""
     if source == drive:
         make_drive(drive, DRIVE)
+    if not source.exists():
+        raise RecordingError(f"recording {source} does not exist")
     if bag.exists() and source.resolve().is_relative_to(bag.resolve()):
         raise RecordingError(f"the recording {source} must not be what the demo writes: {bag}")
     shutil.rmtree(bag, ignore_errors=True)

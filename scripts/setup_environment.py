@@ -160,7 +160,10 @@ def _make_venv(distribution: str | None) -> None:
 
 def _install_packages() -> None:
     training = ROOT / "training"
-    _pip("--no-build-isolation", "--editable", ROOT, "--editable", training)
+    # As a folder in Python's path: else a script beside the checkout, whose folder has the
+    # package's name, imports that folder.
+    options = ("--no-build-isolation", "--config-settings", "editable_mode=compat")
+    _pip(*options, "--editable", ROOT, "--editable", training)
 
 
 def _pip(*arguments: str | Path) -> None:

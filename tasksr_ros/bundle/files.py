@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from tasksr_ros.bundle.description import Bundle, SuperResolutionBundle
@@ -31,17 +32,25 @@ def find_bundle(path_or_name: str | Path) -> Path:
     """Return the folder of a bundle given by path or by a shipped bundle's name.
 
     Raises:
-        BundleError: if there is none; the shipped ones are named.
+        BundleError: if there is none; the shipped ones that detect are named.
     """
     if (Path(path_or_name) / DESCRIPTION).is_file():
         return Path(path_or_name)
     shipped = {path.name: path for path in shipped_bundles()}
     if str(path_or_name) in shipped:
         return shipped[str(path_or_name)]
+    nearest = difflib.get_close_matches(str(path_or_name), shipped, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    detecting = [name for name, folder in shipped.items() if _has_detector(folder)]
     raise BundleError(
         f"no bundle {str(path_or_name)!r}: expected a folder with {DESCRIPTION}, or one of the "
-        f"shipped bundles: {', '.join(shipped) or 'none'}"
+        f"shipped bundles: {', '.join(detecting) or 'none'}{hint}"
     )
+
+
+def _has_detector(folder: Path) -> bool:
+    """As its description says, of which nothing else is checked."""
+    return "\ndetector:" in (folder / DESCRIPTION).read_text(encoding="utf-8")
 
 
 def load_bundle(path_or_name: str | Path) -> Bundle:

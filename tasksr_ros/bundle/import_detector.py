@@ -173,7 +173,8 @@ def _decoder(
     try:
         decoder = build_decoder(what.decoder, detector.signature, labels, options)
     except ValueError as error:
-        others = [name for name in fitting(detector.signature) if name != what.decoder]
+        fit = fitting(detector.signature, len(names))
+        others = [name for name in fit if name != what.decoder]
         would = f"; decoders that would fit: {', '.join(others) or 'none'}"
         raise BundleError(f"{what.file}: decoder {what.decoder} {error}{would}") from None
     if decoder.num_labels and decoder.num_labels != len(names):

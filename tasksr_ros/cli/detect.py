@@ -54,7 +54,11 @@ def detect(recording: Recording, bundle: str, config: PipelineConfig, out: Path)
                 fps = _frame_rate(recording)
                 video = stack.enter_context(VideoWriter(out / "annotated.mp4", fps, frame.size))
             video.write(fitted(image, video.size))
-    logger.info("%d frames, %d detections, in %s", number, len(predictions), out)
+    picture = "annotated.png" if total == 1 else "annotated.mp4"
+    logger.info(
+        "%d frames, %d detections: %s, predictions.json in %s",
+        *(number, len(predictions), picture, out),
+    )
 
 
 def _write_json(path: Path, values: list[dict[str, Any]]) -> None:

@@ -118,6 +118,10 @@ class Frame:
     def __post_init__(self) -> None:
         check_encoding(self.encoding)
         encoding, image = ENCODINGS[self.encoding], self.image
+        if not isinstance(image, np.ndarray):
+            raise ImageError(
+                f"an image must be a NumPy array, got {type(image).__name__}: was its file read?"
+            )
         wanted = f"uint{encoding.bits}"
         if image.ndim != 3 or image.shape[2] != encoding.channels or image.dtype.name != wanted:
             raise ImageError(

@@ -58,8 +58,9 @@ def write_results(
     description["warnings"] = [*description.get("warnings", ()), *ids.notes]
     write_json(beside(job.predictions, ".run.json"), description)
     write_json(job.predictions, results(outcomes, ids, categories(bundle.classes, truth)))
-    _report(job, description)
-    shown = _above(outcomes, working_threshold(job, bundle))
+    threshold = working_threshold(job, bundle)
+    shown = _above(outcomes, threshold)
+    _report(job, description, sum(len(o.detections) for o in shown), threshold)
     if job.bag:
         write_bag(job.bag, recording, job.config, shown, regions)
     if job.video:
@@ -82,14 +83,17 @@ def _above(outcomes: Sequence[Outcome], threshold: float) -> list[Outcome]:
     ]
 
 
-def _report(job: Job, run: Mapping[str, Any]) -> None:
+def _report(job: Job, run: Mapping[str, Any], published: int, threshold: float) -> None:
     counts, truth = run["counts"], run["ground_truth"]
     total = run["latency_ms"].get("total", [0.0])
     p50, p95 = np.percentile(total, [50, 95])
     logger.info(
-        "%d frames, %d detections; latency median %.0f ms, 95 %% within %.0f ms; in %s",
+        "%d frames, %d detections from the threshold of %.2f on, %d weaker ones kept for the "
+        "evaluation; latency median %.0f ms, 95 %% within %.0f ms; in %s",
         counts["processed"],
-        counts["detections"],
+        published,
+        threshold,
+        counts["detections"] - published,
         p50,
         p95,
         job.predictions,

@@ -73,13 +73,14 @@ def build_decoder(
     return decoder
 
 
-def fitting(signature: Signature) -> list[str]:
-    """Names of the decoders that take outputs of these shapes."""
+def fitting(signature: Signature, num_labels: int = 0) -> list[str]:
+    """Names of the decoders that take outputs of these shapes, of so many labels; 0: of any."""
     found = []
     for name in DECODERS:
         try:
-            build_decoder(name, signature, [0], {})
+            decoder = build_decoder(name, signature, [0], {})
         except ValueError:
             continue
-        found.append(name)
+        if not num_labels or decoder.num_labels in (0, num_labels):
+            found.append(name)
     return found
