@@ -10,12 +10,11 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentParser
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from tasksr_ros.errors import TaskSRError
 from tasksr_training import data_commands
 from tasksr_training.checkpoints import LAST
-from tasksr_training.options import differences
+from tasksr_training.options import as_yaml, differences
 from tasksr_training.whole_files import replace_text
 
 COMMANDS = {
@@ -64,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         values.pop("config", None)
         if "loop" in values:
             _check(values)
-            _keep(parser.dump(parsed), values["out"])
+            _keep(as_yaml({arguments.command: values}), values["out"])
         _function(arguments.command)(**values)
     except TaskSRError as error:
         print(f"tasksr-train: {error}", file=sys.stderr)
@@ -96,12 +95,15 @@ def _check(values: dict[str, Any]) -> None:
     check_options(values["stage"], values["patches"], values["loop"])
 
 
-@rank_zero_only
 def _keep(text: str, out: Path) -> None:
     """Write the options of a run beside its checkpoints; say which it did not begin with.
 
     Of several processes the first does so.
     """
+    from lightning_fabric.utilities.rank_zero import rank_zero_only  # takes seconds
+
+    if rank_zero_only.rank:
+        return
     out.mkdir(parents=True, exist_ok=True)
     path = out / OPTIONS
     if (out / LAST).exists() and path.exists():

@@ -7,14 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_training.data_check import FolderReport, SplitReport
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
 
 EDGES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 """Bins of heights in px; there is one below and one above them."""
@@ -89,6 +85,11 @@ def content(report: FolderReport) -> dict[str, Any]:
 
 def plot(report: FolderReport, path: Path) -> None:
     """Write a histogram of the heights of the pedestrians that count, a row per split."""
+    import matplotlib  # takes a second
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
     figure, rows = plt.subplots(
         max(1, len(report.splits)), 1, sharex=True, squeeze=False, layout="constrained"
     )
