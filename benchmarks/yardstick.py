@@ -56,7 +56,9 @@ class YardstickConfig:
     data: str = option("", "folder of the sets, each with val.json and its images")
     weights: str = option("", "folder of the public detectors' files")
     bundles: tuple[str, ...] = option(
-        ("",), "bundles to measure, names or folders; with @tiles behind: in tiles of their size"
+        ("",),
+        "bundles to measure, names or folders; @tiles behind: in tiles of their size; "
+        "@node: as the node by default",
     )
     out: str = option("out/yardstick", "folder for the results")
     sets: tuple[str, ...] = option(("camvid", "bdd100k", "kitti_object"), "folders below data")

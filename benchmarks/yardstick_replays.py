@@ -16,11 +16,12 @@ from benchmarks.fusion import fuse
 from benchmarks.operations import region_gmac
 from benchmarks.yardstick_rows import Runner, engine_values, slug
 from tasksr_ros.bundle import load_bundle
-from tasksr_ros.config import RegionConfig, ReplayConfig
+from tasksr_ros.config import NearConfig, RegionConfig, ReplayConfig
 from tasksr_ros.errors import ConfigError
 from tasksr_ros.evaluation.matching import Floats
+from tasksr_ros.model import near_bundle
 from tasksr_ros.options import build
-from tasksr_ros.regions import Rect, tiles
+from tasksr_ros.regions import Rect, distant_band, tiles
 from tasksr_ros.replay.job import Job
 from tasksr_ros.replay.run import replay
 from tasksr_ros.replay.run_file import beside, write_json
@@ -136,10 +137,13 @@ def frame_gmac(runner: Runner, of: Set) -> float:
         int(str(values.get("engine.region_width", bundle.region_size[0]))),
         int(str(values.get("engine.region_height", bundle.region_size[1]))),
     )
-    whole = Rect(0, 0, *of.image_size)
-    number = len(tiles(whole, of.image_size, size, RegionConfig().tile_overlap))
-    number += "near.width" not in values  # of a detector of one size: a region more
-    return number * region_gmac(replace(bundle, region_size=size))
+    seen = Rect(0, 0, *of.image_size)
+    if runner.view == "node":
+        seen = distant_band(of.image_size, RegionConfig(), None)
+    number = len(tiles(seen, of.image_size, size, RegionConfig().tile_overlap))
+    near = near_bundle(bundle, NearConfig()) if "near.width" not in values else None
+    gmac = number * region_gmac(replace(bundle, region_size=size))
+    return gmac + (region_gmac(near) if near is not None else 0)
 
 
 def fused(name: str, parts: Sequence[Path], out: Path) -> Path:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from tasksr_ros.bundle import Bundle, ForeignDetector, load_bundle
 from tasksr_ros.bundle.import_detector import Import, import_detector
@@ -16,7 +17,9 @@ from tasksr_ros.options import Value
 
 logger = logging.getLogger(__name__)
 
-IN_TILES = "@tiles"
+View = Literal["whole", "tiles", "node"]
+"""How images are seen: each as one region; in tiles of the bundle's region size; or as by the node
+with its default settings, the band in tiles and the whole image in the near pass."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,13 @@ class Runner:
         name: in tables.
         bundle: name or folder.
         ours: whether it is no public row.
-        in_tiles: whether the image is seen in tiles of the bundle's own region size, else as one
-            region.
+        view: how images are seen.
     """
 
     name: str
     bundle: str
     ours: bool
-    in_tiles: bool
+    view: View
 
 
 def public_runners(weights: Path, folder: Path) -> list[Runner]:
@@ -83,19 +85,21 @@ def public_runners(weights: Path, folder: Path) -> list[Runner]:
     missing = [p.file for p in PUBLIC if not (weights / p.file).is_file()]
     if missing:
         raise ConfigError(f"weights must be a folder with {missing[0]}, got {weights}")
-    return [Runner(p.name, str(_imported(p, weights, folder)), False, False) for p in PUBLIC]
+    return [Runner(p.name, str(_imported(p, weights, folder)), False, "whole") for p in PUBLIC]
 
 
 def own_runners(bundles: Sequence[str]) -> list[Runner]:
-    """Bundles as ``NAME`` or ``FOLDER``, with ``@tiles`` behind it: in tiles of its region size.
+    """Bundles as ``NAME`` or ``FOLDER``, with ``@tiles`` or ``@node`` behind it for another view.
 
     Raises:
         ConfigError: if two have one name.
     """
     runners = []
     for text in filter(None, bundles):
-        bundle = text.removesuffix(IN_TILES)
-        runners.append(Runner(load_bundle(bundle).name, bundle, True, text.endswith(IN_TILES)))
+        view = next((v for v in get_args(View) if text.endswith(f"@{v}")), "whole")
+        bundle = text.removesuffix(f"@{view}")
+        name = load_bundle(bundle).name + (", as the node" if view == "node" else "")
+        runners.append(Runner(name, bundle, True, view))
     names = [r.name for r in runners] + [p.name for p in PUBLIC]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -136,10 +140,12 @@ def engine_values(runner: Runner, bundle: Bundle, image_size: tuple[int, int]) -
     """Options for images of at most (width, height): one region, as large as it must be.
 
     Detectors of one size see tiles, and the whole image reduced to one more in the near pass; what
-    is asked to be seen in tiles does so as the bundle says.
+    is asked to be seen in tiles or as by the node does so as the bundle says.
     """
+    if runner.view == "node":
+        return {"region.mode": "fixed"}
     fixed = isinstance(bundle.detector, ForeignDetector) and bundle.detector.input.size is not None
-    if fixed or runner.in_tiles:
+    if fixed or runner.view == "tiles":
         return {} if fixed else {"near.width": 0}
     width, height = (region_side(side, bundle.scale_factor) for side in image_size)
     return {"engine.region_width": width, "engine.region_height": height, "near.width": 0}

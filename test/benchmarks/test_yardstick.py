@@ -184,7 +184,9 @@ def test_regions_hold_the_image_and_fit_the_network(least: int, factor: float, s
 
 def test_bundles_by_name_and_in_tiles(tiny_bundle: Path) -> None:
     (runner,) = own_runners(["", f"{tiny_bundle}@tiles"])
-    assert (runner.name, runner.ours, runner.in_tiles) == ("tiny", True, True)
+    assert (runner.name, runner.ours, runner.view) == ("tiny", True, "tiles")
+    (runner,) = own_runners([f"{tiny_bundle}@node"])
+    assert (runner.name, runner.view) == ("tiny, as the node", "node")
     with pytest.raises(ConfigError, match="tiny twice"):
         own_runners([str(tiny_bundle)] * 2)
 
@@ -222,7 +224,7 @@ def test_a_tiny_run(tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.Monke
     for k in (1, 2, 3):
         cv2.imwrite(str(tmp_path / "data" / "one" / f"{k}.png"), np.zeros((64, 64, 3), np.uint8))
     names = dict.fromkeys(name for pair in yardstick.FUSED for name in pair)
-    runners = [yardstick.Runner(name, str(tiny_bundle), False, False) for name in names]
+    runners = [yardstick.Runner(name, str(tiny_bundle), False, "whole") for name in names]
     monkeypatch.setattr(yardstick, "public_runners", lambda weights, folder: runners)
     document = tmp_path / "document.md"
     document.write_text("a\n<!-- yardstick -->\nold\n<!-- end of yardstick -->\nb\n")
