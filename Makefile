@@ -30,10 +30,10 @@ types: tools ## check the types of the deployed package
 
 unit: tools ## run the tests, those over real ROS 2 topics included
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target units-of-test units-of-training/test
-	$(VENV)/python -m pytest -m "wire and not soak" test
+	$(VENV)/python -m pytest --durations 15 -m "wire and not soak" test
 
 units-of-test units-of-training/test: units-of-%:
-	$(VENV)/python -m pytest -m "not soak and not wire" $*
+	$(VENV)/python -m pytest --durations 15 -m "not soak and not wire" $*
 
 colcon: tools ## build the package as colcon does, and test what an installation can break
 	$(VENV)/python scripts/colcon_test.py

@@ -50,6 +50,7 @@ RED_PARAMETERS = {
     "input.reliability": "reliable",
     "region.mode": "full",
     "region.tile_overlap": 8,
+    "near.width": 0,  # these tests are about regions
 }
 
 

@@ -21,7 +21,9 @@ from ros_client import (
     Diagnostics,
     Expected,
     assert_accounted,
+    header,
     live_node,
+    red_image,
     values,
 )
 from sensor_msgs.msg import Image
@@ -97,6 +99,16 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
         camera = Camera(client)
         send(camera, arrays)
     Expected(tiny_bundle).check(arrays, camera.sent)
+
+
+def test_the_near_pass_finds_who_stands_outside_the_band(
+    client: Client, ros_domain: int, tiny_bundle: Path, arrays: list[Detection2DArray]
+) -> None:
+    with live_node(ros_domain, tiny_bundle, region__mode="fixed", near__width=128):
+        client.publish(red_image(header(client), (7, 3), (40, 25)))  # the band is rows 20 to 30
+        client.wait(lambda: len(arrays) == 1, "detections")
+    centres = [d.bbox.center.position for d in arrays[0].detections]
+    assert sorted((c.x, c.y) for c in centres) == [(7.5, 3.5), (40.5, 25.5)]
 
 
 @pytest.mark.parametrize("changes", [60, pytest.param(3000, marks=pytest.mark.slow)])
