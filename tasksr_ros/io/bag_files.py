@@ -15,6 +15,7 @@ from rosbags.rosbag2 import Reader
 
 from tasksr_ros.errors import RecordingError, TaskSRError
 from tasksr_ros.io.mcap_repair import RepairedMcap
+from tasksr_ros.io.natural_order import natural_order
 
 _METADATA = "metadata.yaml"
 _SUFFIXES = (".mcap", ".db3")
@@ -128,7 +129,8 @@ def _open_damaged(file: Path, stack: ExitStack) -> tuple[Reader, str]:
 
 
 def _storage_files(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if f.suffix in _SUFFIXES and f.is_file())
+    files = (f for f in folder.iterdir() if f.suffix in _SUFFIXES and f.is_file())
+    return sorted(files, key=natural_order)
 
 
 def _reason(error: Exception) -> str:

@@ -1,12 +1,14 @@
-"""Folders of images: sorted by name, with the stamps and the calibration that lie beside them."""
+"""Folders of images: in natural order, with the stamps and calibration in names or beside them."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +17,19 @@ from tasksr_ros.errors import ConfigError, ImageError, RecordingError
 from tasksr_ros.io.calibration import read_calibration
 from tasksr_ros.io.decoding import decode_compressed
 from tasksr_ros.io.frames import Frame
+from tasksr_ros.io.natural_order import natural_order
 from tasksr_ros.io.recording import FALLBACK_FPS, Encoded, Pending, Recording
+
+logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 _IMAGE_FOLDERS = ("", "data", "images", "image_02/data")
+_NAME_UNITS_NS = {13: 10**6, 16: 10**3, 19: 1}
+"""Nanoseconds for one, by the digits of a name that counts time since 1970: ms, us, ns."""
 
 
 class FolderRecording(Recording):
-    """A folder of images sorted by name, or one image.
+    """A folder of images, or one image; by the stamps in their names, else in natural order.
 
     Args:
         path: the folder or the image.
@@ -38,8 +45,18 @@ class FolderRecording(Recording):
             self.files = list(files)
         else:
             self.files = [path] if path.is_file() else _image_files(path)
+            stamped = [(stamp_in_name(file.stem), file) for file in self.files]
+            if all(stamp is not None for stamp, _ in stamped):
+                self.files = [file for _, file in sorted(stamped)]
         by_folder = itertools.groupby(self.files, key=lambda file: file.parent)
-        self.stamps = [stamp for _, group in by_folder for stamp in _stamps(list(group))]
+        groups = [list(group) for _, group in by_folder]
+        found = [_stamps(group) for group in groups]
+        self._counted = any(f is None and len(g) > 1 for f, g in zip(found, groups, strict=True))
+        self.stamps = [
+            stamp
+            for stamps, group in zip(found, groups, strict=True)
+            for stamp in stamps or [round(i * 1e9 / FALLBACK_FPS) for i in range(len(group))]
+        ]
         self.duration_s = (self.stamps[-1] - self.stamps[0]) / 1e9
         self.cameras = {"": _camera(self.files[0].parent)}
 
@@ -48,6 +65,12 @@ class FolderRecording(Recording):
 
     def pending(self) -> Iterator[Pending]:
         """The files, read when they are decoded."""
+        if self._counted:
+            self._counted = False  # is told once
+            logger.warning(
+                "%s: no stamps in the images' names or beside them: %g frames a second are assumed",
+                *(self.files[0].parent, FALLBACK_FPS),
+            )
         root = self.path if self.path.is_dir() else self.path.parent
         for index, (file, stamp) in enumerate(zip(self.files, self.stamps, strict=True)):
             load, encoded = partial(self._load, file, stamp), partial(self._encoded, file, stamp)
@@ -78,18 +101,23 @@ def _image_files(path: Path) -> list[Path]:
     for name in _IMAGE_FOLDERS:
         folder = path / name
         if folder.is_dir():
-            files = sorted(f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+            files = [f for f in folder.iterdir() if _is_image(f)]
             if files:
-                return files
-    below = sorted({str(f.parent) for f in path.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES})
+                return sorted(files, key=natural_order)
+    below = sorted({str(f.parent) for f in path.rglob("*") if _is_image(f)})
     hint = f"; there are images in {', '.join(below[:5])}" if below else ""
     raise RecordingError(
         f"folder {path} must hold a bag or images ({', '.join(IMAGE_SUFFIXES)}){hint}"
     )
 
 
-def _stamps(files: Sequence[Path]) -> list[int]:
-    """Stamps in nanoseconds: from KITTI's, the ground truth's or nuScenes' names, else counted."""
+def _is_image(path: Path) -> bool:
+    """By its name; what macOS leaves beside a file begins with a dot."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def _stamps(files: Sequence[Path]) -> list[int] | None:
+    """Stamps in nanoseconds: of KITTI, of the ground truth or in names; None where none says."""
     folder = files[0].parent
     for file in (folder.parent / "timestamps.txt", folder.parent.parent / "oxts/timestamps.txt"):
         if folder.name == "data" and file.is_file():
@@ -97,11 +125,23 @@ def _stamps(files: Sequence[Path]) -> list[int]:
     truth = _ground_truth_stamps(folder)
     if all(f.name in truth for f in files):
         return [truth[f.name] for f in files]
-    micros = [re.search(r"__(\d{16})$", f.stem) for f in files]
-    found = [int(m.group(1)) * 1000 for m in micros if m]
-    if len(found) == len(files):
-        return found
-    return [round(i * 1e9 / FALLBACK_FPS) for i in range(len(files))]
+    named = [stamp for f in files if (stamp := stamp_in_name(f.stem)) is not None]
+    return named if len(named) == len(files) else None
+
+
+def stamp_in_name(stem: str) -> int | None:
+    """Nanoseconds since 1970 that a file's name says, None where it says none.
+
+    ``1403636579763555584`` (EuRoC, in ns; 16 digits are us, 13 ms), ``1616004242.35`` (s) and
+    nuScenes' ``…__1532402927612460`` (us).
+    """
+    if match := re.fullmatch(r"([0-9]{9,10})\.([0-9]{1,9})", stem):
+        return int(Decimal(match.group()) * 10**9)
+    match = re.fullmatch(r"(?:.*__)?([0-9]{13}|[0-9]{16}|[0-9]{19})", stem)
+    if match is None or match.group(1).startswith("00"):  # a long number of the image
+        return None
+    digits = match.group(1)
+    return int(digits) * _NAME_UNITS_NS[len(digits)]
 
 
 def _kitti_stamps(path: Path, files: Sequence[Path]) -> list[int]:

@@ -77,7 +77,7 @@ class TruthImages:
 
 
 def _below(folder: Path, file_name: str) -> Path | None:
-    parts = Path(file_name).parts
+    parts = Path(file_name.replace("\\", "/")).parts  # as Windows writes them, too
     for skipped in range(len(parts)):
         file = folder.joinpath(*parts[skipped:])
         if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():

@@ -13,6 +13,7 @@ from rosbags.typesys import Stores, get_typestore
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import ImageError, RecordingError
 from tasksr_ros.io.bags import IMAGE, camera_info_topics
+from tasksr_ros.io.folders import stamp_in_name
 from tasksr_ros.io.frames import Frame
 from tasksr_ros.io.recording import Encoded, Recording, make_folder
 from tasksr_ros.io.recordings import open_recording
@@ -89,6 +90,46 @@ def test_one_image(tmp_path: Path) -> None:
     recording = open_recording(folder / "0001.png")
     assert len(recording) == 1
     assert np.array_equal(next(iter(recording)).image, picture(1))
+
+
+def test_a_folder_is_in_natural_order_without_hidden_files(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (10, 2, 1, 11):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture(number))
+    (tmp_path / "._1.png").write_bytes(b"\0\5\x16\7")
+    recording = open_recording(tmp_path)
+    assert [item.name for item in recording.pending()] == ["1.png", "2.png", "10.png", "11.png"]
+    assert [item.stamp_ns for item in recording.pending()] == [0, 10**8, 2 * 10**8, 3 * 10**8]
+    assert caplog.text.count("10 frames a second are assumed") == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "stamps"),
+    [
+        (
+            ["1403636579813555456", "1403636579763555584"],
+            [1403636579763555584, 1403636579813555456],
+        ),
+        (["1616004242.35", "1616004242.100000000"], [1616004242100000000, 1616004242350000000]),
+        (["1616004242350", "1616004242450"], [1616004242350000000, 1616004242450000000]),
+        (["n__CAM__1532402927612460", "n__CAM__1532402927712460"], None),
+    ],
+)
+def test_stamps_in_all_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, names: list[str], stamps: list[int] | None
+) -> None:
+    for name in names:
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture(1))
+    found = [item.stamp_ns for item in open_recording(tmp_path).pending()]
+    assert found == (stamps or [1532402927612460000, 1532402927712460000])
+    assert not caplog.records
+
+
+def test_a_padded_number_is_no_stamp() -> None:
+    assert stamp_in_name("0000000000000000007") is None
+    assert stamp_in_name("0000000007") is None
+    assert stamp_in_name("frame_1616004242350") is None
 
 
 def kitti_drive(folder: Path, stamps: int = 4) -> Path:
