@@ -133,7 +133,7 @@ def _imported(public: Public, weights: Path, folder: Path) -> Path:
 
 def slug(name: str) -> str:
     """A name for files."""
-    return name.lower().replace(" ", "-").replace("+", "and")
+    return name.lower().replace(",", "").replace(" ", "-").replace("+", "and")
 
 
 def engine_values(runner: Runner, bundle: Bundle, image_size: tuple[int, int]) -> dict[str, Value]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -108,6 +109,7 @@ def choose_native(
         "start": start.name,
         "steps": content["step"],
         "minutes": round(content["seconds"] / 60, 1),
+        "seed": _seed(run),
         "share": best["share"],
         "counted": COUNTED,
         "fppi": choice.fppi,
@@ -117,6 +119,15 @@ def choose_native(
     }
     replace_text(out.with_suffix(".json"), json.dumps(summary, indent=1))
     print(table(rows))
+
+
+def _seed(run: Path) -> int | None:
+    """Of the run, as its options say; None where they do not lie beside it."""
+    path = run / "config.yaml"
+    if not path.is_file():
+        return None
+    options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return int(options["native-detector"]["loop"]["seed"])
 
 
 def spaced(images: Sequence[LabelledImage], most: int) -> list[LabelledImage]:

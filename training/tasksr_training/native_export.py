@@ -82,6 +82,7 @@ def native_card(description: dict[str, Any], chosen: dict[str, Any], scale_facto
         ]
         lines.append(f"| {name} | {number['images']} | {' | '.join(figures)} |")
     before = "enlarged twice bicubically" if scale_factor > 1 else "as the camera gives them"
+    seed = "unknown" if chosen.get("seed") is None else chosen["seed"]
     width, height = description["region_size"]
     table, stages, data = "\n".join(lines), _items(recipe["stages"], "`"), _items(recipe["data"])
     return f"""# {description["name"]}
@@ -101,7 +102,7 @@ images below.
 {stages}
 
 {recipe["steps"]} steps in {recipe["minutes"]:g} minutes of one core (beside other work), seed
-{chosen.get("seed", 0)}; the weights are their exponential moving average.
+{seed}; the weights are their exponential moving average.
 
 ## Measured
 
