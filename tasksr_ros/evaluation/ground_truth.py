@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tasksr_ros.errors import EvaluationError
+from tasksr_ros.evaluation.flags import is_set
 from tasksr_ros.evaluation.matching import Bools, Floats, Ints
 
 ImageId = int | str
@@ -310,7 +311,6 @@ def _attributes(
         "occlusion": 0.0,
         "truncation": 0.0,
         "distance_m": math.nan,
-        "ignore": 0.0,
     }
     values = []
     for name, default in defaults.items():
@@ -322,5 +322,11 @@ def _attributes(
                 f"{path}: annotations[{index}].{name} must be a number, got {value!r:.60}"
             )
         values.append(float(value))
-    values[-1] = float(bool(values[-1]) or bool(entry.get("iscrowd")))
-    return tuple(values)
+    return (*values, float(any(_flag(path, index, entry, n) for n in ("ignore", "iscrowd"))))
+
+
+def _flag(path: Path, index: int, entry: dict[str, Any], name: str) -> bool:
+    try:
+        return is_set(entry.get(name))
+    except ValueError as error:
+        raise EvaluationError(f"{path}: annotations[{index}].{name} {error}") from None

@@ -410,6 +410,7 @@ GOOD = {"images": IMAGES, "annotations": []}
         ({**GOOD, "annotations": [{"image_id": 0}]}, r"annotations\[0\].bbox must be"),
         ({**GOOD, "annotations": [person(0, bbox=[1, 2, 3])]}, r"got \[1, 2, 3\]"),
         ({**GOOD, "annotations": [person(0, height="tall")]}, "height must be a number"),
+        ({**GOOD, "annotations": [person(0, iscrowd="so")]}, "iscrowd must be 0 or 1, got 'so'"),
         (
             {**GOOD, "categories": [{"id": 1, "name": "car"}, {"id": 2, "name": "bus"}]},
             "expected a category named pedestrian or person, got car, bus",

@@ -273,7 +273,7 @@ def test_two_replays_do_not_write_one_file(
 def test_images_of_a_folder_have_the_ids_of_their_names(
     tiny_bundle: Path, folder: Path, tmp_path: Path
 ) -> None:
-    names = [("images/0004.png", 50), ("images/0001.png", 70), ("images/lost.png", 90)]
+    names = [("images/0004.png", 50), ("images\\0001.png", 70), ("images\\lost.png", 90)]
     truth = ground_truth(tmp_path / "gt.json", [{"id": i, "file_name": n} for n, i in names])
     for source in (folder, tmp_path):
         out = tmp_path / f"{source.name}.p.json"

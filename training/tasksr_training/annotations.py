@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.evaluation.flags import is_set
 from tasksr_training.errors import TrainingDataError
 
 PEDESTRIAN_NAMES = ("pedestrian", "person")
@@ -302,19 +303,28 @@ def _is_annotation(entry: Any) -> bool:
         and isinstance(entry.get("image_id"), int)
         and isinstance(entry.get("category_id"), int | None)
         and _is_number_if_given(entry.get("vis_ratio"))
+        and all(_is_flag(entry.get(name)) for name in ("ignore", "iscrowd"))
     )
+
+
+def _is_flag(value: Any) -> bool:
+    try:
+        is_set(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _entry(image: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> ImageEntry:
     boxes = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    ignore = [bool(a.get("ignore") or a.get("iscrowd")) for a in annotations]
+    ignore = [is_set(a.get("ignore")) or is_set(a.get("iscrowd")) for a in annotations]
     shares = [a.get("vis_ratio") for a in annotations]
     width, height = image.get("width"), image.get("height")
     sequence = image.get("sequence")
     return ImageEntry(
         image["id"],
-        image["file_name"],
+        image["file_name"].replace("\\", "/"),  # as Windows writes it, too
         (int(width), int(height)) if width and height else None,
         boxes,
         np.array(ignore, bool),

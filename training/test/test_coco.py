@@ -33,10 +33,16 @@ def change(data: Path, out: Path, **content: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("extra", [{"iscrowd": 1}, {"ignore": 1}])
+@pytest.mark.parametrize("extra", [{"iscrowd": 1}, {"ignore": 1}, {"ignore": "true"}])
 def test_crowds_are_ignored(data: Path, tmp_path: Path, extra: dict[str, object]) -> None:
     annotations = [{"image_id": 10, "bbox": [3, 3, 5, 9], **extra}]
     assert read_coco(change(data, tmp_path, annotations=annotations))[0].ignore.tolist() == [True]
+
+
+@pytest.mark.parametrize("extra", [{"iscrowd": "0"}, {"ignore": "false"}])
+def test_flags_may_be_words(data: Path, tmp_path: Path, extra: dict[str, object]) -> None:
+    annotations = [{"image_id": 10, "bbox": [3, 3, 5, 9], **extra}]
+    assert read_coco(change(data, tmp_path, annotations=annotations))[0].ignore.tolist() == [False]
 
 
 def test_hardly_visible_people_are_ignored_if_wanted(data: Path, tmp_path: Path) -> None:
