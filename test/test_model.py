@@ -90,7 +90,7 @@ def test_int8_is_of_super_resolution_alone() -> None:
     assert near_engine(EngineConfig(precision="bf16")).precision == "bf16"
 
 
-def test_the_shipped_engine_runs_both(tiny_bundle: Path) -> None:
+def test_torch_runs_both(tiny_bundle: Path) -> None:
     model = load_model(tiny_bundle, "torch", NearConfig(width=64))
     assert model.near is not None
     assert model.near.region_size == (64, 64)

@@ -19,7 +19,7 @@ from tasksr_ros.config import PipelineConfig, RegionConfig
 from tasksr_ros.engines import Engine, build_engine
 from tasksr_ros.io.decoding import CompressedFrame
 from tasksr_ros.io.frames import Frame
-from tasksr_ros.pipeline import Looked, Pipeline, Prepared
+from tasksr_ros.pipeline import Pipeline, Prepared
 from tasksr_ros.synthetic.drive import DriveConfig, GeneratedDrive
 
 logger = logging.getLogger(__name__)
@@ -129,22 +129,19 @@ class _Cameras:
         self._pipelines = [Pipeline(engine, config, 0.5) for _ in range(number)]
         self._engine = engine
         self._make = make
-        self._regions = self._prepare()[1]
+        self._regions = np.concatenate([one.regions for one in self._prepare()])
         self.latencies_ms: list[dict[str, float]] = []
 
-    def _prepare(self) -> tuple[list[Prepared], NDArray[np.uint8]]:
-        prepared = [pipeline.prepare(self._make()) for pipeline in self._pipelines]
-        regions = [one.regions for one in prepared]
-        return prepared, regions[0] if len(regions) == 1 else np.concatenate(regions)
+    def _prepare(self) -> list[Prepared]:
+        return [pipeline.prepare(self._make()) for pipeline in self._pipelines]
 
     def whole(self) -> None:
         """Frames to detections."""
-        prepared, regions = self._prepare()
-        found = self._engine(regions)
+        prepared = self._prepare()
+        looked = self._pipelines[0].look(prepared)
         taken = dict.fromkeys(STAGES, 0.0)
-        for index, (pipeline, one) in enumerate(zip(self._pipelines, prepared, strict=True)):
-            own = slice(index, index + 1)
-            result = pipeline.finish(one, Looked(found.of(own)))
+        for pipeline, one, found in zip(self._pipelines, prepared, looked, strict=True):
+            result = pipeline.finish(one, found)
             for stage in STAGES:
                 taken[stage] += result.latency_ms[stage]
         self.latencies_ms.append(taken)
