@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 SR_FAMILIES = (
     Family("super_resolution.bicubic", "Bicubic", ("bicubic",)),
-    Family("super_resolution.dbpn", "DBPN", ("dbpn-ss", "dbpn-s", "dbpn-m", "dbpn-l", "d-dbpn")),
+    Family(
+        "super_resolution.dbpn",
+        "DBPN",
+        ("dbpn-ss-8", "dbpn-ss-12", "dbpn-ss", "dbpn-s", "dbpn-m", "dbpn-l", "d-dbpn"),
+    ),
     Family("super_resolution.rbpn", "RBPN", ("rbpn", "rbpn-4", "rbpn-small", "rbpn-small-4")),
     Family("super_resolution.kbpn", "KBPN", ("kbpn", "kbpn-small")),
 )

@@ -22,6 +22,7 @@ COMMANDS = {
     "detector": "stage_commands.detector",
     "native-detector": "stage_commands.native_detector",
     "task-driven": "stage_commands.task_driven",
+    "native-task-driven": "stage_commands.native_task_driven",
     "study": "studies.command.study",
     "study-page": "studies.page.study_page",
     "compare-sr": "studies.compare_sr_command.compare_sr",

@@ -100,13 +100,15 @@ def check_size(size: int, multiple: int, what: str) -> None:
 class Patch:
     """One training sample: image (P, P, 3) uint8 RGB, boxes (M, 4) in patch px, ignore (M,).
 
-    People lower than ``open_below`` patch px may lack a label.
+    People lower than ``open_below`` patch px may lack a label. ``scale`` is patch px per image px:
+    above 1 the image was enlarged, and the patch holds no detail that an LR copy would lack.
     """
 
     image: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     ignore: NDArray[np.bool_]
     open_below: float = 0.0
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +121,7 @@ class Batch:
         kind: (N, M) int8: ``NO_BOX``, ``PEDESTRIAN`` or ``IGNORE``.
         seed: for whatever else is random about this batch.
         open_below: (N,) HR px; people lower than this may lack a label. None: nobody does.
+        scale: (N,) HR px per image px, see `Patch`. None: at most 1.
     """
 
     hr: Tensor
@@ -126,13 +129,12 @@ class Batch:
     kind: Tensor
     seed: int
     open_below: Tensor | None = None
+    scale: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on ``device``."""
-        open_below = None if self.open_below is None else self.open_below.to(device)
-        return Batch(
-            self.hr.to(device), self.boxes.to(device), self.kind.to(device), self.seed, open_below
-        )
+        tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **tensors)
 
 
 NO_BOX, PEDESTRIAN, IGNORE = 0, 1, 2
@@ -284,8 +286,9 @@ def cut(
     way = cv2.INTER_AREA if side > config.size else cv2.INTER_CUBIC
     image = cv2.resize(square, (config.size, config.size), interpolation=way)
     boxes = (source.boxes - np.array([x, y, x, y], np.float32)) * (config.size / side)
-    open_below = source.labelled_from * config.size / side
-    return Patch(np.asarray(image, np.uint8), *_visible(boxes, source.ignore, config), open_below)
+    scale = config.size / side
+    visible = _visible(boxes, source.ignore, config)
+    return Patch(np.asarray(image, np.uint8), *visible, source.labelled_from * scale, scale)
 
 
 def _moved(corner: float, side: int, extent: int) -> int:
@@ -362,9 +365,12 @@ def collate(patches: Sequence[Patch], rng: np.random.Generator) -> Batch:
         kind[i, : len(patch.boxes)] = np.where(patch.ignore, IGNORE, PEDESTRIAN)
     images = np.stack([p.image for p in patches]).transpose(0, 3, 1, 2)
     hr = torch.from_numpy(np.ascontiguousarray(images)).float() / 255
-    open_below = torch.tensor([p.open_below for p in patches], dtype=torch.float32)
+    open_below, scale = (
+        torch.tensor(v, dtype=torch.float32)
+        for v in ([p.open_below for p in patches], [p.scale for p in patches])
+    )
     seed = int(rng.integers(2**31))
-    return Batch(hr, torch.from_numpy(boxes), torch.from_numpy(kind), seed, open_below)
+    return Batch(hr, torch.from_numpy(boxes), torch.from_numpy(kind), seed, open_below, scale)
 
 
 def loader(batches: Batches, first: int, last: int, workers: int) -> DataLoader[Any]:

@@ -134,5 +134,6 @@ class NativeSampler:
         return [sampler.draw(rng) for sampler, crops in self._samplers for _ in range(crops)]
 
     def collate(self, samples: Sequence[list[Patch]], rng: np.random.Generator) -> Batch:
-        """All crops of all samples in one batch."""
-        return collate([patch for sample in samples for patch in sample], rng)
+        """All crops of all samples in one batch, in any order: a part of it is of all sets."""
+        patches = [patch for sample in samples for patch in sample]
+        return collate([patches[i] for i in rng.permutation(len(patches))], rng)

@@ -10,6 +10,7 @@ import torch
 from tasksr_ros.networks import BLIND_SR_NAMES, VIDEO_SR_NAMES
 from tasksr_training.clips import ClipConfig, ClipSampler
 from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
+from tasksr_training.errors import TrainingError
 from tasksr_training.loop import LoopConfig, check_loop, train
 from tasksr_training.native_crops import NativeSampler, NativeSourceConfig, read_native
 from tasksr_training.stages import detector as detector_stage
@@ -153,9 +154,42 @@ def task_driven(
     train(TaskDriven(stage, data), _sampler(data, sources, patches), loop, out)
 
 
+def native_task_driven(
+    out: Path,
+    data: Path,
+    sources: list[NativeSourceConfig],
+    patches: PatchConfig,
+    stage: TaskDrivenConfig,
+    loop: LoopConfig,
+    pseudo: Path = PSEUDO,
+) -> None:
+    """Train super-resolution and detector together on crops of native images, or a baseline.
+
+    The LR image is the crop downscaled, with faults of real cameras: of a crop that was enlarged
+    by the scale factor that is the native image again, and only the detector's loss teaches.
+
+    Args:
+        out: folder of the run; a run that was stopped goes on from there.
+        data: folder that the paths of image sets start from.
+        sources: image sets to train on.
+        patches: how crops are cut.
+        stage: what is trained.
+        loop: how long and how; ``batch_size`` counts samples of ``crops`` of every set.
+        pseudo: folder that `tasksr-train pseudo-labels` wrote.
+    """
+    if stage.loss.assignment != "task-aligned":
+        raise TrainingError(
+            f"stage.loss.assignment: expected task-aligned, got {stage.loss.assignment}"
+        )
+    torch.manual_seed(loop.seed)
+    sampler = NativeSampler(read_native(data, pseudo, sources), sources, patches)
+    train(TaskDriven(stage, data), sampler, loop, out)
+
+
 STAGES: dict[str, Callable[..., None]] = {
     "super-resolution": super_resolution,
     "detector": detector,
     "native-detector": native_detector,
     "task-driven": task_driven,
+    "native-task-driven": native_task_driven,
 }

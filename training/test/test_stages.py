@@ -16,6 +16,7 @@ from tasksr_training.checkpoints import load_checkpoint, load_network
 from tasksr_training.coco import read_coco
 from tasksr_training.datasets import (
     IGNORE,
+    NO_BOX,
     PEDESTRIAN,
     Batch,
     Batches,
@@ -296,6 +297,15 @@ def test_weighted_l1_by_hand() -> None:
     batch = Batch(hr, boxes, torch.tensor([[PEDESTRIAN, IGNORE]]), 0)
     assert weighted_l1(sr, batch, 0.0) == pytest.approx(0.8 / 16)
     assert weighted_l1(sr, batch, 2.0) == pytest.approx((3 * 0.6 + 0.2) / (16 + 2 * 4))
+
+
+def test_an_enlarged_patch_has_no_distance_to_hr() -> None:
+    sr, hr = torch.full((2, 3, 4, 4), 0.5), torch.zeros(2, 3, 4, 4)
+    nobody = torch.zeros(2, 1, 4), torch.full((2, 1), NO_BOX)
+    batch = Batch(hr, *nobody, 0, scale=torch.tensor([1.0, 1.9]))
+    assert weighted_l1(sr, batch, 0.0) == pytest.approx(0.5)
+    assert weighted_l1(sr, batch, 0.0, 1.0) == pytest.approx(0.25)
+    assert weighted_l1(sr, batch, 1.0, 1.0) == pytest.approx(0.25)
 
 
 def test_distillation_by_hand() -> None:

@@ -21,13 +21,15 @@ from tasksr_ros.networks.super_resolution.blocks import (
 )
 
 VARIANTS: dict[str, dict[str, int | bool]] = {
+    "dbpn-ss-8": {"n0": 32, "nr": 8, "num_stages": 2},
+    "dbpn-ss-12": {"n0": 48, "nr": 12, "num_stages": 2},
     "dbpn-ss": {"n0": 64, "nr": 18, "num_stages": 2},
     "dbpn-s": {"n0": 128, "nr": 32, "num_stages": 2},
     "dbpn-m": {"n0": 128, "nr": 32, "num_stages": 4},
     "dbpn-l": {"n0": 128, "nr": 32, "num_stages": 6},
     "d-dbpn": {"n0": 256, "nr": 64, "num_stages": 7, "dense": True},
 }
-"""Constructor arguments of the paper's networks, by name."""
+"""Constructor arguments of the paper's networks, by name, and of two narrower ones."""
 
 
 class DBPN(nn.Module):

@@ -63,6 +63,7 @@ class TaskDrivenConfig:
         scale_factor: 2, 4 or 8; a super-resolution checkpoint must have the same. 1 with
             ``upscaling`` none: the detector sees the HR image, the baselines' bound.
         alpha: weight of the distance to the HR image (L1).
+        max_hr_scale: a patch of an image enlarged by more is no HR image, and has no such distance.
         pedestrian_weight: weight of pixels inside pedestrians' boxes in that distance, in
             addition to the 1 of every pixel.
         feature_weight: weight of the distance of the detector's features (L1) of SR and HR.
@@ -94,6 +95,7 @@ class TaskDrivenConfig:
     upscaling: Literal["sr", "bicubic", "none"] = "sr"
     scale_factor: int = 4
     alpha: float = 1.0
+    max_hr_scale: float = 1.5
     pedestrian_weight: float = 0.0
     feature_weight: float = 0.0
     features_of: Literal["hr", "current"] = "hr"
@@ -201,7 +203,7 @@ class TaskDriven:
         losses = self._detection(levels, batch, extra, mixed)
         total = config.beta * losses["detection"]
         if self._config.upscaling != "none":
-            losses["l1"] = weighted_l1(sr, batch, config.pedestrian_weight)
+            losses["l1"] = weighted_l1(sr, batch, config.pedestrian_weight, config.max_hr_scale)
         for name, weight, loss in self._taught(module, sr, levels, batch, sr_learns):
             losses[name] = loss
             total = total + weight * loss
@@ -222,7 +224,12 @@ class TaskDriven:
         kind = torch.cat([batch.kind, batch.kind[:extra], batch.kind[:mixed]])
         if self._config.upscaling == "none":
             boxes = boxes / self._config.scale_factor
-        return detection_loss(levels, boxes, kind, self._config.loss)
+        open_below = batch.open_below
+        if open_below is not None:
+            open_below = torch.cat([open_below, open_below[:extra], open_below[:mixed]])
+            if self._config.upscaling == "none":
+                open_below = open_below / self._config.scale_factor
+        return detection_loss(levels, boxes, kind, self._config.loss, open_below)
 
     def _taught(
         self,
@@ -266,9 +273,16 @@ class TaskDriven:
         )
 
 
-def weighted_l1(sr: Tensor, batch: Batch, pedestrian_weight: float) -> Tensor:
-    """Mean absolute distance to HR; pixels of pedestrians count 1 + ``pedestrian_weight`` times."""
+def weighted_l1(
+    sr: Tensor, batch: Batch, pedestrian_weight: float, max_hr_scale: float = math.inf
+) -> Tensor:
+    """Mean absolute distance to HR; pixels of pedestrians count 1 + ``pedestrian_weight`` times.
+
+    The distance of a patch of an image enlarged by more than ``max_hr_scale`` is 0.
+    """
     distance = (sr - batch.hr).abs().mean(1)
+    if batch.scale is not None:
+        distance = distance * (batch.scale <= max_hr_scale)[:, None, None]
     if not pedestrian_weight:
         return distance.mean()
     height, width = distance.shape[1:]
@@ -389,7 +403,11 @@ def _detector(config: TaskDrivenConfig) -> tuple[nn.Module, dict[str, Any]]:
     network, description = load_network(Path(config.detector_checkpoint), "detector")
     if not config.detector_width:
         return network, description
-    assert isinstance(network, Detector)
+    if not isinstance(network, Detector):
+        raise TrainingError(
+            f"stage.detector_width: expected 0 for a detector {description['name']}, "
+            f"got {config.detector_width:g}"
+        )
     return widened(network, config.detector_width), {**description, "width": config.detector_width}
 
 
