@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from tasksr_training.errors import CheckpointError
 from tasksr_training.whole_files import replacing
 
 LAST = "last.ckpt"
+OPTIONS = "config.yaml"
+"""The options of a run, in its folder."""
 FCOS = "fcos"
 """What a detector is whose description names no network."""
 
@@ -111,6 +114,12 @@ def _of_bundle(folder: Path, part: str) -> nn.Module:
     if part == "sr":
         return load_any_bundle(folder).load_sr()
     return load_bundle(folder).load().detector
+
+
+def sr_section(sr: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``sr`` section of a bundle's description; ``sr`` is what `build_network` takes."""
+    options = {key: value for key, value in sr.items() if key not in ("name", "scale_factor")}
+    return {"network": sr["name"], "scale_factor": sr["scale_factor"], "options": options}
 
 
 def build_network(part: str, description: dict[str, Any]) -> nn.Module:

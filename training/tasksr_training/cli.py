@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 
 from tasksr_ros.errors import TaskSRError
 from tasksr_training import data_commands
-from tasksr_training.checkpoints import LAST
+from tasksr_training.checkpoints import LAST, OPTIONS
 from tasksr_training.options import as_yaml, differences
 from tasksr_training.whole_files import replace_text
 
@@ -34,9 +34,6 @@ COMMANDS = {
     "export-native": "native_export.export_native",
 }
 """Where the function of each command is; it is imported when the command is given."""
-
-OPTIONS = "config.yaml"
-"""The options of a run, in its folder."""
 
 FLAGS = {
     "plan": "only say what would be done",

@@ -15,6 +15,7 @@ from tasksr_training.checkpoints import (
     load_checkpoint,
     load_network,
     networks_of,
+    sr_section,
 )
 from tasksr_training.errors import CheckpointError
 
@@ -110,9 +111,7 @@ def export_sr(
 
 def _described(bundle: Path, sr: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, Any]:
     """What all bundles have; ``sr`` is what `build_network` takes."""
-    options = {key: value for key, value in sr.items() if key not in ("name", "scale_factor")}
-    section = {"network": sr["name"], "scale_factor": sr["scale_factor"], "options": options}
-    return {"name": bundle.name, "sr": section, "recipe": recipe}
+    return {"name": bundle.name, "sr": sr_section(sr), "recipe": recipe}
 
 
 def _detector(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Averaging both is a cheap way not to forget (Wortsman et al., "Robust fine-tuning of zero-shot
 models", arXiv 2109.01903). The share is chosen on what was held out of the train sets, and the
-score threshold with it.
+score threshold with it. Where super-resolution was trained with the detector, there is nothing
+between: their weights as they are, and the threshold.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ import numpy as np
 import torch
 import yaml
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from tasksr_ros.evaluation.metrics import score_at_fppi
 from tasksr_ros.networks.detectors.picodet import PicoDet
-from tasksr_training.checkpoints import load_checkpoint, load_network
+from tasksr_training.checkpoints import OPTIONS, load_checkpoint, load_network
 from tasksr_training.coco import LabelledImage
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.native_crops import NativeSourceConfig, read_held_out
 from tasksr_training.native_measure import (
+    Enlarging,
     Found,
     detect_native,
     figures,
@@ -67,10 +69,10 @@ CHOICE = ChoiceConfig()
 
 def choose_native(
     run: Path,
-    start: Path,
     data: Path,
     sources: list[NativeSourceConfig],
     out: Path,
+    start: Path = Path(),
     choice: ChoiceConfig = CHOICE,
 ) -> None:
     """Choose the share of the trained weights and the score threshold on held-out images.
@@ -78,11 +80,13 @@ def choose_native(
     What was measured before with the same weights is kept, so that the command can go on.
 
     Args:
-        run: folder of a `native-detector` run, whose averaged weights are taken.
-        start: ONNX file that the run began with.
+        run: folder of a `native-detector` or `native-task-driven` run, whose averaged weights are
+            taken.
         data: folder that the paths of image sets start from.
         sources: those of the run; what they hold out is measured.
         out: safetensors file to write; a JSON file beside it says what was measured.
+        start: ONNX file that a `native-detector` run began with; the other began with a bundle,
+            which its options name.
         choice: what is tried.
 
     Raises:
@@ -93,27 +97,31 @@ def choose_native(
     if not sets:
         raise TrainingDataError("sources: expected held_out images of a set, got none")
     content = load_checkpoint(run)
-    began = PicoDet(1)
-    load_onnx_weights(began, start)
     trained, _ = load_network(run, "detector")
+    sr = _trained_sr(run, content["networks"])
+    began, start = _began(run, start, content["networks"])
     ends = began.state_dict(), trained.state_dict()
+    candidates = [
+        Candidate(share, between(*ends, share), None if share == 0 else sr)
+        for share in (choice.shares if sr is None else (0.0, 1.0))
+    ]
     log = out.with_suffix(".measured.json")
-    rows = [_measured(share, between(*ends, share), sets, choice, log) for share in choice.shares]
-    best = max(rows, key=lambda row: float(row["mean"]))
-    weights = {k: v.contiguous() for k, v in between(*ends, best["share"]).items()}
+    rows = [_measured(candidate, sets, choice, log) for candidate in candidates]
+    best = max(range(len(rows)), key=lambda k: float(rows[k]["mean"]))
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, out)
+    save_file(candidates[best].weights(), out)
     summary = {
         "network": "picodet-s",
         "num_classes": 1,
+        "sr": None if candidates[best].sr is None else content["networks"]["sr"],
         "start": start.name,
         "steps": content["step"],
         "minutes": round(content["seconds"] / 60, 1),
-        "seed": _seed(run),
-        "share": best["share"],
+        "seed": _options(run).get("loop", {}).get("seed"),
+        "share": rows[best]["share"],
         "counted": COUNTED,
         "fppi": choice.fppi,
-        "score_threshold": best["score_threshold"],
+        "score_threshold": rows[best]["score_threshold"],
         "held_out": {name: _numbers(images) for name, images in sets.items()},
         "rows": rows,
     }
@@ -121,13 +129,48 @@ def choose_native(
     print(table(rows))
 
 
-def _seed(run: Path) -> int | None:
-    """Of the run, as its options say; None where they do not lie beside it."""
-    path = run / "config.yaml"
-    if not path.is_file():
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """Weights to measure: a share of the detector's, and what enlarges in front of it.
+
+    Attributes:
+        share: of the trained weights.
+        detector: its weights.
+        sr: trained with it; None: bicubic.
+    """
+
+    share: float
+    detector: dict[str, Tensor]
+    sr: nn.Module | None = None
+
+    def weights(self) -> dict[str, Tensor]:
+        """All of them; the names of super-resolution's begin with ``sr.``."""
+        sr = {} if self.sr is None else self.sr.state_dict(prefix="sr.")
+        return {k: v.contiguous() for k, v in {**self.detector, **sr}.items()}
+
+
+def _trained_sr(run: Path, networks: Mapping[str, Any]) -> nn.Module | None:
+    if networks.get("sr", {"name": "bicubic"})["name"] == "bicubic":
         return None
-    options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return int(options["native-detector"]["loop"]["seed"])
+    return load_network(run, "sr")[0]
+
+
+def _began(run: Path, start: Path, networks: Mapping[str, Any]) -> tuple[nn.Module, Path]:
+    """The detector that the run began with, and where its weights are."""
+    if "sr" in networks:
+        start = Path(_options(run)["stage"]["detector_checkpoint"])
+        return load_network(start, "detector")[0], start
+    detector = PicoDet(1)
+    load_onnx_weights(detector, start)
+    return detector, start
+
+
+def _options(run: Path) -> dict[str, Any]:
+    """Those of the run's command; none where they do not lie beside it."""
+    if not (run / OPTIONS).is_file():
+        return {}
+    (options,) = yaml.safe_load((run / OPTIONS).read_text(encoding="utf-8")).values()
+    return dict(options)
 
 
 def spaced(images: Sequence[LabelledImage], most: int) -> list[LabelledImage]:
@@ -144,36 +187,46 @@ def between(
 
 
 def _measured(
-    share: float,
-    weights: dict[str, Tensor],
+    candidate: Candidate,
     sets: Mapping[str, Sequence[LabelledImage]],
     choice: ChoiceConfig,
     log: Path,
 ) -> dict[str, Any]:
     """A row of the table, from the log if these weights were measured before."""
-    sha = hashlib.sha256(b"".join(v.numpy().tobytes() for v in weights.values())).hexdigest()
+    content = b"".join(v.numpy().tobytes() for v in candidate.weights().values())
+    sha = hashlib.sha256(content).hexdigest()
     key = f"{sha[:16]} most {choice.most} fppi {choice.fppi:g} least {choice.least_people}"
     known: dict[str, Any] = json.loads(log.read_text()) if log.exists() else {}
     if key not in known:
         detector = PicoDet(1)
-        detector.load_state_dict(weights)
-        known[key] = measure(detector, sets, choice)
+        detector.load_state_dict(candidate.detector)
+        known[key] = measure(detector, sets, choice, candidate.sr)
         log.parent.mkdir(parents=True, exist_ok=True)
         replace_text(log, json.dumps(known, indent=1))
-    return {"share": share, **known[key]}
+    return {"share": candidate.share, **known[key]}
 
 
 def measure(
-    detector: PicoDet, sets: Mapping[str, Sequence[LabelledImage]], choice: ChoiceConfig
+    detector: PicoDet,
+    sets: Mapping[str, Sequence[LabelledImage]],
+    choice: ChoiceConfig,
+    sr: nn.Module | None = None,
 ) -> dict[str, Any]:
-    """AP per set, scale and height; their mean that counts; score thresholds by scale."""
-    detect = in_openvino(detector, choice.threads)
+    """AP per set, scale and height; their mean that counts; score thresholds by scale.
+
+    ``sr`` enlarges twice; None: bicubic does.
+    """
+    plain = in_openvino(detector, choice.threads)
+    super_resolved = None if sr is None else in_openvino(Enlarging(sr, detector), choice.threads)
     by_set: dict[str, dict[str, float]] = {name: {} for name in sets}
     thresholds: dict[str, float] = {}
     for scale in SCALES:
+        detect, enlarged = plain, scale
+        if scale > 1 and super_resolved is not None:
+            detect, enlarged = super_resolved, 1.0
         pooled: list[Found] = []
         for name, images in sets.items():
-            found = [detect_native(detect, image.image, scale) for image in images]
+            found = [detect_native(detect, image.image, enlarged) for image in images]
             values = figures(found, images)
             by_set[name].update({f"x{scale:g} {height}": ap for height, ap in values.items()})
             pooled += found

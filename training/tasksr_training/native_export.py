@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from tasksr_ros.bundle import save_bundle
 from tasksr_ros.networks import build_detector, build_sr
+from tasksr_training.checkpoints import sr_section
 from tasksr_training.errors import CheckpointError
 
 
@@ -47,11 +48,18 @@ def export_native(
         known = ", ".join(name[1:] for name in thresholds)
         raise CheckpointError(f"scale_factor: expected one of {known}, got {scale_factor}")
     detector = build_detector(chosen["network"], num_classes=chosen["num_classes"])
-    detector.load_state_dict(state)
     enlarges = scale_factor > 1
+    sr_state = {k[3:]: v for k, v in state.items() if k.startswith("sr.")}
+    detector.load_state_dict({k: v for k, v in state.items() if not k.startswith("sr.")})
+    sr_description = chosen.get("sr") or {"name": "bicubic", "scale_factor": scale_factor}
+    if enlarges and sr_description["scale_factor"] != scale_factor:
+        raise CheckpointError(
+            f"scale_factor: expected that of the super-resolution, "
+            f"{sr_description['scale_factor']}, got {scale_factor}"
+        )
     description = {
         "name": bundle.name,
-        "sr": {"network": "bicubic", "scale_factor": scale_factor} if enlarges else "none",
+        "sr": sr_section(sr_description) if enlarges else "none",
         "detector": {"network": chosen["network"]},
         "classes": ["pedestrian"],
         "region_size": list(region_size),
@@ -65,7 +73,9 @@ def export_native(
             "licence": "research use",
         },
     }
-    sr = build_sr("bicubic", scale_factor) if enlarges else None
+    sr = build_sr(**sr_description).eval() if enlarges else None
+    if sr is not None and sr_state:
+        sr.load_state_dict(sr_state)
     text = native_card(description, chosen, scale_factor)
     save_bundle(bundle, description, text, sr=sr, detector=detector.eval())
 
@@ -82,14 +92,23 @@ def native_card(description: dict[str, Any], chosen: dict[str, Any], scale_facto
         ]
         lines.append(f"| {name} | {number['images']} | {' | '.join(figures)} |")
     before = "enlarged twice bicubically" if scale_factor > 1 else "as the camera gives them"
+    began = (
+        f"It began with the public COCO weights `{chosen['start']}` (Apache-2.0)\nand learnt on at "
+        "many scales, taught by them so that it does not forget."
+    )
+    if chosen.get("sr") and scale_factor > 1:
+        before = f"super-resolved twice by `{chosen['sr']['name']}`"
+        began = (
+            f"It began with the bundle `{chosen['start']}`, bicubically enlarged; both networks\n"
+            "then learnt together, the super-resolution from the detector's loss as well."
+        )
     seed = "unknown" if chosen.get("seed") is None else chosen["seed"]
     width, height = description["region_size"]
     table, stages, data = "\n".join(lines), _items(recipe["stages"], "`"), _items(recipe["data"])
     return f"""# {description["name"]}
 
 Detector `{chosen["network"]}` for **native images**, {before}: RGB regions of {width}x{height} px
-in, boxes of pedestrians out. It began with the public COCO weights `{chosen["start"]}` (Apache-2.0)
-and learnt on at many scales, taught by them so that it does not forget. At the score threshold of
+in, boxes of pedestrians out. {began} At the score threshold of
 {description["score_threshold"]:g} there are {chosen["fppi"]:g} false positives per image on the
 images below.
 
@@ -106,8 +125,8 @@ images below.
 
 ## Measured
 
-AP50 on images held out of the training sets, COCO weights -> these, by native height. The share of
-the trained weights and the threshold were chosen on them. [Validation sets, beside public
+AP50 on images held out of the training sets, what it began with -> these, by native height. The
+share of the trained weights and the threshold were chosen on them. [Validation sets, beside public
 detectors](../../docs/YARDSTICK.md).
 
 | set | images | 12-60 px | 60 px and more |

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from tasksr_ros.detections import Detections
 from tasksr_ros.evaluation.matching import Rule, match, overlaps
@@ -27,6 +27,25 @@ Found = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Boxes (K, 4) xyxy in image px and scores (K,)."""
 Detect = Callable[[NDArray[np.float32]], Found]
 """(1, 3, H, W) RGB in [0, 1], multiples of 32, to the boxes (A, 4) and scores (A,) of all cells."""
+
+
+class Enlarging(nn.Module):
+    """Super-resolution and a detector of ours, whose boxes are px of the image that goes in.
+
+    Args:
+        sr: (N, 3, H, W) -> (N, 3, H·s, W·s), with an attribute ``scale_factor``.
+        detector: -> boxes (N, A, 4) and what else it says.
+    """
+
+    def __init__(self, sr: nn.Module, detector: nn.Module) -> None:
+        super().__init__()
+        self.sr = sr
+        self.detector = detector
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) -> boxes (N, A, 4) xyxy px of ``images``, scores (N, A)."""
+        boxes, scores, _ = self.detector(self.sr(images))
+        return boxes / self.sr.scale_factor, scores
 
 
 def in_torch(detector: nn.Module) -> Detect:

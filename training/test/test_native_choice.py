@@ -55,7 +55,7 @@ def ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[PicoDet, Pico
         native_choice, "load_onnx_weights", lambda m, path: m.load_state_dict(start.state_dict())
     )
     monkeypatch.setattr(native_choice, "load_network", lambda run, part: (trained, {}))
-    content = {"step": 12, "seconds": 90.0}
+    content = {"step": 12, "seconds": 90.0, "networks": {"detector": {}}}
     monkeypatch.setattr(native_choice, "load_checkpoint", lambda run: content)
     return start, trained
 
@@ -65,7 +65,7 @@ def test_the_best_share_is_written_with_its_figures(
 ) -> None:
     measured = []
 
-    def measure(detector: PicoDet, sets: dict[str, list[LabelledImage]], _: object) -> object:
+    def measure(detector: PicoDet, sets: dict[str, list[LabelledImage]], *_: object) -> object:
         value = float(detector.state_dict()["backbone.stem.0.bias"].sum())
         measured.append(value)
         assert [i.image_id for i in sets["train.json"]] == [11, 13]
@@ -78,7 +78,7 @@ def test_the_best_share_is_written_with_its_figures(
     sources = [NativeSourceConfig("train.json", held_out=HeldOut(every=2))]
     choice = ChoiceConfig(shares=(0.0, 0.5, 1.0))
     for _ in range(2):  # the second time nothing is measured again
-        choose_native(tmp_path, Path("start.onnx"), data, sources, out, choice)
+        choose_native(tmp_path, data, sources, out, Path("start.onnx"), choice)
     assert len(measured) == 3
     weights = load_file(out)
     name = "backbone.stem.0.weight"
@@ -107,4 +107,4 @@ def test_a_row_is_measured_as_it_is(data: Path) -> None:
 def test_nothing_held_out(data: Path, tmp_path: Path, ends: tuple[PicoDet, PicoDet]) -> None:
     sources = [NativeSourceConfig("train.json")]
     with pytest.raises(TrainingDataError, match="expected held_out images of a set, got none"):
-        choose_native(tmp_path, Path("a.onnx"), data, sources, tmp_path / "b.safetensors")
+        choose_native(tmp_path, data, sources, tmp_path / "b.safetensors")
