@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ import yaml
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tasksr_ros.evaluation.metrics import score_at_fppi
+from tasksr_ros.evaluation.matching import IGNORED, TRUE_POSITIVE
+from tasksr_ros.evaluation.metrics import Matches, score_at_fppi
+from tasksr_ros.evaluation.reliability import reliability
 from tasksr_ros.networks.detectors.picodet import PicoDet
+from tasksr_training.calibration import Calibration, fit
 from tasksr_training.checkpoints import OPTIONS, load_checkpoint, load_network
 from tasksr_training.coco import LabelledImage
 from tasksr_training.errors import TrainingDataError
@@ -109,7 +112,8 @@ def choose_native(
     rows = [_measured(candidate, sets, choice, log) for candidate in candidates]
     best = max(range(len(rows)), key=lambda k: float(rows[k]["mean"]))
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(candidates[best].weights(), out)
+    calibration = Calibration(**rows[best]["calibration"]["map"])
+    save_file(candidates[best].calibrated(calibration).weights(), out)
     summary = {
         "network": "picodet-s",
         "num_classes": 1,
@@ -121,7 +125,11 @@ def choose_native(
         "share": rows[best]["share"],
         "counted": COUNTED,
         "fppi": choice.fppi,
-        "score_threshold": rows[best]["score_threshold"],
+        "score_threshold": {
+            scale: round(float(calibration(threshold)), 4)
+            for scale, threshold in rows[best]["score_threshold"].items()
+        },
+        "calibration": rows[best]["calibration"],
         "held_out": {name: _numbers(images) for name, images in sets.items()},
         "rows": rows,
     }
@@ -142,6 +150,10 @@ class Candidate:
     share: float
     detector: dict[str, Tensor]
     sr: nn.Module | None = None
+
+    def calibrated(self, calibration: Calibration) -> Candidate:
+        """The same with calibrated scores."""
+        return replace(self, detector=calibration.into_weights(self.detector))
 
     def weights(self) -> dict[str, Tensor]:
         """All of them; the names of super-resolution's begin with ``sr.``."""
@@ -214,12 +226,15 @@ def measure(
 ) -> dict[str, Any]:
     """AP per set, scale and height; their mean that counts; score thresholds by scale.
 
+    And what maps the scores of both scales together to probabilities, before and after.
+
     ``sr`` enlarges twice; None: bicubic does.
     """
     plain = in_openvino(detector, choice.threads)
     super_resolved = None if sr is None else in_openvino(Enlarging(sr, detector), choice.threads)
     by_set: dict[str, dict[str, float]] = {name: {} for name in sets}
     thresholds: dict[str, float] = {}
+    of_both: list[Matches] = []
     for scale in SCALES:
         detect, enlarged = plain, scale
         if scale > 1 and super_resolved is not None:
@@ -232,11 +247,32 @@ def measure(
             pooled += found
         everyone = [image for images in sets.values() for image in images]
         matches = matches_in_bin(*labelled_part(pooled, everyone), LEAST_HEIGHT, np.inf, 0.5)
+        of_both.append(matches)
         thresholds[f"x{scale:g}"] = round(float(score_at_fppi(matches, choice.fppi)), 4)
     people = {name: _numbers(images)["pedestrians"] for name, images in sets.items()}
     counting = [v for name, v in by_set.items() if people[name] >= choice.least_people]
     mean = float(np.mean([values[name] for values in counting for name in COUNTED]))
-    return {"mean": round(mean, 4), "sets": by_set, "score_threshold": thresholds}
+    return {
+        "mean": round(mean, 4),
+        "sets": by_set,
+        "score_threshold": thresholds,
+        "calibration": _calibration(of_both),
+    }
+
+
+def _calibration(matches: Sequence[Matches]) -> dict[str, Any]:
+    """The map to probabilities, and the reliability of scores before and after."""
+    counts = [m.outcome != IGNORED for m in matches]
+    score = np.concatenate([m.score[c] for m, c in zip(matches, counts, strict=True)])
+    hit = np.concatenate(
+        [m.outcome[c] == TRUE_POSITIVE for m, c in zip(matches, counts, strict=True)]
+    )
+    found = fit(score, hit)
+    return {
+        "map": asdict(found),
+        "before": reliability(score, hit, LEAST_HEIGHT, None),
+        "after": reliability(found(score), hit, LEAST_HEIGHT, None),
+    }
 
 
 def labelled_part(

@@ -104,6 +104,13 @@ def native_card(description: dict[str, Any], chosen: dict[str, Any], scale_facto
         )
     seed = "unknown" if chosen.get("seed") is None else chosen["seed"]
     width, height = description["region_size"]
+    calibration = chosen["calibration"]
+    reliability = "\n".join(
+        f"| {b['low']:.1f}-{b['high']:.1f} | {b['detections']} | {b['mean_score']:.2f} "
+        f"| {b['precision']:.2f} |"
+        for b in calibration["after"]["bins"]
+        if b["detections"]
+    )
     table, stages, data = "\n".join(lines), _items(recipe["stages"], "`"), _items(recipe["data"])
     return f"""# {description["name"]}
 
@@ -132,6 +139,14 @@ detectors](../../docs/YARDSTICK.md).
 | set | images | 12-60 px | 60 px and more |
 |---|---|---|---|
 {table}
+
+Scores are probabilities: fitted on the same images, at x1 and x2 together, the mean distance
+between a detection's score and the share of people among detections of that score is
+{calibration["after"]["ece"]:.3f} (before: {calibration["before"]["ece"]:.3f}).
+
+| score | detections | mean score | people |
+|---|---|---|---|
+{reliability}
 """
 
 

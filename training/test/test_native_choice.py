@@ -71,7 +71,13 @@ def test_the_best_share_is_written_with_its_figures(
         assert [i.image_id for i in sets["train.json"]] == [11, 13]
         figures = {"x1 12-60": 0.5}
         mean = {0: 0.3, 1: 0.6, 2: 0.4}[(len(measured) - 1) % 3]
-        return {"mean": mean, "sets": {"train.json": figures}, "score_threshold": {"x1": 0.25}}
+        calibration = {"map": {"slope": 2.0, "offset": 0.0}}
+        return {
+            "mean": mean,
+            "sets": {"train.json": figures},
+            "score_threshold": {"x1": 0.25},
+            "calibration": calibration,
+        }
 
     monkeypatch.setattr(native_choice, "measure", measure)
     out = tmp_path / "chosen/detector.safetensors"
@@ -84,9 +90,14 @@ def test_the_best_share_is_written_with_its_figures(
     name = "backbone.stem.0.weight"
     expected = (ends[0].state_dict()[name] + ends[1].state_dict()[name]) / 2
     torch.testing.assert_close(weights[name], expected)
+    name = "head.0.2.bias"  # the scores' are calibrated, the boxes' are not
+    expected = (ends[0].state_dict()[name] + ends[1].state_dict()[name]) / 2
+    torch.testing.assert_close(weights[name][0], 2 * expected[0])
+    torch.testing.assert_close(weights[name][1:], expected[1:])
     PicoDet(1).load_state_dict(weights)
     summary = json.loads(out.with_suffix(".json").read_text())
     assert summary["share"] == 0.5
+    assert summary["score_threshold"] == {"x1": 0.1}  # logit(.1) = 2 logit(.25)
     assert (summary["steps"], summary["minutes"], summary["start"]) == (12, 1.5, "start.onnx")
     assert summary["held_out"] == {"train.json": {"images": 2, "pedestrians": 2}}
     assert [row["share"] for row in summary["rows"]] == [0.0, 0.5, 1.0]
@@ -102,6 +113,7 @@ def test_a_row_is_measured_as_it_is(data: Path) -> None:
     )
     assert list(row["sets"]["val.json"]) == ["x1 12-60", "x1 60+", "x2 12-60", "x2 60+"]
     assert list(row["score_threshold"]) == ["x1", "x2"]
+    assert list(row["calibration"]) == ["map", "before", "after"]
 
 
 def test_nothing_held_out(data: Path, tmp_path: Path, ends: tuple[PicoDet, PicoDet]) -> None:

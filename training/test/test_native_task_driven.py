@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 from tasksr_training import native_choice
+from tasksr_training.calibration import Calibration
 from tasksr_training.checkpoints import load_network
 from tasksr_training.datasets import PatchConfig
 from tasksr_training.errors import TrainingError
@@ -77,8 +78,11 @@ def test_it_is_measured_beside_bicubic_and_exported(
     export_native(chosen, tmp_path / "td-x2", 2)
     bundle = load_bundle(tmp_path / "td-x2")
     assert bundle.sr is not None and bundle.sr.network == "dbpn-ss"
-    for part in ("sr", "detector"):
-        assert not moved(load_network(tmp_path / "td-x2", part)[0], load_network(run, part)[0])
+    assert not moved(load_network(tmp_path / "td-x2", "sr")[0], load_network(run, "sr")[0])
+    trained, _ = load_network(run, "detector")
+    calibration = Calibration(**summary["calibration"]["map"])
+    trained.load_state_dict(calibration.into_weights(trained.state_dict()))
+    assert not moved(load_network(tmp_path / "td-x2", "detector")[0], trained)
     assert "super-resolved twice by `dbpn-ss`" in (tmp_path / "td-x2/README.md").read_text()
 
 
