@@ -333,7 +333,11 @@ class DiagnosticsConfig:
         0.99, "ERROR when more than this share of the GPU's memory is in use", low=0, high=1
     )
     engine_timeout: float = option(
-        10.0, "ERROR and no new frames when a frame is in work for this long, s", low=0.1, high=3600
+        0.0,
+        "ERROR when a frame is in work for this long, s; what comes later is published all the "
+        "same; 0: 10 s, or five times what regions and measured times let expect if that is more",
+        low=0,
+        high=3600,
     )
 
     def __post_init__(self) -> None:

@@ -130,6 +130,7 @@ def engine_status(
         "bundle": state.bundle,
         "engine": state.engine,
         "busy s": f"{state.busy_s:.2f}",
+        "timeout s": f"{state.limit_s:.1f}",
         "batch limit": "none" if state.batch_limit is None else state.batch_limit,
         "building": state.building,
         **process,

@@ -323,6 +323,8 @@ class TaskSRNode(LifecycleNode):
             engine=model.engine.name if model is not None else "",
             busy_s=worker.busy_s if worker is not None else 0.0,
             hangs=worker is not None and worker.hangs,
+            limit_s=worker.limit_s if worker is not None else 0.0,
+            slowness=worker.slowness if worker is not None else "",
             thread_ended=activity is not None and not activity.worker.alive,
             out_of_memory=model is not None and model.out_of_memory,
             batch_limit=model.engine.batch_limit if model is not None else None,

@@ -47,6 +47,8 @@ class EngineState:
         bundle, engine: names; empty while unconfigured.
         busy_s: for how long the frames in work have been so, s.
         hangs: whether that is longer than it may be.
+        limit_s: how long that is, s.
+        slowness: why frames take longer than they should, or "".
         thread_ended: whether the inference thread has ended though the node is active.
         out_of_memory: whether the last engine call lacked memory.
         batch_limit: to which batches were cut down for want of memory.
@@ -60,6 +62,8 @@ class EngineState:
     engine: str = ""
     busy_s: float = 0.0
     hangs: bool = False
+    limit_s: float = 0.0
+    slowness: str = ""
     thread_ended: bool = False
     out_of_memory: bool = False
     batch_limit: int | None = None
@@ -135,7 +139,10 @@ def engine_health(state: EngineState) -> Health:
         return Health(Level.ERROR, "ended", "the inference thread has ended: activate again")
     if state.hangs:
         return Health(
-            Level.ERROR, "hangs", f"no answer for {state.busy_s:.1f} s: frames are dropped"
+            Level.ERROR,
+            "hangs",
+            f"no answer for {state.busy_s:.1f} s, expected within {state.limit_s:.1f} s: of each "
+            f"camera only the newest frame waits",
         )
     if state.out_of_memory:
         return Health(Level.ERROR, "out of memory", "frames are rejected: out of memory")
@@ -145,6 +152,8 @@ def engine_health(state: EngineState) -> Health:
         return Health(
             Level.WARN, "ok", f"batches cut down to {state.batch_limit} for want of memory"
         )
+    if state.slowness:
+        return Health(Level.WARN, "slow", state.slowness)
     return Health(Level.OK, "ok", state.lifecycle)
 
 

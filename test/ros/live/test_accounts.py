@@ -121,7 +121,10 @@ def test_the_engine() -> None:
     def changed(**changes: object) -> Health:
         return engine_health(dataclasses.replace(active, **changes))  # type: ignore[arg-type]
 
-    assert changed(hangs=True, busy_s=12.0).message == "no answer for 12.0 s: frames are dropped"
+    assert changed(hangs=True, busy_s=12.0, limit_s=10.0).message == (
+        "no answer for 12.0 s, expected within 10.0 s: of each camera only the newest frame waits"
+    )
+    assert changed(slowness="21 regions") == Health(Level.WARN, "slow", "21 regions")
     assert changed(hangs=True).level == Level.ERROR
     assert changed(thread_ended=True).level == Level.ERROR
     assert changed(out_of_memory=True).level == Level.ERROR
