@@ -217,7 +217,16 @@ class InputConfig:
     """Where a camera's images come from."""
 
     topic: str = option("", "image topic without transport; empty: image, or <camera>/image")
-    info_topic: str = option("", "CameraInfo topic; empty: camera_info, or <camera>/camera_info")
+    info_topic: str = option(
+        "",
+        "CameraInfo topic; empty: camera_info (<camera>/camera_info) where that is remapped, else "
+        "camera_info beside the image topic",
+    )
+    intrinsics: Literal["auto", "raw", "rectified"] = option(
+        "auto",
+        "of CameraInfo: raw: K and the distortion; rectified: P; auto: rectified where the image "
+        "topic is named so (image_rect), else raw",
+    )
     transport: Literal["raw", "compressed", "auto"] = option(
         "raw",
         "raw: sensor_msgs/Image on the topic; compressed: CompressedImage on <topic>/compressed; "
@@ -423,6 +432,11 @@ class EvaluationConfig:
 class ReplayConfig:
     """Which frames of a recording are replayed, how, and how they meet their ground truth."""
 
+    intrinsics: Literal["auto", "raw", "rectified"] = option(
+        "auto",
+        "of CameraInfo and calibration files: raw: K and the distortion; rectified: P; auto: "
+        "rectified where the image topic, or the recording, is named so (image_rect), else raw",
+    )
     every: int = option(1, "of each camera, replay every n-th frame", low=1, high=1000000)
     start: float = option(0.0, "leave out the recording's first seconds", low=0, high=1e9)
     duration: float = option(0.0, "replay this many seconds; 0: to the end", low=0, high=1e9)

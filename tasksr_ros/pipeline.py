@@ -25,7 +25,6 @@ from tasksr_ros.config import (
 )
 from tasksr_ros.detections import Detections, concatenate
 from tasksr_ros.engines.found import Found
-from tasksr_ros.engines.guarded import GuardedEngine
 from tasksr_ros.engines.interface import Engine
 from tasksr_ros.errors import ConfigError
 from tasksr_ros.io.frames import Frame
@@ -87,31 +86,6 @@ class Looked(NamedTuple):
 
     regions: Found
     near: Found | None = None
-
-
-class Pace(NamedTuple):
-    """How long the engines take for one frame.
-
-    Attributes:
-        regions: of the frame.
-        region_s: for each of them, s; 0 where it is not known.
-        near_s: for the near pass, s.
-    """
-
-    regions: int
-    region_s: float
-    near_s: float
-
-    @property
-    def frame_s(self) -> float:
-        """For the frame, s."""
-        return self.regions * self.region_s + self.near_s
-
-    def __str__(self) -> str:
-        near = f" + {self.near_s:.2f} s for the near pass" if self.near_s else ""
-        return (
-            f"{self.regions} regions x {self.region_s:.2f} s{near} = {self.frame_s:.1f} s a frame"
-        )
 
 
 class Pipeline:
@@ -196,11 +170,6 @@ class Pipeline:
                 size = self.near.region_size
                 near = near_tile(frame.size, size).pixels(pixels, size)[None]
         return Prepared(frame, frame_tiles, regions, near, latency_ms)
-
-    def pace(self, prepared: Prepared) -> Pace:
-        """How long the engines take for a frame, by their last calls."""
-        near = 0.0 if prepared.near is None else _region_s(self.near)
-        return Pace(len(prepared.tiles), _region_s(self.engine), near)
 
     def look(self, prepared: Sequence[Prepared]) -> list[Looked]:
         """Run the engines on frames, of other cameras' pipelines with the same engines too.
@@ -320,10 +289,6 @@ class Pipeline:
                 for c in chosen
             ]
         )
-
-
-def _region_s(engine: Engine | None) -> float:
-    return engine.region_s if isinstance(engine, GuardedEngine) else 0.0
 
 
 def _stacked(batches: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from tasksr_ros.ros.live.accounts import Report
 from tasksr_ros.ros.live.health import (
     EngineState,
     Health,
+    InputState,
     camera_health,
     engine_health,
     gpu_memory_health,
@@ -45,7 +46,7 @@ class Reporter:
         self,
         state: EngineState,
         reports: Mapping[str, Report],
-        qos_errors: Mapping[str, str],
+        inputs: Mapping[str, InputState],
         config: DiagnosticsConfig,
     ) -> None:
         """Publish one status per camera and one for the engine.
@@ -53,7 +54,7 @@ class Reporter:
         Args:
             state: of the engine.
             reports: the accounts of the cameras; none while the node is not active.
-            qos_errors: by camera, why its publisher cannot be heard, or "".
+            inputs: by camera, its topics.
             config: the thresholds.
         """
         node_name, now_s, now = (
@@ -67,12 +68,10 @@ class Reporter:
             before = self._before.get(name, Report())
             if before.received > report.received:
                 before = Report()  # the node was activated anew
-            health = camera_health(
-                report, before, config, paused=bool(paused), qos_error=qos_errors[name]
-            )
+            health = camera_health(report, before, config, paused=bool(paused), inputs=inputs[name])
             label = f"{node_name}: {name or 'camera'}"
             period_s = max(1e-3, now_s - self._before_s)
-            statuses.append(camera_status(label, health, report, before, period_s))
+            statuses.append(camera_status(label, health, report, before, period_s, inputs[name]))
         found = (
             engine_health(state),
             memory_health(resident_bytes() / 1e6, config),
@@ -85,7 +84,12 @@ class Reporter:
 
 
 def camera_status(
-    name: str, health: Health, now: Report, before: Report, period_s: float
+    name: str,
+    health: Health,
+    now: Report,
+    before: Report,
+    period_s: float,
+    inputs: InputState,
 ) -> DiagnosticStatus:
     """A camera's state, counts, rates and latencies.
 
@@ -95,9 +99,12 @@ def camera_status(
         now: its account.
         before: its account ``period_s`` ago.
         period_s: of steady time.
+        inputs: the camera's topics.
     """
     values: dict[str, object] = {
         "state": health.state,
+        "topic": inputs.topic,
+        "camera_info topic": inputs.info_topic,
         "received": now.received,
         "processed": now.processed,
         "dropped": sum(now.dropped.values()),

@@ -311,8 +311,8 @@ class TaskSRNode(LifecycleNode):
             self.get_logger().error(f"the engine gives no answer for {state.busy_s:.1f} s")
         self._hang_told = state.hangs
         reports = {} if activity is None else activity.reports()
-        qos_errors = {name: activity.qos_error(name) for name in reports} if activity else {}
-        self._reporter.report(state, reports, qos_errors, config)
+        inputs = {} if activity is None else activity.inputs()
+        self._reporter.report(state, reports, inputs, config)
 
     def _engine_state(self) -> EngineState:
         model, activity = self._model, self._activity

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import DecodingConfig
-from tasksr_ros.errors import ImageError
+from tasksr_ros.errors import ConfigError, ImageError
 from tasksr_ros.io.frames import Frame
-from tasksr_ros.pipeline import Looked, Pace, Pipeline, Prepared, Result
+from tasksr_ros.pipeline import Looked, Pipeline, Prepared, Result
 from tasksr_ros.ros.live.accounts import (
     RATE_LIMIT,
     STOPPED,
@@ -20,6 +20,7 @@ from tasksr_ros.ros.live.accounts import (
     Account,
     rejection,
 )
+from tasksr_ros.ros.live.expectation import Expected, expected
 from tasksr_ros.ros.live.scheduler import RateLimit, Scheduler
 from tasksr_ros.ros.live.stamps import StampGate
 from tasksr_ros.ros.live.wire import Serialized, decode, stamp_of
@@ -45,6 +46,8 @@ class Channel:
         gate: judges its stamps.
         rate: lets its frames pass.
         camera: intrinsics, once they are known.
+        info_topic: where they come from.
+        camera_error: what is wrong with the last of them, or "".
         course: number of the course of time that it is in; a jump backwards begins another.
         seen_course: that of the last frame in work.
     """
@@ -55,6 +58,8 @@ class Channel:
     gate: StampGate
     rate: RateLimit
     camera: CameraModel | None = None
+    info_topic: str = ""
+    camera_error: str = ""
     course: int = 0
     seen_course: int = 0
 
@@ -160,7 +165,7 @@ class Worker:
         self._in_work: list[tuple[str, Job]] = []
         self._begun_s: float | None = None
         self._expected_s = 0.0
-        self._slow: tuple[Pace, ...] = ()
+        self._slow: tuple[Expected, ...] = ()
         self._closed = False
         self._exchange: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
@@ -314,6 +319,8 @@ class Worker:
             decode_ms = (time.monotonic() - begun_s) * 1e3
             pipeline = channel.pipeline
             pipeline.camera = channel.camera
+            if channel.camera is None and pipeline.config.region.mode == "distance":
+                raise ConfigError(_no_camera(channel))
             if channel.seen_course != job.course:
                 pipeline.reset()
                 channel.seen_course = job.course
@@ -349,12 +356,12 @@ class Worker:
 
     def _expect(self, works: Sequence[_Work]) -> None:
         """How long these frames should take; told once where that is longer than it should be."""
-        paces = tuple(work.pipeline.pace(work.prepared) for work in works)
-        self._expected_s = sum(pace.frame_s for pace in paces)
-        told = {pace.regions for pace in self._slow}
+        frames = tuple(expected(work.pipeline, work.prepared) for work in works)
+        self._expected_s = sum(frame.frame_s for frame in frames)
+        told = {frame.regions for frame in self._slow}
         slow = self._expected_s > (self._timeout_s or AUTO_TIMEOUT_S)
-        self._slow = paces if slow else ()
-        if {pace.regions for pace in self._slow} - told:
+        self._slow = frames if slow else ()
+        if {frame.regions for frame in self._slow} - told:
             self._outlet.warn("engine: slow", self.slowness)
 
     def _settle(self, name: str, job: Job) -> bool:
@@ -378,3 +385,9 @@ class Worker:
 
     def _dropped(self, name: str, cause: str) -> None:
         self._channels[name].account.drop(cause)
+
+
+def _no_camera(channel: Channel) -> str:
+    why = channel.camera_error or "none came yet"
+    what = f"the camera's intrinsics (CameraInfo on {channel.info_topic})"
+    return f"region.mode distance needs {what}: {why}"

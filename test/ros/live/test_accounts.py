@@ -15,6 +15,7 @@ from tasksr_ros.ros.live.accounts import REPLACED, Account, Report, rejection
 from tasksr_ros.ros.live.health import (
     EngineState,
     Health,
+    InputState,
     Level,
     camera_health,
     engine_health,
@@ -38,7 +39,7 @@ CONFIG = DiagnosticsConfig(
 
 
 def health(now: Report, before: Report | None = None, **more: object) -> Health:
-    arguments: dict[str, object] = {"paused": False, "qos_error": "", **more}
+    arguments: dict[str, object] = {"paused": False, "inputs": InputState("/image"), **more}
     return camera_health(now, before or Report(), CONFIG, **arguments)  # type: ignore[arg-type]
 
 
@@ -70,12 +71,14 @@ def test_percentiles_of_a_stage() -> None:
 
 
 def test_a_camera_from_silence_to_silence() -> None:
-    assert health(Report(silent_s=0.2)) == Health(Level.WARN, "waiting", "no image yet, for 0.2 s")
+    assert health(Report(silent_s=0.2)) == Health(
+        Level.WARN, "waiting", "no image on /image yet, for 0.2 s"
+    )
     assert health(Report(silent_s=5.0)).level == Level.ERROR
     alive = Report(received=3, processed=3, silent_s=0.1)
     assert health(alive) == Health(Level.OK, "ok", "ok")
     assert health(dataclasses.replace(alive, silent_s=1.5)) == Health(
-        Level.WARN, "stale", "no image for 1.5 s"
+        Level.WARN, "stale", "no image on /image for 1.5 s"
     )
     dead = dataclasses.replace(alive, silent_s=6.0)
     assert (health(dead).level, health(dead).state) == (Level.ERROR, "stale")
@@ -84,8 +87,22 @@ def test_a_camera_from_silence_to_silence() -> None:
     assert "simulated time stands still" in paused.message
 
 
+def test_what_the_graph_says_of_the_silence_is_told() -> None:
+    inputs = InputState("/imag", hint="nobody publishes it; did you mean /image?")
+    assert health(Report(silent_s=6.0), inputs=inputs) == Health(
+        Level.ERROR,
+        "waiting",
+        "no image on /imag yet, for 6.0 s: nobody publishes it; did you mean /image?",
+    )
+    assert health(Report(received=3, silent_s=1.0), inputs=inputs).message == (
+        "no image on /imag for 1.0 s: nobody publishes it; did you mean /image?"
+    )
+
+
 def test_a_publisher_that_cannot_be_heard_is_an_error_at_once() -> None:
-    told = health(Report(silent_s=0.1), qos_error="/image: set input.reliability")
+    told = health(
+        Report(silent_s=0.1), inputs=InputState("/image", qos_error="/image: set input.reliability")
+    )
     assert told == Health(Level.ERROR, "waiting", "/image: set input.reliability")
 
 
