@@ -311,6 +311,12 @@ class DiagnosticsConfig:
     """When the node warns. Ages and rates are of steady time, whatever the stamps."""
 
     period: float = option(1.0, "time between two reports, s", low=0.05, high=60)
+    log_period: float = option(
+        30.0,
+        "time between two lines of each camera's rate and age in the log, s; 0: none",
+        low=0,
+        high=86400,
+    )
     silent_warn: float = option(
         1.0, "WARN when no image came for this long, s", low=0.01, high=3600
     )

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.timer import Timer
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import NodeConfig
 from tasksr_ros.model import Model
 from tasksr_ros.pipeline import Pipeline
-from tasksr_ros.ros.live.accounts import Account, Report
+from tasksr_ros.ros.live.accounts import Account, Report, rates_and_ages
 from tasksr_ros.ros.live.health import InputState
 from tasksr_ros.ros.live.scheduler import RateLimit
 from tasksr_ros.ros.live.silence import SILENT
@@ -81,6 +82,7 @@ class Activity:
         self._timers = (
             node.create_timer(CHOOSE_PERIOD_S, self._follow_publishers, clock=steady),
             node.create_timer(GRAPH_PERIOD_S, self._look_around, clock=steady),
+            *self._log_timer(common.diagnostics.log_period, steady),
         )
         self._jumps = node.get_clock().create_jump_callback(
             JumpThreshold(
@@ -95,6 +97,11 @@ class Activity:
         except Exception:
             self.close()
             raise
+
+    def _log_timer(self, period_s: float, clock: Clock) -> list[Timer]:
+        if not period_s:
+            return []
+        return [self._node.create_timer(period_s, self._log_rates, clock=clock)]
 
     def _subscribe(self, name: str, config: NodeConfig) -> CameraInputs:
         channel = self._channels[name]
@@ -155,6 +162,11 @@ class Activity:
             elif report.received and self._lacks_intrinsics(name):
                 why = inputs.why_no_info() or SILENT
                 self._warn_seldom(f"{camera}: no CameraInfo on {inputs.info_topic}: {why}")
+
+    def _log_rates(self) -> None:
+        for name, report in self.reports().items():
+            if report.received:
+                self._node.get_logger().info(f"{name or 'camera'}: {rates_and_ages(report)}")
 
     def _needs_intrinsics(self, name: str) -> bool:
         config = self._settings.cameras[name]

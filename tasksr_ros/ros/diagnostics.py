@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 
 from builtin_interfaces.msg import Time
@@ -39,7 +38,6 @@ class Reporter:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._before: dict[str, Report] = {}
-        self._before_s = time.monotonic()
         self._ros_ns = 0
 
     def report(
@@ -57,11 +55,7 @@ class Reporter:
             inputs: by camera, its topics.
             config: the thresholds.
         """
-        node_name, now_s, now = (
-            self._node.get_name(),
-            time.monotonic(),
-            self._node.get_clock().now(),
-        )
+        node_name, now = self._node.get_name(), self._node.get_clock().now()
         paused = self._node.get_parameter("use_sim_time").value and now.nanoseconds == self._ros_ns
         statuses = []
         for name, report in reports.items():
@@ -70,8 +64,7 @@ class Reporter:
                 before = Report()  # the node was activated anew
             health = camera_health(report, before, config, paused=bool(paused), inputs=inputs[name])
             label = f"{node_name}: {name or 'camera'}"
-            period_s = max(1e-3, now_s - self._before_s)
-            statuses.append(camera_status(label, health, report, before, period_s, inputs[name]))
+            statuses.append(camera_status(label, health, report, inputs[name]))
         found = (
             engine_health(state),
             memory_health(resident_bytes() / 1e6, config),
@@ -80,25 +73,16 @@ class Reporter:
         worst = max(found, key=lambda health: health.level)
         statuses.append(engine_status(f"{node_name}: engine", worst, state, process_values()))
         self._publisher.publish(to_array(statuses, now.to_msg()))
-        self._before, self._before_s, self._ros_ns = dict(reports), now_s, now.nanoseconds
+        self._before, self._ros_ns = dict(reports), now.nanoseconds
 
 
-def camera_status(
-    name: str,
-    health: Health,
-    now: Report,
-    before: Report,
-    period_s: float,
-    inputs: InputState,
-) -> DiagnosticStatus:
+def camera_status(name: str, health: Health, now: Report, inputs: InputState) -> DiagnosticStatus:
     """A camera's state, counts, rates and latencies.
 
     Args:
         name: of the status.
         health: of the camera.
         now: its account.
-        before: its account ``period_s`` ago.
-        period_s: of steady time.
         inputs: the camera's topics.
     """
     values: dict[str, object] = {
@@ -114,8 +98,8 @@ def camera_status(
         **{f"published: {what}": count for what, count in sorted(now.notes.items())},
         "time jumps": now.time_jumps,
         "last rejection": now.last_rejection,
-        "received Hz": f"{(now.received - before.received) / period_s:.1f}",
-        "processed Hz": f"{(now.processed - before.processed) / period_s:.1f}",
+        "received Hz": f"{now.received_hz:.3g}",
+        "processed Hz": f"{now.processed_hz:.3g}",
         "silent s": f"{now.silent_s:.2f}",
         **{f"{stage} ms p50/p95/p99": text for stage in STAGES if (text := _stage(now, stage))},
     }

@@ -20,6 +20,7 @@ from rclpy.qos import (
 from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Float64
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from tasksr_ros.camera import CameraModel
@@ -41,6 +42,8 @@ OnWrongCamera: TypeAlias = Callable[[str], None]
 OnError: TypeAlias = Callable[[str, str], None]
 """Given what kind of message it is (see `live.throttle`) and the message."""
 
+PLAIN_STAGES = ("total", "delay", "age")
+"""Of the latency, also published as plain numbers, ms, for rqt_plot: ``latency/age/data``."""
 _KINDS = {"raw": (Image, wire.IMAGE), "compressed": (CompressedImage, wire.COMPRESSED_IMAGE)}
 _MENDS = {"RELIABILITY": "best_effort", "DURABILITY": "volatile"}
 _LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -247,6 +250,10 @@ class CameraOutputs:
         qos = _qos(config.reliability, config.depth)
         self._detections = node.create_publisher(Detection2DArray, _named(name, "detections"), qos)
         self._latency = node.create_publisher(DiagnosticArray, _named(name, "latency"), qos)
+        self._plain = {
+            stage: node.create_publisher(Float64, _named(name, f"latency/{stage}"), qos)
+            for stage in PLAIN_STAGES
+        }
         self._labels = node.create_publisher(LabelInfo, _named(name, "label_info"), _LATCHED)
         self._debug = node.create_publisher(Image, _named(name, "debug_image"), QoSProfile(depth=1))
         self._debug_rate = RateLimit(0.0)
@@ -272,6 +279,9 @@ class CameraOutputs:
         try:
             latency = messages.to_latency(answer.latency_ms, self._node.get_name(), header)
             self._latency.publish(latency)
+            for stage, publisher in self._plain.items():
+                if publisher.get_subscription_count():
+                    publisher.publish(Float64(data=answer.latency_ms[stage]))
             if draws:
                 self._debug.publish(_debug_image(answer))
         except Exception as error:
@@ -287,6 +297,7 @@ class CameraOutputs:
         publishers: tuple[Publisher, ...] = (
             *(self._detections, self._latency),
             *(self._labels, self._debug),
+            *self._plain.values(),
         )
         for publisher in publishers:
             self._node.destroy_publisher(publisher)

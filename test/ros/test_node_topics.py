@@ -11,9 +11,10 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
+from diagnostic_msgs.msg import DiagnosticArray
 from ros_client import LATCHED, RELIABLE, Camera, Client, Diagnostics, header, live_node, values
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import String
+from std_msgs.msg import Float64, String
 from vision_msgs.msg import Detection2DArray
 
 pytestmark = pytest.mark.wire
@@ -178,3 +179,26 @@ def test_a_camera_info_without_intrinsics_is_named_and_the_next_valid_one_taken(
         client.wait(lambda: arrays, "detections")
     log = capfd.readouterr().err
     assert "camera: /cam/camera_info: camera must have positive size" in log
+
+
+def test_latency_in_plain_numbers_and_in_the_log(
+    client: Client, ros_domain: int, tiny_bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As rqt_plot reads them, for those who listen."""
+    plain = {stage: client.listen(Float64, f"latency/{stage}") for stage in ("total", "age")}
+    latencies = client.listen(DiagnosticArray, "latency")
+    with live_node(ros_domain, tiny_bundle, diagnostics__log_period=0.5) as live:
+        camera = Camera(client)
+        publishers = live.node._outputs[""]._plain.values()
+        camera.send()
+        client.wait(lambda: len(latencies) == 1, "an answer")
+        client.wait(lambda: sum(p.get_subscription_count() for p in publishers) == 2, "listeners")
+        for count in (1, 2):
+            camera.send()
+            client.wait(lambda n=count: len(latencies) == n + 1, "an answer")
+        client.wait(lambda: all(len(numbers) >= 2 for numbers in plain.values()), "plain numbers")
+        client.spin(0.7)
+    for stage, numbers in plain.items():
+        told = [float(values(latency.status[0])[stage]) for latency in latencies[-2:]]
+        assert [number.data for number in numbers[-2:]] == pytest.approx(told, abs=1e-3)
+    assert "camera: answers " in capfd.readouterr().err

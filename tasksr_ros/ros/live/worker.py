@@ -338,7 +338,7 @@ class Worker:
                 return
             self._outlet.publish(answer)
             if self._settle(work.channel.name, work.job):
-                work.channel.account.process(answer.latency_ms)
+                work.channel.account.process(answer.latency_ms, time.monotonic())
         except Exception as error:
             self._reject(work.channel.name, work.job, error)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tasksr_ros.config import DiagnosticsConfig
-from tasksr_ros.ros.live.accounts import REPLACED, Account, Report, rejection
+from tasksr_ros.ros.live.accounts import REPLACED, Account, Report, rates_and_ages, rejection
 from tasksr_ros.ros.live.health import (
     EngineState,
     Health,
@@ -47,7 +47,7 @@ def test_every_frame_is_in_the_account_once() -> None:
     account = Account(0.0)
     for index in range(6):
         account.receive(float(index))
-    account.process({"total": 5.0})
+    account.process({"total": 5.0}, 0.0)
     account.drop(REPLACED)
     account.drop(REPLACED)
     account.drop(rejection(ValueError()), "too dark")
@@ -61,13 +61,49 @@ def test_every_frame_is_in_the_account_once() -> None:
 def test_percentiles_of_a_stage() -> None:
     account = Account(0.0)
     for ms in range(101):
-        account.process({"engine": float(ms)})
+        account.process({"engine": float(ms)}, 0.0)
     assert account.report(0.0).percentiles("engine") == (50.0, 95.0, 99.0)
     assert all(map(math.isnan, account.report(0.0).percentiles("decode")))
     account.restart_statistics()
     report = account.report(0.0)
     assert all(map(math.isnan, report.percentiles("engine")))
     assert (report.processed, report.time_jumps) == (101, 1)
+
+
+@pytest.mark.parametrize(
+    ("times_s", "now_s", "hz"),
+    [
+        ([], 5.0, 0.0),
+        ([1.0], 5.0, 0.0),
+        ([0.0, 10.0, 20.0], 20.0, 0.1),
+        ([0.0, 10.0, 20.0], 29.0, 0.1),  # no zero between two frames
+        ([0.0, 60.0], 60.0, 1 / 60),
+        ([0.0, 10.0, 20.0], 60.0, 0.025),  # it has stopped
+        ([k / 30 for k in range(900)], 30.0, 30.0),
+        ([k / 30 for k in range(900)], 34.0, 1 / (34 - 899 / 30)),
+        ([*(k / 30 for k in range(301)), 20.0, 30.0], 30.0, 0.1),  # slower from now on
+        ([4.0, 4.0], 4.0, 1e6),
+    ],
+)
+def test_rates(times_s: list[float], now_s: float, hz: float) -> None:
+    account = Account(0.0)
+    for time_s in times_s:
+        account.receive(time_s)
+        account.process({}, time_s)
+    report = account.report(now_s)
+    assert report.received_hz == pytest.approx(hz)
+    assert report.processed_hz == pytest.approx(hz)
+
+
+def test_one_line_of_rates_and_ages() -> None:
+    report = Report(processed_hz=0.1, received_hz=29.97)
+    assert rates_and_ages(report) == "answers 0.1 of 30 Hz"
+    latency_ms = {"delay": np.array([100.0, 120, 1000]), "age": np.array([500.0, 500, 500])}
+    report = dataclasses.replace(report, latency_ms=latency_ms)
+    assert rates_and_ages(report) == (
+        "answers 0.1 of 30 Hz, 0.12 s after they came (95 %: 0.912 s), 0.5 s after their stamps "
+        "(95 %: 0.5 s)"
+    )
 
 
 def test_a_camera_from_silence_to_silence() -> None:
