@@ -217,7 +217,16 @@ class InputConfig:
     """Where a camera's images come from."""
 
     topic: str = option("", "image topic without transport; empty: image, or <camera>/image")
-    info_topic: str = option("", "CameraInfo topic; empty: camera_info, or <camera>/camera_info")
+    info_topic: str = option(
+        "",
+        "CameraInfo topic; empty: camera_info (<camera>/camera_info) where that is remapped, else "
+        "camera_info beside the image topic",
+    )
+    intrinsics: Literal["auto", "raw", "rectified"] = option(
+        "auto",
+        "of CameraInfo: raw: K and the distortion; rectified: P; auto: rectified where the image "
+        "topic is named so (image_rect), else raw",
+    )
     transport: Literal["raw", "compressed", "auto"] = option(
         "raw",
         "raw: sensor_msgs/Image on the topic; compressed: CompressedImage on <topic>/compressed; "
@@ -302,6 +311,12 @@ class DiagnosticsConfig:
     """When the node warns. Ages and rates are of steady time, whatever the stamps."""
 
     period: float = option(1.0, "time between two reports, s", low=0.05, high=60)
+    log_period: float = option(
+        30.0,
+        "time between two lines of each camera's rate and age in the log, s; 0: none",
+        low=0,
+        high=86400,
+    )
     silent_warn: float = option(
         1.0, "WARN when no image came for this long, s", low=0.01, high=3600
     )
@@ -333,7 +348,11 @@ class DiagnosticsConfig:
         0.99, "ERROR when more than this share of the GPU's memory is in use", low=0, high=1
     )
     engine_timeout: float = option(
-        10.0, "ERROR and no new frames when a frame is in work for this long, s", low=0.1, high=3600
+        0.0,
+        "ERROR when a frame is in work for this long, s; what comes later is published all the "
+        "same; 0: 10 s, or five times what regions and measured times let expect if that is more",
+        low=0,
+        high=3600,
     )
 
     def __post_init__(self) -> None:
@@ -419,6 +438,11 @@ class EvaluationConfig:
 class ReplayConfig:
     """Which frames of a recording are replayed, how, and how they meet their ground truth."""
 
+    intrinsics: Literal["auto", "raw", "rectified"] = option(
+        "auto",
+        "of CameraInfo and calibration files: raw: K and the distortion; rectified: P; auto: "
+        "rectified where the image topic, or the recording, is named so (image_rect), else raw",
+    )
     every: int = option(1, "of each camera, replay every n-th frame", low=1, high=1000000)
     start: float = option(0.0, "leave out the recording's first seconds", low=0, high=1e9)
     duration: float = option(0.0, "replay this many seconds; 0: to the end", low=0, high=1e9)

@@ -20,6 +20,9 @@ from tasksr_ros.io.frames import Frame, crop_rgb, reduced_rgb
 _STEEPEST = math.radians(85)
 """Of the rays that are followed to the image plane; beyond 90 degrees they never meet it."""
 
+_ASIDE = np.linspace(-85.0, 85.0, 1361)
+"""Directions to the left and right in which people are looked for, degrees."""
+
 CUT_MARGIN = 1.0
 """A box this near to a side of its tile, region px, may go on beyond it."""
 
@@ -131,8 +134,23 @@ def distance_rows(camera: CameraModel, config: RegionConfig) -> tuple[float, flo
     """Rows of the highest head and the lowest foot between the two distances, image px.
 
     A point at height Y above a flat road, at distance d, lies atan((camera height - Y) / d) below
-    the horizon; the pitch of the camera and its margin are added to that angle.
+    the horizon; the pitch of the camera and its margin are added to that angle. Distances are
+    along the optical axis, those of an ``equidistant`` camera, which sees to the sides, along the
+    ground. A distorted camera sees people of one distance along a curve: the band holds what of it
+    lies between ``left`` and ``right``.
     """
+    if camera.distortion == "equidistant":
+        return _rows(camera, config, _around(config))
+    top, bottom = _pinhole_angles(config)
+    if not camera.distortion:
+        return camera.cy + camera.fy * math.tan(top), camera.cy + camera.fy * math.tan(bottom)
+    aside = np.tan(np.radians(_ASIDE))
+    across = [np.stack(np.broadcast_arrays(aside, math.tan(a), 1.0), 1) for a in (top, bottom)]
+    return _rows(camera, config, np.concatenate(across))
+
+
+def _pinhole_angles(config: RegionConfig) -> tuple[float, float]:
+    """The least and the greatest angle below the optical axis, rad."""
     margin = math.radians(config.pitch_margin)
     angles = [
         math.atan((config.camera_height - above_road) / distance)
@@ -144,7 +162,32 @@ def distance_rows(camera: CameraModel, config: RegionConfig) -> tuple[float, flo
         max(-_STEEPEST, min(_STEEPEST, angle))
         for angle in (min(angles) - margin, max(angles) + margin)
     )
-    return camera.cy + camera.fy * math.tan(top), camera.cy + camera.fy * math.tan(bottom)
+    return top, bottom
+
+
+def _around(config: RegionConfig) -> NDArray[np.float64]:
+    """(N, 3) rays to the heads and feet of people all around, at both ends of the pitch."""
+    rays = []
+    for above_road in (0.0, config.person_height):
+        for distance in (config.min_distance, config.max_distance):
+            x, z = np.sin(np.radians(_ASIDE)), np.cos(np.radians(_ASIDE))
+            y = (config.camera_height - above_road) / distance
+            for degrees in (-config.pitch_margin, config.pitch_margin):
+                pitch = math.radians(config.camera_pitch + degrees)
+                down = y * math.cos(pitch) - z * math.sin(pitch)
+                rays.append(np.stack((x, down, y * math.sin(pitch) + z * math.cos(pitch)), 1))
+    return np.concatenate(rays)
+
+
+def _rows(
+    camera: CameraModel, config: RegionConfig, rays: NDArray[np.float64]
+) -> tuple[float, float]:
+    """The highest and the lowest row of the rays between the band's left and right."""
+    columns, rows = camera.project(rays).T
+    low, high = config.left * camera.width, config.right * camera.width
+    outside = np.maximum(low - columns, columns - high).clip(0)
+    seen = rows[outside <= outside.min()]  # the nearest ones, where the lens reaches none
+    return float(seen.min()), float(seen.max())
 
 
 def check_overlap(overlap: int, region_size: tuple[int, int]) -> None:

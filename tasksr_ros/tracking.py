@@ -211,7 +211,12 @@ def plausible_height(
         mounting: camera height (m), pitch and its margin (degrees).
     """
     boxes = np.asarray(xyxy, np.float64)
-    feet, height = boxes[:, 3], boxes[:, 3] - boxes[:, 1]
+    centre = (boxes[:, 0] + boxes[:, 2]) / 2
+    top, feet = (
+        camera.straightened(np.stack((centre, rows), 1))[:, 1]
+        for rows in (boxes[:, 1], boxes[:, 3])
+    )
+    height = feet - top
     below = np.arctan((feet - camera.cy) / camera.fy) + math.radians(mounting.camera_pitch)
     margin = math.radians(mounting.pitch_margin)
     px_per_metre_low, px_per_metre_high = (
@@ -220,7 +225,7 @@ def plausible_height(
     )
     shortest, tallest = PERSON_HEIGHT_M
     inside = (height >= shortest * px_per_metre_low) & (height <= tallest * px_per_metre_high)
-    return np.asarray(inside | (feet >= camera.height - _NEAR_EDGE))
+    return np.asarray(inside | (boxes[:, 3] >= camera.height - _NEAR_EDGE))
 
 
 def _measured(xyxy: NDArray[np.floating]) -> NDArray[np.float64]:

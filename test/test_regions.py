@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -67,6 +69,90 @@ def test_every_person_between_the_distances_lies_in_the_band() -> None:
             angle = math.atan((1.4 - above_road) / distance) - pitch
             row = CAMERA.cy + CAMERA.fy * math.tan(angle)
             assert band.y0 <= row <= band.y1
+
+
+BENT = {
+    "plumb_bob": (-0.35, 0.12, 0.001, -0.001, 0.0),
+    "rational_polynomial": (0.3, 0.05, 0.0, 0.001, 0.0, 0.7, 0.1, 0.0),
+    "equidistant": (-0.02, 0.004, 0.0, 0.0),
+}
+
+
+def bent(distortion: str, f: float = 800.0) -> CameraModel:
+    return CameraModel(1920, 1080, f, f, 960.0, 540.0, distortion, BENT[distortion])
+
+
+@pytest.mark.parametrize("distortion", BENT)
+@pytest.mark.parametrize("pitch", [-8.0, 0.0, 6.0])
+def test_the_band_of_a_distorted_camera_holds_everyone(distortion: str, pitch: float) -> None:
+    """People in front and aside, as OpenCV sees them; the pinhole's band would miss some."""
+    camera = bent(distortion)
+    config = RegionConfig(mode="distance", camera_pitch=pitch, pitch_margin=0.4)
+    band = distant_band(SIZE, config, camera)
+    tilt = math.radians(pitch)
+    rows = []
+    for distance in (40.0, 90.0, 150.0):
+        for aside in np.linspace(-100, 100, 81):
+            if distortion == "equidistant" and math.hypot(distance, aside) > 150:
+                continue
+            for down in (1.4, -0.3):
+                y = down * math.cos(tilt) - distance * math.sin(tilt)
+                z = down * math.sin(tilt) + distance * math.cos(tilt)
+                u, v = seen(camera, (aside, y, z))
+                if 0 <= u <= 1920:
+                    rows.append(v)
+    assert len(rows) > 150
+    assert band.y0 <= min(rows)
+    assert max(rows) <= band.y1
+    straight = CameraModel(1920, 1080, 800.0, 800.0, 960.0, 540.0)
+    missed = distant_band(SIZE, config, straight)
+    if pitch:
+        assert min(rows) < missed.y0 or max(rows) > missed.y1
+    assert band.height < 260
+
+
+def seen(camera: CameraModel, point: tuple[float, float, float]) -> tuple[float, float]:
+    """By OpenCV, image px."""
+    matrix = np.array(((camera.fx, 0, camera.cx), (0, camera.fy, camera.cy), (0, 0, 1)))
+    nowhere, coefficients = np.zeros(3), np.array(camera.coefficients)
+    fisheye = camera.distortion == "equidistant"
+    project = cv2.fisheye.projectPoints if fisheye else cv2.projectPoints
+    points = np.array(point).reshape(1, 1, 3)
+    u, v = project(points, nowhere, nowhere, matrix, coefficients)[0].ravel()
+    return float(u), float(v)
+
+
+def test_the_columns_of_the_band_decide_of_its_rows() -> None:
+    camera = bent("equidistant", f=500.0)
+    heights = [
+        distant_band(
+            SIZE, RegionConfig(mode="distance", camera_pitch=8, left=a, right=b), camera
+        ).height
+        for a, b in ((0.0, 1.0), (0.25, 0.75), (0.45, 0.55))
+    ]
+    assert heights == sorted(heights, reverse=True)
+    assert len(set(heights)) == 3
+
+
+def test_a_lens_that_bends_nothing_sees_as_a_pinhole_does() -> None:
+    config = RegionConfig(mode="distance")
+    pinhole = CameraModel(1920, 1200, 1600.0, 1600.0, 960.0, 600.0)
+    assert distant_band((1920, 1200), config, pinhole) == Rect(0, 576, 1920, 668)
+    tiny = replace(pinhole, distortion="plumb_bob", coefficients=(1e-9, 0.0, 0.0, 0.0))
+    assert distant_band((1920, 1200), config, tiny) == Rect(0, 576, 1920, 668)
+
+
+@pytest.mark.parametrize(
+    ("camera", "band"),
+    [
+        # binned 2x2, and the lower part of the sensor: cases of cameras that send less than it
+        (CameraModel(960, 600, 800.0, 800.0, 480.0, 300.0), Rect(0, 288, 960, 334)),
+        (CameraModel(1920, 600, 1600.0, 1600.0, 960.0, 300.0), Rect(0, 276, 1920, 368)),
+    ],
+)
+def test_the_band_of_what_is_sent(camera: CameraModel, band: Rect) -> None:
+    size = (camera.width, camera.height)
+    assert distant_band(size, RegionConfig(mode="distance"), camera) == band
 
 
 @pytest.mark.parametrize(

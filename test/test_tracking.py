@@ -153,6 +153,18 @@ def test_plausible_heights_by_hand(foot: float, height: float, plausible: bool) 
     assert plausible_height(box, CAMERA, FLAT).tolist() == [plausible]
 
 
+def test_heights_in_a_fisheye_image() -> None:
+    """1.7 m of someone 20 m ahead and 20 m aside, where a fisheye shows him smaller and lower."""
+    fisheye = CameraModel(2000, 1000, 600.0, 600.0, 1000.0, 500.0, "equidistant", (0.0,) * 4)
+    head, foot = fisheye.project(np.array([(20.0, -0.3, 20.0), (20.0, 1.4, 20.0)]))
+    assert head == pytest.approx((1471.22, 492.93), abs=0.01)
+    assert foot == pytest.approx((1470.82, 532.96), abs=0.01)
+    xyxy = np.array([(1460.0, head[1], 1480.0, foot[1])])
+    assert plausible_height(xyxy, fisheye, FLAT).tolist() == [True]
+    taller = xyxy - np.array([0, 20.0, 0, 0])  # 2.5 m
+    assert plausible_height(taller, fisheye, FLAT).tolist() == [False]
+
+
 def test_pitch_and_its_margin_move_the_horizon() -> None:
     above_horizon = people((1000, 495, 8, 1.0)).xyxy
     pitched = RegionConfig(camera_height=1.4, camera_pitch=0.6, pitch_margin=0.0)

@@ -168,13 +168,14 @@ def _add_evaluate(commands: Any) -> None:
 
 def _detect(options: argparse.Namespace) -> None:
     from tasksr_ros.cli.detect import detect
-    from tasksr_ros.io.calibration import read_calibration
+    from tasksr_ros.io.calibration import is_rectified, read_calibration
     from tasksr_ros.io.recordings import open_recording
 
     config = build(PipelineConfig, given(options, PipelineConfig))
     recording = open_recording(options.input, options.topic)
     if options.calibration:
-        recording.camera = read_calibration(options.calibration)
+        rectified = is_rectified("auto", recording.topic or options.input.name)
+        recording.camera = read_calibration(options.calibration, rectified=rectified)
     detect(recording, options.bundle, config, options.out)
 
 
@@ -191,10 +192,14 @@ def _command_line() -> str:
 
 
 def _make_bag(options: argparse.Namespace) -> None:
-    from tasksr_ros.io.calibration import read_calibration
+    from tasksr_ros.io.calibration import is_rectified, read_calibration
     from tasksr_ros.io.make_bag import make_bag
 
-    camera = read_calibration(options.calibration) if options.calibration else None
+    camera = None
+    if options.calibration:
+        names = options.topic, Path(options.input).name
+        rectified = any(is_rectified("auto", name) for name in names)
+        camera = read_calibration(options.calibration, rectified=rectified)
     make_bag(
         options.input,
         options.out,

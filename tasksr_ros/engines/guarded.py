@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections import deque
+from statistics import median_low
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,9 @@ from tasksr_ros.engines.interface import Engine
 from tasksr_ros.errors import EngineError
 
 logger = logging.getLogger(__name__)
+
+LAST_CALLS = 9
+"""Of which the median is how long a region takes: one stall does not count."""
 
 
 class GuardedEngine:
@@ -35,9 +41,21 @@ class GuardedEngine:
         self.runs_batches = engine.runs_batches
         self.batch_limit: int | None = None
         self.out_of_memory = False
+        self._region_s: deque[float] = deque(maxlen=LAST_CALLS)
 
     def __call__(self, regions: NDArray[np.uint8]) -> Found:
         """See `engines.Engine`."""
+        begun_s = time.monotonic()
+        found = self._guarded(regions)
+        self._region_s.append((time.monotonic() - begun_s) / max(1, len(regions)))
+        return found
+
+    @property
+    def region_s(self) -> float:
+        """How long a region takes, s: the median of the last calls; 0 before the first."""
+        return median_low(self._region_s) if self._region_s else 0.0
+
+    def _guarded(self, regions: NDArray[np.uint8]) -> Found:
         try:
             found = self._run(regions, self.batch_limit or len(regions))
         except Exception as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -15,7 +17,7 @@ from rosbags.typesys import Stores, get_typestore
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import ConfigError, ImageError, RecordingError
 from tasksr_ros.io.bag_files import OpenBag, open_bag
-from tasksr_ros.io.calibration import camera_from_info
+from tasksr_ros.io.calibration import camera_from_info, is_rectified
 from tasksr_ros.io.decoding import decode_message, stamp_ns
 from tasksr_ros.io.frames import Frame
 from tasksr_ros.io.recording import Encoded, Pending, Recording
@@ -24,6 +26,10 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 _TYPES = get_typestore(Stores.ROS2_JAZZY)
+MOST_INFOS = 10_000
+"""CameraInfo messages to look at for valid ones: some minutes of a camera."""
+
+logger = logging.getLogger(__name__)
 
 
 class BagRecording(Recording):
@@ -32,24 +38,50 @@ class BagRecording(Recording):
     Args:
         path: a bag's folder, or one .mcap or .db3 file.
         topic: of the images, or several; may be omitted where the bag has one image topic.
+        intrinsics: which of CameraInfo's to take, see `is_rectified`.
 
     Raises:
         RecordingError: where nothing of the bag is readable, or it does not have these topics.
     """
 
-    def __init__(self, path: Path, topic: str | Sequence[str] | None = None) -> None:
+    def __init__(
+        self, path: Path, topic: str | Sequence[str] | None = None, intrinsics: str = "auto"
+    ) -> None:
         self.path = path
+        self.notes: list[str] = []
         with open_bag(path) as bag:
             self._types = _image_types(bag, topic)
             self._count = sum(c.msgcount for c in bag.connections if self._is_mine(c))
             self.duration_s = bag.duration_s
-            self.cameras = {topic: _read_camera(bag, topic) for topic in self._types}
+            self.cameras = {name: self._read_camera(bag, name, intrinsics) for name in self._types}
             first = next(bag.messages(self._is_mine), None)
             if first is None:
                 topics = ", ".join(self._types)
                 raise RecordingError(f"bag {path} must hold images on {topics}, got none")
             with suppress(ImageError):  # whoever reads that message is told
                 self.frame_id = str(_parsed(first[0], first[2]).header.frame_id)
+
+    def _read_camera(self, bag: OpenBag, image_topic: str, intrinsics: str) -> CameraModel | None:
+        """Of the first CameraInfo that has valid ones; what is wrong with others is noted."""
+        topic = _info_topic(image_topic, bag.connections)
+        chosen, reason, count = (topic, CAMERA_INFO), "", 0
+        found = None
+        infos = bag.messages(lambda c: (c.topic, c.msgtype) == chosen)
+        for connection, _, data in itertools.islice(infos, MOST_INFOS):
+            try:
+                rectified = is_rectified(intrinsics, image_topic)
+                found = camera_from_info(_parsed(connection, data), rectified=rectified)
+                break
+            except (ConfigError, ImageError) as error:
+                reason, count = reason or str(error), count + 1
+        if reason:
+            then = "the first valid one is taken" if found else "none is taken"
+            note = (
+                f"{topic}: the first {count} CameraInfo have no valid intrinsics, {then}: {reason}"
+            )
+            self.notes.append(note)
+            logger.warning("%s: %s", self.path, note)
+        return found
 
     def __len__(self) -> int:
         return self._count
@@ -103,18 +135,6 @@ def _fail(reason: str) -> Frame:
 def _as_stored(message: Any) -> Encoded:
     stamp, frame_id = stamp_ns(message.header), str(message.header.frame_id)
     return Encoded(bytes(message.data), str(message.format), stamp, frame_id)
-
-
-def _read_camera(bag: OpenBag, image_topic: str) -> CameraModel | None:
-    topic = _info_topic(image_topic, bag.connections)
-    chosen = (topic, CAMERA_INFO)
-    for connection, _, data in bag.messages(lambda c: (c.topic, c.msgtype) == chosen):
-        try:
-            message = _parsed(connection, data)
-            return camera_from_info(message.width, message.height, message.k, message.p)
-        except (ConfigError, ImageError):
-            return None
-    return None
 
 
 def camera_info_topics(image_topic: str) -> tuple[str, ...]:

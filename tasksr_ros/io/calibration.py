@@ -5,25 +5,32 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from tasksr_ros.camera import CameraModel
+from tasksr_ros.camera import COEFFICIENTS, CameraModel
 from tasksr_ros.errors import ConfigError
 from tasksr_ros.io import safe_yaml
 
 KITTI_LEFT_COLOUR = 2
 """KITTI's camera 02, the one that `read_calibration` takes where none is named."""
+_WITHOUT_AT_ZERO = ("plumb_bob", "rational_polynomial")
+"""Distortion models that are none when all coefficients are zero."""
 _WRONG_VALUES = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
-def read_calibration(path: str | Path, camera: int = KITTI_LEFT_COLOUR) -> CameraModel:
+def read_calibration(
+    path: str | Path, camera: int = KITTI_LEFT_COLOUR, *, rectified: bool = False
+) -> CameraModel:
     """Read a camera from a calibration file of any known format.
 
     Args:
         path: KITTI's calib_cam_to_cam.txt, a ROS camera_info YAML (camera_calibration_parsers),
             or a ground truth JSON with a ``camera``.
         camera: which of KITTI's cameras; the other formats hold one.
+        rectified: whether a camera_info's images are; KITTI's always are.
 
     Raises:
         ConfigError: where the file is missing or of none of these formats.
@@ -37,20 +44,78 @@ def read_calibration(path: str | Path, camera: int = KITTI_LEFT_COLOUR) -> Camer
         return _from_kitti(path, text, camera)
     if path.suffix == ".json":
         return _from_ground_truth(path, text)
-    return _from_camera_info(path, text)
+    return _from_camera_info(path, text, rectified)
 
 
-def camera_from_info(
-    width: int, height: int, k: Sequence[float], p: Sequence[float]
-) -> CameraModel:
-    """Build a camera from a CameraInfo's matrices: from P where it is set, else from K.
+def is_rectified(intrinsics: str, topic: str) -> bool:
+    """Whether images are rectified.
+
+    Args:
+        intrinsics: "raw" or "rectified", or "auto": by the name.
+        topic: of the images; ``image_rect`` and its kind are rectified ones.
+    """
+    named = re.search(r"(^|[/_])rect(ified)?([/_]|$)", topic, re.IGNORECASE) is not None
+    return named if intrinsics == "auto" else intrinsics == "rectified"
+
+
+def camera_from_info(info: Any, *, rectified: bool) -> CameraModel:
+    """The intrinsics of the images that come with a CameraInfo.
+
+    Rectified images have those of P, raw ones those of K and the distortion; where that matrix is
+    not set, the other one is taken. Both are of the whole sensor: the region of interest is
+    what of it is sent, binning by how much that is reduced.
+
+    Args:
+        info: a CameraInfo message, of any library and of ROS 1 or 2.
+        rectified: whether the images are.
 
     Raises:
-        ConfigError: where sizes or focal lengths are not positive.
+        ConfigError: where sizes or focal lengths are not positive (not calibrated: all zero), or
+            the distortion is not known.
     """
-    if len(p) and p[0] > 0:
-        return _from_matrix(width, height, p, 4)
-    return _from_matrix(width, height, k, 3)
+    k, p, d = (_values(info, name) for name in "kpd")
+    if rectified or not k[0] > 0:
+        camera = _from_matrix(info.width, info.height, p, 4) if p[0] > 0 else None
+        if camera is not None:
+            return _sent(camera, info)
+    camera = _from_matrix(info.width, info.height, k, 3)
+    if not rectified:
+        camera = replace(camera, **_distortion(str(info.distortion_model), d))
+    return _sent(camera, info)
+
+
+def _values(info: Any, name: str) -> list[float]:
+    """Of one matrix of a CameraInfo; ROS 1 has it in capitals."""
+    values = getattr(info, name, None)
+    return [float(v) for v in (getattr(info, name.upper(), ()) if values is None else values)]
+
+
+def _distortion(name: str, d: Sequence[float]) -> dict[str, Any]:
+    """Fields of `CameraModel`; coefficients of zero at the end may be left out or added."""
+    given = list(d)
+    while given and given[-1] == 0:
+        given.pop()
+    if not given and name.lower() in ("", "none", "pinhole", *_WITHOUT_AT_ZERO):
+        return {}
+    count = next((n for n in COEFFICIENTS.get(name, ()) if n >= len(given)), len(given))
+    padded = [*given, *[0.0] * (count - len(given))]
+    return {"distortion": name, "coefficients": tuple(padded)}
+
+
+def _sent(camera: CameraModel, info: Any) -> CameraModel:
+    """The part of the sensor that is sent, as it is sent."""
+    roi = info.roi
+    x, y = int(roi.x_offset), int(roi.y_offset)
+    columns, rows = max(1, int(info.binning_x)), max(1, int(info.binning_y))
+    return replace(
+        camera,
+        width=(int(roi.width) or camera.width - x) // columns,
+        height=(int(roi.height) or camera.height - y) // rows,
+        fx=camera.fx / columns,
+        fy=camera.fy / rows,
+        cx=(camera.cx - x) / columns,
+        cy=(camera.cy - y) / rows,
+    )
 
 
 def _from_matrix(width: int, height: int, matrix: Sequence[float], row_length: int) -> CameraModel:
@@ -78,12 +143,14 @@ def _from_kitti(path: Path, text: str, camera: int) -> CameraModel:
     return _from_matrix(int(size[0]), int(size[1]), matrix, 4)
 
 
-def _from_camera_info(path: Path, text: str) -> CameraModel:
+def _from_camera_info(path: Path, text: str, rectified: bool) -> CameraModel:
     try:
         info: Any = safe_yaml.parse(text.encode())
         size = int(info["image_width"]), int(info["image_height"])
         matrix = [float(v) for v in info["camera_matrix"]["data"]]
         projection = [float(v) for v in info.get("projection_matrix", {}).get("data", ())]
+        distortion = [float(v) for v in info.get("distortion_coefficients", {}).get("data", ())]
+        model = str(info.get("distortion_model", ""))
     except _WRONG_VALUES as error:
         raise ConfigError(
             f"{path} must be a KITTI calib_cam_to_cam.txt, a camera_info YAML with image_width, "
@@ -94,7 +161,22 @@ def _from_camera_info(path: Path, text: str) -> CameraModel:
             f"{path}: camera_matrix and projection_matrix must have 9 and 12 numbers, "
             f"got {len(matrix)} and {len(projection)}"
         )
-    return camera_from_info(*size, matrix, projection)
+    whole = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0)
+    message = SimpleNamespace(
+        width=size[0],
+        height=size[1],
+        k=matrix,
+        p=projection or [0.0] * 12,
+        d=distortion,
+        distortion_model=model,
+        binning_x=0,
+        binning_y=0,
+        roi=whole,
+    )
+    try:
+        return camera_from_info(message, rectified=rectified)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def _from_ground_truth(path: Path, text: str) -> CameraModel:

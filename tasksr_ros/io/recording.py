@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,12 +66,14 @@ class Recording(ABC):
         cameras: the intrinsics of each camera, None where the recording has none. A bag's cameras
             are named by their image topics, any other recording's one camera by an empty name.
         duration_s: from the first image to the last, 0 where it is not known.
+        notes: what the user should know of how it was read.
     """
 
     path: Path
     frame_id: str = FRAME_ID
     cameras: dict[str, CameraModel | None]
     duration_s: float = 0.0
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -13,13 +13,16 @@ from tasksr_ros.io.recording import Recording
 from tasksr_ros.io.videos import VideoRecording
 
 
-def open_recording(path: str | Path, topic: str | Sequence[str] | None = None) -> Recording:
+def open_recording(
+    path: str | Path, topic: str | Sequence[str] | None = None, intrinsics: str = "auto"
+) -> Recording:
     """Open a rosbag2 folder, .mcap or .db3 file, a video, a folder of images, or an image.
 
     Args:
         path: what to open. A KITTI raw drive is read with its own stamps and calibration, a
             generated drive with those of its ground truth.
         topic: of a bag's images, or several; needed where the bag has several.
+        intrinsics: which of a bag's CameraInfo to take, see `calibration.is_rectified`.
 
     Raises:
         RecordingError: where it is unreadable or holds no images.
@@ -32,7 +35,7 @@ def open_recording(path: str | Path, topic: str | Sequence[str] | None = None) -
     if not there:
         raise RecordingError(f"recording {path} does not exist")
     if is_bag(path):
-        return BagRecording(path, topic)
+        return BagRecording(path, topic, intrinsics)
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return FolderRecording(path)
     return VideoRecording(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tasksr_ros.errors import ConfigError
 from tasksr_ros.options import Value
 
 REGIONS = ("far", "full")
+logger = logging.getLogger(__name__)
 
 
 def region_values(choice: str, camera: CameraModel | None) -> dict[str, Value]:
@@ -28,6 +30,8 @@ def region_values(choice: str, camera: CameraModel | None) -> dict[str, Value]:
     if choice == "full":
         return {"region.mode": "full"}
     if choice == "far":
+        if camera is None:
+            logger.warning("region far: no camera intrinsics, so the fixed band of rows is taken")
         return {"region.mode": "fixed" if camera is None else "distance"}
     return read_region(Path(choice))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +13,7 @@ from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import PipelineConfig
 from tasksr_ros.engines import choose_engine
 from tasksr_ros.errors import ConfigError
-from tasksr_ros.io.calibration import read_calibration
+from tasksr_ros.io.calibration import is_rectified, read_calibration
 from tasksr_ros.io.folders import FolderRecording
 from tasksr_ros.io.recording import Recording, make_folder
 from tasksr_ros.io.recordings import open_recording
@@ -131,14 +132,15 @@ def open_input(job: Job, classes: tuple[str, ...]) -> tuple[Recording, TruthImag
     Of a folder, only the images that the ground truth lists are replayed.
     """
     make_folder(job.predictions.parent)
-    recording = open_recording(job.input, list(job.topics) or None)
+    recording = open_recording(job.input, list(job.topics) or None, job.config.intrinsics)
     truth = None
     if job.ground_truth:
         truth = TruthImages.read(_ground_truth_file(job, list(recording.cameras), classes))
     if isinstance(recording, FolderRecording) and truth is not None and job.input.is_dir():
         recording = FolderRecording(job.input, list(truth.files(job.input)))
     if job.calibration:
-        recording.camera = read_calibration(job.calibration)
+        rectified = is_rectified(job.config.intrinsics, recording.topic or job.input.name)
+        recording.camera = read_calibration(job.calibration, rectified=rectified)
     return recording, truth
 
 
@@ -187,7 +189,7 @@ def _key(
     key: dict[str, Any] = {
         "input": _identity(recording),
         "cameras": {
-            name: None if camera is None else vars(camera)
+            name: None if camera is None else asdict(camera)
             for name, camera in recording.cameras.items()
         },
         "bundle_sha256": bundle.sha256,

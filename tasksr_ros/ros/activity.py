@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.timer import Timer
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import NodeConfig
 from tasksr_ros.model import Model
 from tasksr_ros.pipeline import Pipeline
-from tasksr_ros.ros.live.accounts import Account, Report
+from tasksr_ros.ros.live.accounts import Account, Report, rates_and_ages
+from tasksr_ros.ros.live.health import InputState
 from tasksr_ros.ros.live.scheduler import RateLimit
+from tasksr_ros.ros.live.silence import SILENT
 from tasksr_ros.ros.live.stamps import StampGate
 from tasksr_ros.ros.live.throttle import Throttle
 from tasksr_ros.ros.live.worker import Answer, Channel, Worker
@@ -23,7 +26,12 @@ from tasksr_ros.ros.topics import CameraInputs, CameraOutputs, OnImage
 
 LOG_PERIOD_S = 5.0
 CHOOSE_PERIOD_S = 0.5
-"""How often cameras with transport auto look for publishers."""
+"""How often cameras look for publishers on which their subscriptions depend."""
+GRAPH_PERIOD_S = 3.0
+"""How often, and after which silence, the graph is asked why nothing comes; discovery takes up
+to 3 s."""
+SILENCE_LOG_S = 30.0
+"""After which the same reason is logged again."""
 
 
 class Activity:
@@ -47,6 +55,8 @@ class Activity:
         self._settings = settings
         self._outputs = outputs
         self._throttle = Throttle(LOG_PERIOD_S)
+        self._seldom = Throttle(SILENCE_LOG_S)
+        self._hints: dict[str, str] = {}
         now_s = time.monotonic()
         self._channels = {
             name: Channel(
@@ -69,7 +79,11 @@ class Activity:
         )
         self._inputs: dict[str, CameraInputs] = {}
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._chooser = node.create_timer(CHOOSE_PERIOD_S, self._choose_transports, clock=steady)
+        self._timers = (
+            node.create_timer(CHOOSE_PERIOD_S, self._follow_publishers, clock=steady),
+            node.create_timer(GRAPH_PERIOD_S, self._look_around, clock=steady),
+            *self._log_timer(common.diagnostics.log_period, steady),
+        )
         self._jumps = node.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None,
@@ -84,13 +98,27 @@ class Activity:
             self.close()
             raise
 
+    def _log_timer(self, period_s: float, clock: Clock) -> list[Timer]:
+        if not period_s:
+            return []
+        return [self._node.create_timer(period_s, self._log_rates, clock=clock)]
+
     def _subscribe(self, name: str, config: NodeConfig) -> CameraInputs:
         channel = self._channels[name]
 
         def know(camera: CameraModel) -> None:
-            channel.camera = camera
+            channel.camera, channel.camera_error = camera, ""
 
-        return CameraInputs(self._node, name, config.input, self._receiver(name), know, self.warn)
+        def refuse(reason: str) -> None:
+            channel.camera_error = reason
+            if self._needs_intrinsics(name):
+                label = name or "camera"
+                self.warn(f"{label}: camera_info", f"{label}: {inputs.info_topic}: {reason}")
+
+        receive = self._receiver(name)
+        inputs = CameraInputs(self._node, name, config.input, receive, know, refuse, self.warn)
+        channel.info_topic = inputs.info_topic
+        return inputs
 
     def _receiver(self, name: str) -> OnImage:
         return lambda message: self.worker.receive(name, message)
@@ -116,9 +144,42 @@ class Activity:
 
     # Called by the node
 
-    def _choose_transports(self) -> None:
+    def _follow_publishers(self) -> None:
         for inputs in self._inputs.values():
-            inputs.choose_transport()
+            inputs.follow_publishers()
+
+    def _look_around(self) -> None:
+        """Find out why cameras are silent, and tell it."""
+        for name, report in self.reports().items():
+            inputs, camera = self._inputs[name], name or "camera"
+            self._hints[name] = ""
+            if report.silent_s >= GRAPH_PERIOD_S:
+                self._hints[name] = inputs.why_no_image() or ("" if report.received else SILENT)
+                if self._hints[name]:
+                    self._warn_seldom(
+                        f"{camera}: no image on {inputs.image_topic}: {self._hints[name]}"
+                    )
+            elif report.received and self._lacks_intrinsics(name):
+                why = inputs.why_no_info() or SILENT
+                self._warn_seldom(f"{camera}: no CameraInfo on {inputs.info_topic}: {why}")
+
+    def _log_rates(self) -> None:
+        for name, report in self.reports().items():
+            if report.received:
+                self._node.get_logger().info(f"{name or 'camera'}: {rates_and_ages(report)}")
+
+    def _needs_intrinsics(self, name: str) -> bool:
+        config = self._settings.cameras[name]
+        return config.region.mode == "distance" or config.tracking.enabled
+
+    def _lacks_intrinsics(self, name: str) -> bool:
+        channel = self._channels[name]
+        missing = channel.camera is None and not channel.camera_error
+        return missing and self._needs_intrinsics(name)
+
+    def _warn_seldom(self, text: str) -> None:
+        if self._seldom.passes(text, time.monotonic()):
+            self._node.get_logger().warning(text)
 
     def change(
         self, settings: Settings, model: Model, then: Callable[[], None] = lambda: None
@@ -153,14 +214,18 @@ class Activity:
         now_s = time.monotonic()
         return {name: channel.account.report(now_s) for name, channel in self._channels.items()}
 
-    def qos_error(self, name: str) -> str:
-        """Why a camera's publisher cannot be heard, or ""."""
-        return self._inputs[name].qos_error
+    def inputs(self) -> dict[str, InputState]:
+        """What is known of every camera's topics."""
+        return {
+            name: InputState(i.image_topic, i.info_topic, i.qos_error, self._hints.get(name, ""))
+            for name, i in self._inputs.items()
+        }
 
     def close(self) -> bool:
         """Unsubscribe and end the thread; returns False if that hangs and is left alone."""
         self._jumps.unregister()
-        self._node.destroy_timer(self._chooser)
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
         for inputs in self._inputs.values():
             inputs.close()
         return self.worker.close()

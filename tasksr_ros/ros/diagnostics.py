@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 
 from builtin_interfaces.msg import Time
@@ -15,6 +14,7 @@ from tasksr_ros.ros.live.accounts import Report
 from tasksr_ros.ros.live.health import (
     EngineState,
     Health,
+    InputState,
     camera_health,
     engine_health,
     gpu_memory_health,
@@ -38,14 +38,13 @@ class Reporter:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._before: dict[str, Report] = {}
-        self._before_s = time.monotonic()
         self._ros_ns = 0
 
     def report(
         self,
         state: EngineState,
         reports: Mapping[str, Report],
-        qos_errors: Mapping[str, str],
+        inputs: Mapping[str, InputState],
         config: DiagnosticsConfig,
     ) -> None:
         """Publish one status per camera and one for the engine.
@@ -53,26 +52,19 @@ class Reporter:
         Args:
             state: of the engine.
             reports: the accounts of the cameras; none while the node is not active.
-            qos_errors: by camera, why its publisher cannot be heard, or "".
+            inputs: by camera, its topics.
             config: the thresholds.
         """
-        node_name, now_s, now = (
-            self._node.get_name(),
-            time.monotonic(),
-            self._node.get_clock().now(),
-        )
+        node_name, now = self._node.get_name(), self._node.get_clock().now()
         paused = self._node.get_parameter("use_sim_time").value and now.nanoseconds == self._ros_ns
         statuses = []
         for name, report in reports.items():
             before = self._before.get(name, Report())
             if before.received > report.received:
                 before = Report()  # the node was activated anew
-            health = camera_health(
-                report, before, config, paused=bool(paused), qos_error=qos_errors[name]
-            )
+            health = camera_health(report, before, config, paused=bool(paused), inputs=inputs[name])
             label = f"{node_name}: {name or 'camera'}"
-            period_s = max(1e-3, now_s - self._before_s)
-            statuses.append(camera_status(label, health, report, before, period_s))
+            statuses.append(camera_status(label, health, report, inputs[name]))
         found = (
             engine_health(state),
             memory_health(resident_bytes() / 1e6, config),
@@ -81,23 +73,22 @@ class Reporter:
         worst = max(found, key=lambda health: health.level)
         statuses.append(engine_status(f"{node_name}: engine", worst, state, process_values()))
         self._publisher.publish(to_array(statuses, now.to_msg()))
-        self._before, self._before_s, self._ros_ns = dict(reports), now_s, now.nanoseconds
+        self._before, self._ros_ns = dict(reports), now.nanoseconds
 
 
-def camera_status(
-    name: str, health: Health, now: Report, before: Report, period_s: float
-) -> DiagnosticStatus:
+def camera_status(name: str, health: Health, now: Report, inputs: InputState) -> DiagnosticStatus:
     """A camera's state, counts, rates and latencies.
 
     Args:
         name: of the status.
         health: of the camera.
         now: its account.
-        before: its account ``period_s`` ago.
-        period_s: of steady time.
+        inputs: the camera's topics.
     """
     values: dict[str, object] = {
         "state": health.state,
+        "topic": inputs.topic,
+        "camera_info topic": inputs.info_topic,
         "received": now.received,
         "processed": now.processed,
         "dropped": sum(now.dropped.values()),
@@ -107,8 +98,8 @@ def camera_status(
         **{f"published: {what}": count for what, count in sorted(now.notes.items())},
         "time jumps": now.time_jumps,
         "last rejection": now.last_rejection,
-        "received Hz": f"{(now.received - before.received) / period_s:.1f}",
-        "processed Hz": f"{(now.processed - before.processed) / period_s:.1f}",
+        "received Hz": f"{now.received_hz:.3g}",
+        "processed Hz": f"{now.processed_hz:.3g}",
         "silent s": f"{now.silent_s:.2f}",
         **{f"{stage} ms p50/p95/p99": text for stage in STAGES if (text := _stage(now, stage))},
     }
@@ -130,6 +121,7 @@ def engine_status(
         "bundle": state.bundle,
         "engine": state.engine,
         "busy s": f"{state.busy_s:.2f}",
+        "timeout s": f"{state.limit_s:.1f}",
         "batch limit": "none" if state.batch_limit is None else state.batch_limit,
         "building": state.building,
         **process,

@@ -25,13 +25,9 @@ from tasksr_ros.detections import NO_TRACK, Detections
 from tasksr_ros.io.calibration import camera_from_info
 
 
-def to_camera_model(message: CameraInfo) -> CameraModel:
-    """The intrinsics of a camera message: those of P where it is set, else of K.
-
-    Raises:
-        ConfigError: if the camera is not calibrated (all zero) or its size is zero.
-    """
-    return camera_from_info(message.width, message.height, message.k, message.p)
+def to_camera_model(message: CameraInfo, *, rectified: bool = False) -> CameraModel:
+    """The intrinsics of a camera message; see `camera_from_info`."""
+    return camera_from_info(message, rectified=rectified)
 
 
 def to_header(header: Any) -> Header:
@@ -112,10 +108,10 @@ def to_latency(latency_ms: dict[str, float], name: str, header: Header) -> Diagn
 
 
 def to_camera_info(camera: CameraModel, header: Header) -> CameraInfo:
-    """The inverse of `to_camera_model`, for an undistorted camera."""
+    """The inverse of `to_camera_model`; a distorted camera is one of raw images."""
     message = CameraInfo(header=header, width=camera.width, height=camera.height)
-    message.distortion_model = "plumb_bob"
-    message.d = [0.0] * 5
+    message.distortion_model = camera.distortion or "plumb_bob"
+    message.d = list(camera.coefficients) or [0.0] * 5
     message.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
     message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
     message.p = [

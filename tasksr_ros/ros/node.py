@@ -311,8 +311,8 @@ class TaskSRNode(LifecycleNode):
             self.get_logger().error(f"the engine gives no answer for {state.busy_s:.1f} s")
         self._hang_told = state.hangs
         reports = {} if activity is None else activity.reports()
-        qos_errors = {name: activity.qos_error(name) for name in reports} if activity else {}
-        self._reporter.report(state, reports, qos_errors, config)
+        inputs = {} if activity is None else activity.inputs()
+        self._reporter.report(state, reports, inputs, config)
 
     def _engine_state(self) -> EngineState:
         model, activity = self._model, self._activity
@@ -323,6 +323,8 @@ class TaskSRNode(LifecycleNode):
             engine=model.engine.name if model is not None else "",
             busy_s=worker.busy_s if worker is not None else 0.0,
             hangs=worker is not None and worker.hangs,
+            limit_s=worker.limit_s if worker is not None else 0.0,
+            slowness=worker.slowness if worker is not None else "",
             thread_ended=activity is not None and not activity.worker.alive,
             out_of_memory=model is not None and model.out_of_memory,
             batch_limit=model.engine.batch_limit if model is not None else None,

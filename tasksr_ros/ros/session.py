@@ -139,7 +139,8 @@ class Session:
             prefix = detections.rpartition("/")[0]
             beside = [t for t in images if t.startswith(f"{prefix}/image")]
             image = (beside or images if len(found) == 1 else beside or [""])[0] if images else ""
-            info = [t for t in infos if t.rpartition("/")[0] == prefix] or infos
+            near = (image.removesuffix("/compressed").rpartition("/")[0], prefix)
+            info = [t for place in near for t in infos if t.rpartition("/")[0] == place] or infos
             if image and info:
                 compressed = "sensor_msgs/msg/CompressedImage" in taken[image]
                 latency = f"{prefix}/latency"

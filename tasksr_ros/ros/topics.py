@@ -20,23 +20,30 @@ from rclpy.qos import (
 from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Float64
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import InputConfig, OutputConfig
 from tasksr_ros.errors import ConfigError, TaskSRError
 from tasksr_ros.io.annotate import draw
+from tasksr_ros.io.calibration import is_rectified
 from tasksr_ros.io.frames import to_bgr
 from tasksr_ros.ros import messages
+from tasksr_ros.ros.graph import is_latched, published
 from tasksr_ros.ros.live import wire
 from tasksr_ros.ros.live.scheduler import RateLimit
+from tasksr_ros.ros.live.silence import CAMERA_INFO, SUFFIX, Wanted, why_silent
 from tasksr_ros.ros.live.worker import Answer
 
 OnImage: TypeAlias = Callable[[wire.Serialized], None]
 OnCamera: TypeAlias = Callable[[CameraModel], None]
+OnWrongCamera: TypeAlias = Callable[[str], None]
 OnError: TypeAlias = Callable[[str, str], None]
 """Given what kind of message it is (see `live.throttle`) and the message."""
 
+PLAIN_STAGES = ("total", "delay", "age")
+"""Of the latency, also published as plain numbers, ms, for rqt_plot: ``latency/age/data``."""
 _KINDS = {"raw": (Image, wire.IMAGE), "compressed": (CompressedImage, wire.COMPRESSED_IMAGE)}
 _MENDS = {"RELIABILITY": "best_effort", "DURABILITY": "volatile"}
 _LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -56,9 +63,12 @@ class CameraInputs:
         config: topics, transport and QoS.
         on_image: called with each image message, serialized.
         on_camera: called with the intrinsics of each CameraInfo.
+        on_wrong_camera: called with what is wrong with one that has none.
         on_error: told what the user should mend.
 
     Attributes:
+        topic: of the images, without the transport's suffix.
+        info_topic: of the intrinsics.
         qos_error: why a publisher cannot be heard, until an image comes; else "".
     """
 
@@ -69,6 +79,7 @@ class CameraInputs:
         config: InputConfig,
         on_image: OnImage,
         on_camera: OnCamera,
+        on_wrong_camera: OnWrongCamera,
         on_error: OnError,
     ) -> None:
         self._node = node
@@ -76,20 +87,57 @@ class CameraInputs:
         self._config = config
         self._on_image = on_image
         self._on_camera = on_camera
+        self._on_wrong_camera = on_wrong_camera
         self._on_error = on_error
         self.qos_error = ""
         self._transport = ""
         self._images: Subscription | None = None
-        info_topic = config.info_topic or _named(name, "camera_info")
-        self._infos = node.create_subscription(
-            CameraInfo, info_topic, self._receive_info, _LATEST_ONLY, raw=True
-        )
+        self._infos: Subscription | None = None
         # image is resolved first, so that remapping image also moves image/compressed.
-        self._topic = node.resolve_topic_name(config.topic or _named(name, "image"))
-        self.choose_transport()
+        self.topic = node.resolve_topic_name(config.topic or _named(name, "image"))
+        if config.transport != "raw":
+            while self.topic.endswith(SUFFIX):
+                self.topic = self.topic.removesuffix(SUFFIX)
+        self.info_topic = node.resolve_topic_name(self._info_topic())
+        self.follow_publishers()
 
-    def choose_transport(self) -> None:
-        """Subscribe as configured; with ``auto`` to what is published, once it is."""
+    def _info_topic(self) -> str:
+        """As configured or remapped, else beside the image, as image_transport has it."""
+        default = _named(self._name, "camera_info")
+        remapped = self._node.resolve_topic_name(default)
+        if self._config.info_topic or remapped != self._node.resolve_topic_name(
+            default, only_expand=True
+        ):
+            return self._config.info_topic or remapped
+        compressed = self._config.transport == "compressed"  # which may be remapped by itself
+        image = self._of("compressed").removesuffix(SUFFIX) if compressed else self.topic
+        return f"{image.rpartition('/')[0]}/camera_info"
+
+    def follow_publishers(self) -> None:
+        """Subscribe as configured; to what depends on the publishers, once they are there."""
+        self._choose_transport()
+        latched = is_latched(self._node, self.info_topic)
+        qos = _LATCHED if latched else _LATEST_ONLY  # one published before is asked for, too
+        if self._infos is None or (latched is not None and self._info_qos is not qos):
+            self._subscribe_info(qos)
+
+    def _subscribe_info(self, qos: QoSProfile) -> None:
+        if self._infos is not None:
+            self._node.destroy_subscription(self._infos)
+        self._info_qos = qos
+        self._infos = self._node.create_subscription(
+            CameraInfo, self.info_topic, self._receive_info, qos, raw=True
+        )
+        used = "P, for rectified images" if self.rectified else "K, for raw images"
+        self._say(f"CameraInfo ({used})", self._infos, CAMERA_INFO, qos)
+
+    def _say(self, what: str, subscription: Subscription, kind: str, qos: QoSProfile) -> None:
+        self._node.get_logger().info(
+            f"{self._name or 'camera'}: takes {what} of {subscription.topic_name} ({kind}; "
+            f"{qos.reliability.name.lower()}, {qos.durability.name.lower()}, depth {qos.depth})"
+        )
+
+    def _choose_transport(self) -> None:
         wanted = self._config.transport
         if wanted == "auto":
             published = [kind for kind in _KINDS if self._node.count_publishers(self._of(kind))]
@@ -100,7 +148,8 @@ class CameraInputs:
             self._subscribe(wanted)
 
     def _of(self, transport: str) -> str:
-        return self._topic if transport == "raw" else f"{self._topic}/compressed"
+        suffix = "" if transport == "raw" else SUFFIX
+        return str(self._node.resolve_topic_name(f"{self.topic}{suffix}"))
 
     def _subscribe(self, transport: str) -> None:
         if self._images is not None:
@@ -116,34 +165,69 @@ class CameraInputs:
             message_type,
             topic,
             receive,
-            _qos(self._config.reliability, self._config.depth, self._config.durability),
+            self._qos,
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=lambda event: self._tell_qos(topic, event)
             ),
             raw=True,
         )
         self._transport = transport
+        self._say("images", self._images, kind, self._qos)
+
+    @property
+    def _qos(self) -> QoSProfile:
+        return _qos(self._config.reliability, self._config.depth, self._config.durability)
+
+    @property
+    def _parameters(self) -> str:
+        return f"{self._name}.input" if self._name else "input"
 
     def _tell_qos(self, topic: str, event: Any) -> None:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
-        own = f"{self._name}.input" if self._name else "input"
+        self.qos_error = f"{topic}: {self._qos_mend(policy)}"
+        self._on_error(f"{topic}: qos", self.qos_error)
+
+    def _qos_mend(self, policy: str) -> str:
         mend = (
-            f"set {own}.{policy.lower()} to {_MENDS[policy]} or change the publisher"
+            f"set {self._parameters}.{policy.lower()} to {_MENDS[policy]} or change the publisher"
             if policy in _MENDS
             else "change the publisher"
         )
-        self.qos_error = (
-            f"{topic}: a publisher's {policy.lower()} is less than what the node asks for, so "
-            f"none of its images come: {mend}"
+        return (
+            f"a publisher's {policy.lower()} is less than what the node asks for, so none of its "
+            f"images come: {mend}"
         )
-        self._on_error(f"{topic}: qos", self.qos_error)
+
+    # What the graph says
+
+    @property
+    def image_topic(self) -> str:
+        """Where images are taken; both topics while ``auto`` has not found one."""
+        raw, compressed = map(self._of, _KINDS)
+        return self._of(self._transport) if self._transport else f"{raw} or {compressed}"
+
+    def why_no_image(self) -> str:
+        """Why no image comes, by the graph, or ""."""
+        topic = self._of(self._transport or "raw")
+        kind = _KINDS[self._transport][1] if self._transport else ""
+        there = published(self._node, topic, self._qos, self._qos_mend)
+        return why_silent(Wanted(topic, kind, self._parameters), there)
+
+    def why_no_info(self) -> str:
+        """Why no CameraInfo comes, by the graph, or ""."""
+        there = published(self._node, self.info_topic, self._info_qos, self._qos_mend)
+        return why_silent(Wanted(self.info_topic, CAMERA_INFO, self._parameters), there)
 
     def _receive_info(self, data: bytes) -> None:
         try:
-            self._on_camera(messages.to_camera_model(_read_info(data)))
+            self._on_camera(messages.to_camera_model(_read_info(data), rectified=self.rectified))
         except TaskSRError as error:
-            camera = self._name or "camera"
-            self._on_error(f"{camera}: camera_info", f"{camera}: {error}")
+            self._on_wrong_camera(str(error))
+
+    @property
+    def rectified(self) -> bool:
+        """Whether the images are, as configured or by the topic's name."""
+        return is_rectified(self._config.intrinsics, self.topic)
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -166,6 +250,10 @@ class CameraOutputs:
         qos = _qos(config.reliability, config.depth)
         self._detections = node.create_publisher(Detection2DArray, _named(name, "detections"), qos)
         self._latency = node.create_publisher(DiagnosticArray, _named(name, "latency"), qos)
+        self._plain = {
+            stage: node.create_publisher(Float64, _named(name, f"latency/{stage}"), qos)
+            for stage in PLAIN_STAGES
+        }
         self._labels = node.create_publisher(LabelInfo, _named(name, "label_info"), _LATCHED)
         self._debug = node.create_publisher(Image, _named(name, "debug_image"), QoSProfile(depth=1))
         self._debug_rate = RateLimit(0.0)
@@ -191,6 +279,9 @@ class CameraOutputs:
         try:
             latency = messages.to_latency(answer.latency_ms, self._node.get_name(), header)
             self._latency.publish(latency)
+            for stage, publisher in self._plain.items():
+                if publisher.get_subscription_count():
+                    publisher.publish(Float64(data=answer.latency_ms[stage]))
             if draws:
                 self._debug.publish(_debug_image(answer))
         except Exception as error:
@@ -206,6 +297,7 @@ class CameraOutputs:
         publishers: tuple[Publisher, ...] = (
             *(self._detections, self._latency),
             *(self._labels, self._debug),
+            *self._plain.values(),
         )
         for publisher in publishers:
             self._node.destroy_publisher(publisher)

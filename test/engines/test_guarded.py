@@ -100,3 +100,16 @@ def test_which_errors_are_want_of_memory() -> None:
     assert not lacks_memory(ValueError("out of memory"))
     assert not lacks_memory(RuntimeError("x"))
     assert not lacks_memory(None)
+
+
+def test_how_long_a_region_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The median of the calls, so that one stall does not count; the lower one of two."""
+    now = iter((0.0, 0.5, 1.0, 3.0, 10.0, 110.0, 200.0, 201.5))
+    monkeypatch.setattr("tasksr_ros.engines.guarded.time.monotonic", lambda: next(now))
+    engine = GuardedEngine(SmallDevice(9))
+    assert engine.region_s == 0.0
+    told = []
+    for count in (1, 4, 2, 5):
+        engine(regions(count))
+        told.append(engine.region_s)
+    assert told == [0.5, 0.5, 0.5, 0.5]  # of 0.5, 0.5, 50 and 0.3

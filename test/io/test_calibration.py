@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import ConfigError
-from tasksr_ros.io.calibration import read_calibration
+from tasksr_ros.io.calibration import camera_from_info, is_rectified, read_calibration
 
 KITTI = """calib_time: 09-Jan-2012 13:57:47
 S_02: 1.392000e+03 5.120000e+02
@@ -53,9 +54,10 @@ def test_camera_info_from_k_and_from_p(tmp_path: Path) -> None:
     k_only = written(tmp_path, "k.yaml", CAMERA_INFO)
     assert read_calibration(k_only) == CameraModel(1280, 720, 1000, 1001, 640, 360)
     both = written(tmp_path, "p.yaml", CAMERA_INFO + PROJECTION)
-    assert read_calibration(both) == CameraModel(1280, 720, 900, 901, 630, 350)
+    assert read_calibration(both) == CameraModel(1280, 720, 1000, 1001, 640, 360)
+    assert read_calibration(both, rectified=True) == CameraModel(1280, 720, 900, 901, 630, 350)
     unset = written(tmp_path, "0.yaml", CAMERA_INFO + PROJECTION.replace("900.0", "0.0"))
-    assert read_calibration(unset).fx == 1000
+    assert read_calibration(unset, rectified=True).fx == 1000
 
 
 def test_ground_truth(tmp_path: Path) -> None:
@@ -115,3 +117,145 @@ def test_the_real_kitti_file(shared: Path) -> None:
 def test_odd_values_are_refused(tmp_path: Path, name: str, text: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(name)):
         read_calibration(written(tmp_path, name, text))
+
+
+def info(
+    k: float = 1600.0,
+    p: float = 1600.0,
+    model: str = "plumb_bob",
+    d: tuple[float, ...] = (0.0,) * 5,
+    binning: tuple[int, int] = (0, 0),
+    roi: tuple[int, int, int, int] = (0, 0, 0, 0),
+    size: tuple[int, int] = (1920, 1200),
+) -> SimpleNamespace:
+    """A CameraInfo of a sensor of 1920x1200 px; roi is x, y, width, height."""
+    return SimpleNamespace(
+        width=size[0],
+        height=size[1],
+        k=[k, 0, 960.0 * (k > 0), 0, k, 600.0 * (k > 0), 0, 0, 1],
+        p=[p, 0, 950.0 * (p > 0), 0, 0, p, 590.0 * (p > 0), 0, 0, 0, 1, 0],
+        d=list(d),
+        distortion_model=model,
+        binning_x=binning[0],
+        binning_y=binning[1],
+        roi=SimpleNamespace(x_offset=roi[0], y_offset=roi[1], width=roi[2], height=roi[3]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (info(), (1920, 1200, 1600, 1600, 960, 600)),
+        (info(binning=(1, 1)), (1920, 1200, 1600, 1600, 960, 600)),
+        (info(binning=(2, 2)), (960, 600, 800, 800, 480, 300)),
+        (info(binning=(2, 1)), (960, 1200, 800, 1600, 480, 600)),
+        (info(binning=(0, 4)), (1920, 300, 1600, 400, 960, 150)),
+        (info(roi=(0, 300, 1920, 600)), (1920, 600, 1600, 1600, 960, 300)),
+        (info(roi=(160, 300, 1600, 600), binning=(2, 2)), (800, 300, 800, 800, 400, 150)),
+        (info(roi=(160, 300, 0, 0)), (1760, 900, 1600, 1600, 800, 300)),
+        # width and height are already those of the part that is sent
+        (info(roi=(0, 300, 1920, 600), size=(1920, 600)), (1920, 600, 1600, 1600, 960, 300)),
+    ],
+)
+def test_binning_and_region_of_interest(
+    given: SimpleNamespace, expected: tuple[float, ...]
+) -> None:
+    assert camera_from_info(given, rectified=False) == CameraModel(*expected)
+
+
+def test_k_is_of_raw_images_and_p_of_rectified_ones() -> None:
+    bent = info(k=1600.0, p=1500.0, d=(-0.3, 0.1, 0.0, 0.0, 0.02))
+    raw = camera_from_info(bent, rectified=False)
+    assert (raw.fx, raw.cy) == (1600, 600)
+    assert (raw.distortion, raw.coefficients) == ("plumb_bob", (-0.3, 0.1, 0.0, 0.0, 0.02))
+    rectified = camera_from_info(bent, rectified=True)
+    assert rectified == CameraModel(1920, 1200, 1500, 1500, 950, 590)
+    half = info(p=1500.0, roi=(0, 300, 1920, 600), binning=(2, 2))
+    assert camera_from_info(half, rectified=True) == CameraModel(960, 300, 750, 750, 475, 145)
+
+
+def test_the_other_matrix_where_one_is_not_set() -> None:
+    assert camera_from_info(info(p=0.0), rectified=True).fx == 1600
+    assert camera_from_info(info(k=0.0, p=1500.0, d=(0.1,)), rectified=False).fx == 1500
+    for rectified in (False, True):
+        with pytest.raises(ConfigError, match="got 1920x1200 px, fx 0, fy 0"):
+            camera_from_info(info(k=0.0, p=0.0), rectified=rectified)
+
+
+@pytest.mark.parametrize(
+    ("model", "d", "expected"),
+    [
+        ("plumb_bob", (), ("", ())),
+        ("", (), ("", ())),
+        ("none", (0.0,), ("", ())),
+        ("rational_polynomial", (0.0,) * 8, ("", ())),
+        ("plumb_bob", (-0.3,), ("plumb_bob", (-0.3, 0, 0, 0))),
+        ("plumb_bob", (-0.3, 0.1, 0, 0, 0, 0, 0, 0), ("plumb_bob", (-0.3, 0.1, 0, 0))),
+        ("rational_polynomial", (0, 0, 0, 0, 0, 1.0), None),
+        ("equidistant", (), ("equidistant", (0, 0, 0, 0))),  # no pinhole even so
+        ("equidistant", (0.1, 0.2, 0.3, 0.4), ("equidistant", (0.1, 0.2, 0.3, 0.4))),
+    ],
+)
+def test_distortion_is_honoured(
+    model: str, d: tuple[float, ...], expected: tuple[str, tuple[float, ...]] | None
+) -> None:
+    camera = camera_from_info(info(model=model, d=d), rectified=False)
+    wanted = expected or ("rational_polynomial", (0, 0, 0, 0, 0, 1.0, 0, 0))
+    assert (camera.distortion, camera.coefficients) == wanted
+
+
+@pytest.mark.parametrize(
+    ("model", "d", "message"),
+    [
+        ("fisheye62", (0.0,) * 4, "got 'fisheye62'"),
+        ("kannala_brandt", (), "got 'kannala_brandt'"),
+        ("", (0.1,), "equidistant, got ''"),
+        ("equidistant", (0.1, 0, 0, 0, 0.2), "must have 4 finite coefficients"),
+    ],
+)
+def test_an_unknown_distortion_is_refused_by_name(
+    model: str, d: tuple[float, ...], message: str
+) -> None:
+    given = info(model=model, d=d)
+    with pytest.raises(ConfigError, match=message):
+        camera_from_info(given, rectified=False)
+    assert camera_from_info(given, rectified=True).fx == 1600  # there it does not matter
+
+
+def test_ros_1_has_matrices_in_capitals() -> None:
+    given = info(p=1500.0)
+    given.K, given.P, given.D = given.k, given.p, given.d
+    del given.k, given.p, given.d
+    assert camera_from_info(given, rectified=False).fx == 1600
+    assert camera_from_info(given, rectified=True).fx == 1500
+
+
+@pytest.mark.parametrize(
+    ("topic", "rectified"),
+    [
+        ("/cam/image_rect", True),
+        ("/cam/image_rect_color", True),
+        ("/stereo/left/image_rect/compressed", True),
+        ("/rectified/left", True),
+        ("/infra1/image_rect_raw", True),
+        ("/cam/image_raw", False),
+        ("/cam/image", False),
+        ("/direct/image", False),
+        ("/rectangle/image", False),
+        ("/cam/image_unrectified", False),
+    ],
+)
+def test_rectified_topics_by_name(topic: str, rectified: bool) -> None:
+    assert is_rectified("auto", topic) == rectified
+    assert is_rectified("rectified", topic)
+    assert not is_rectified("raw", topic)
+
+
+def test_a_distorted_camera_info_file(tmp_path: Path) -> None:
+    bent = CAMERA_INFO.replace("data: [0, 0, 0, 0, 0]", "data: [-0.3, 0.1, 0, 0, 0]")
+    path = written(tmp_path, "bent.yaml", bent + PROJECTION)
+    assert read_calibration(path).distortion == "plumb_bob"
+    assert read_calibration(path, rectified=True) == CameraModel(1280, 720, 900, 901, 630, 350)
+    unknown = written(tmp_path, "u.yaml", bent.replace("plumb_bob", "omni"))
+    with pytest.raises(ConfigError, match=r"u\.yaml: distortion_model must be .* got 'omni'"):
+        read_calibration(unknown)

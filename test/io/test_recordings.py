@@ -523,7 +523,41 @@ def test_padded_rows_of_a_bag(tmp_path: Path) -> None:
 
 def test_a_bag_of_an_uncalibrated_camera_has_no_camera(tmp_path: Path) -> None:
     topics = {"/cam/image": [image_message(0)], "/cam/camera_info": [camera_info(0.0)]}
-    assert open_recording(write_bag(tmp_path / "bag", topics)).camera is None
+    recording = open_recording(write_bag(tmp_path / "bag", topics))
+    assert recording.camera is None
+    assert [note.split(": camera must")[0] for note in recording.notes] == [
+        "/cam/camera_info: the first 1 CameraInfo have no valid intrinsics, none is taken"
+    ]
+
+
+def test_the_first_valid_info_of_a_bag_is_taken_and_noted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    infos = [camera_info(focal) for focal in (0.0, 0.0, 70.0, 80.0)]
+    topics = {"/cam/image": [image_message(0)], "/cam/camera_info": infos}
+    recording = open_recording(write_bag(tmp_path / "bag", topics))
+    assert recording.camera == CameraModel(65, 33, 70, 70, 32, 16)
+    assert list(recording.notes) == [
+        "/cam/camera_info: the first 2 CameraInfo have no valid intrinsics, the first valid one is "
+        "taken: camera must have positive size and focal lengths, got 65x33 px, fx 0, fy 0, cx 32, "
+        "cy 16"
+    ]
+    assert "the first valid one is taken" in caplog.text
+    calibrated = {"/cam/image": [image_message(0)], "/cam/camera_info": infos[2:]}
+    assert list(open_recording(write_bag(tmp_path / "other", calibrated)).notes) == []
+
+
+def test_rectified_topics_of_a_bag_have_p(tmp_path: Path) -> None:
+    info = camera_info(70.0)
+    info.p[[0, 2, 5, 6, 10]] = (60, 31, 61, 15, 1)  # type: ignore[attr-defined]
+    for name, fx in (("image_raw", 70), ("image_rect", 60), ("image_rect_color", 60)):
+        topics = {f"/cam/{name}": [image_message(0)], "/cam/camera_info": [info]}
+        bag = write_bag(tmp_path / name, topics)
+        camera = open_recording(bag).camera
+        assert camera is not None
+        assert camera.fx == fx
+        told = open_recording(bag, intrinsics="rectified").camera
+        assert told == CameraModel(65, 33, 60, 61, 31, 15)
 
 
 @pytest.mark.parametrize(

@@ -214,11 +214,17 @@ class LiveNode:
         domain: of its topics.
         bundle: folder of a bundle.
         engine: builds its engine.
+        remap: rules, each ``from:=to``.
         **parameters: of the node, with ``__`` for a dot.
     """
 
     def __init__(
-        self, domain: int, bundle: Path, engine: EngineFactory | None = None, **parameters: object
+        self,
+        domain: int,
+        bundle: Path,
+        engine: EngineFactory | None = None,
+        remap: Sequence[str] = (),
+        **parameters: object,
     ) -> None:
         values = {
             "bundle": str(bundle),
@@ -231,6 +237,7 @@ class LiveNode:
         self.node = TaskSRNode(
             engine_factory=engine or factory(),
             context=self._context,
+            cli_args=["--ros-args", *(part for rule in remap for part in ("-r", rule))],
             parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
         )
         if values.get("autostart", True):

@@ -72,12 +72,28 @@ def test_track_ids_are_told() -> None:
     assert messages.from_detection_array(array).track_id.tolist() == [12]
 
 
-def test_camera_model_takes_p_before_k() -> None:
+def test_camera_model_of_raw_and_of_rectified_images() -> None:
     info = CameraInfo(width=640, height=480)
     info.k = [500.0, 0.0, 320.0, 0.0, 510.0, 240.0, 0.0, 0.0, 1.0]
     assert messages.to_camera_model(info) == CameraModel(640, 480, 500, 510, 320, 240)
     info.p = [450.0, 0.0, 310.0, 0.0, 0.0, 460.0, 230.0, 0.0, 0.0, 0.0, 1.0, 0.0]
-    assert messages.to_camera_model(info) == CameraModel(640, 480, 450, 460, 310, 230)
+    assert messages.to_camera_model(info) == CameraModel(640, 480, 500, 510, 320, 240)
+    rectified = messages.to_camera_model(info, rectified=True)
+    assert rectified == CameraModel(640, 480, 450, 460, 310, 230)
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [
+        CameraModel(640, 480, 500, 510, 320, 240),
+        CameraModel(640, 480, 500, 510, 320, 240, "plumb_bob", (-0.3, 0.1, 0.0, 0.0, 0.01)),
+        CameraModel(640, 480, 500, 510, 320, 240, "equidistant", (0.0, 0.0, 0.0, 0.0)),
+    ],
+)
+def test_cameras_survive_the_wire(camera: CameraModel) -> None:
+    sent = messages.to_camera_info(camera, HEADER)
+    received = deserialize_message(serialize_message(sent), CameraInfo)
+    assert messages.to_camera_model(received) == camera
 
 
 def test_an_uncalibrated_camera_is_refused() -> None:

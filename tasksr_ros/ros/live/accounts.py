@@ -15,8 +15,6 @@ EXPIRED = "expired"
 """It waited longer than ``schedule.max_age``."""
 RATE_LIMIT = "rate limit"
 """It came sooner after the last than ``input.rate_limit`` allows."""
-ENGINE_HANGS = "engine hangs"
-"""It came, or was in work, while the engine did not answer."""
 TIME_JUMP = "time jump"
 """It waited when time jumped backwards."""
 STOPPED = "stopped"
@@ -24,6 +22,8 @@ STOPPED = "stopped"
 
 WINDOW = 600
 """Frames that percentiles are taken over."""
+RATE_WINDOW_S = 10.0
+"""Time that rates are taken over, and at least two frames."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Report:
         silent_s: since the last message (since the start, if none came), s.
         latency_ms: (frames,) milliseconds by stage, of the last ``WINDOW`` processed frames.
         time_jumps: how often time jumped backwards.
+        received_hz, processed_hz: see `Rate`.
     """
 
     received: int = 0
@@ -50,6 +51,8 @@ class Report:
     silent_s: float = 0.0
     latency_ms: Mapping[str, np.ndarray] = field(default_factory=dict)
     time_jumps: int = 0
+    received_hz: float = 0.0
+    processed_hz: float = 0.0
 
     @property
     def pending(self) -> int:
@@ -70,6 +73,16 @@ class Report:
         return float(p50), float(p95), float(p99)
 
 
+def rates_and_ages(report: Report) -> str:
+    """One line of how many frames are answered, and how late."""
+    line = f"answers {report.processed_hz:.3g} of {report.received_hz:.3g} Hz"
+    for stage, since in (("delay", "they came"), ("age", "their stamps")):
+        p50, p95, _ = (ms / 1e3 for ms in report.percentiles(stage))
+        if p50 == p50:  # no NaN: a frame was answered
+            line += f", {p50:.3g} s after {since} (95 %: {p95:.3g} s)"
+    return line
+
+
 def rejection(error: BaseException) -> str:
     """The cause under which a frame is dropped for an error."""
     return f"rejected {type(error).__name__}"
@@ -78,6 +91,31 @@ def rejection(error: BaseException) -> str:
 def is_rejection(cause: str) -> bool:
     """Whether a cause is one that `rejection` gives."""
     return cause.startswith("rejected ")
+
+
+class Rate:
+    """How often something comes, of steady time; right for 30 Hz and for one in a minute."""
+
+    def __init__(self) -> None:
+        self._times_s: deque[float] = deque()
+
+    def count(self, now_s: float) -> None:
+        """It came."""
+        self._times_s.append(now_s)
+        while len(self._times_s) > 2 and self._times_s[1] < now_s - RATE_WINDOW_S:
+            self._times_s.popleft()
+
+    def hz(self, now_s: float) -> float:
+        """By the mean time between the last ones; 0 before the second.
+
+        Or by the time since the last one, if that is more than twice as long.
+        """
+        if len(self._times_s) < 2:
+            return 0.0
+        first_s, last_s = self._times_s[0], self._times_s[-1]
+        mean_s = max(1e-6, (last_s - first_s) / (len(self._times_s) - 1))
+        silent_s = now_s - last_s
+        return 1 / (silent_s if silent_s > 2 * mean_s else mean_s)
 
 
 class Account:
@@ -97,18 +135,21 @@ class Account:
         self._last_message_s = now_s
         self._latency: deque[dict[str, float]] = deque(maxlen=WINDOW)
         self._time_jumps = 0
+        self._received_rate, self._processed_rate = Rate(), Rate()
 
     def receive(self, now_s: float) -> None:
         """A message came."""
         with self._lock:
             self._received += 1
             self._last_message_s = now_s
+            self._received_rate.count(now_s)
 
-    def process(self, latency_ms: dict[str, float]) -> None:
+    def process(self, latency_ms: dict[str, float], now_s: float) -> None:
         """A frame's detections are published."""
         with self._lock:
             self._processed += 1
             self._latency.append(latency_ms)
+            self._processed_rate.count(now_s)
 
     def drop(self, cause: str, reason: str = "") -> None:
         """A frame is not processed; ``reason`` says in one line what was wrong with it."""
@@ -141,4 +182,6 @@ class Account:
                 now_s - self._last_message_s,
                 {s: np.array([frame[s] for frame in self._latency]) for s in stages},
                 self._time_jumps,
+                self._received_rate.hz(now_s),
+                self._processed_rate.hz(now_s),
             )

@@ -39,6 +39,23 @@ class Health:
 
 
 @dataclass(frozen=True)
+class InputState:
+    """What is known of a camera's topics.
+
+    Attributes:
+        topic: of its images.
+        info_topic: of its intrinsics.
+        qos_error: why a publisher cannot be heard, or "".
+        hint: why no image comes, as far as the graph tells, or "".
+    """
+
+    topic: str
+    info_topic: str = ""
+    qos_error: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
 class EngineState:
     """What is known of the engine and the thread that runs it.
 
@@ -47,6 +64,8 @@ class EngineState:
         bundle, engine: names; empty while unconfigured.
         busy_s: for how long the frames in work have been so, s.
         hangs: whether that is longer than it may be.
+        limit_s: how long that is, s.
+        slowness: why frames take longer than they should, or "".
         thread_ended: whether the inference thread has ended though the node is active.
         out_of_memory: whether the last engine call lacked memory.
         batch_limit: to which batches were cut down for want of memory.
@@ -60,6 +79,8 @@ class EngineState:
     engine: str = ""
     busy_s: float = 0.0
     hangs: bool = False
+    limit_s: float = 0.0
+    slowness: str = ""
     thread_ended: bool = False
     out_of_memory: bool = False
     batch_limit: int | None = None
@@ -69,7 +90,7 @@ class EngineState:
 
 
 def camera_health(
-    now: Report, before: Report, config: DiagnosticsConfig, *, paused: bool, qos_error: str
+    now: Report, before: Report, config: DiagnosticsConfig, *, paused: bool, inputs: InputState
 ) -> Health:
     """How a camera is.
 
@@ -78,22 +99,25 @@ def camera_health(
         before: its account at the report before.
         config: the thresholds.
         paused: whether simulated time stands still: silence is no error then.
-        qos_error: why a publisher of its topic cannot be heard, or "".
+        inputs: its topics.
     """
     if not now.received or now.silent_s >= config.silent_warn:
-        return _silence(now, config, paused, qos_error)
+        return _silence(now, config, paused, inputs)
     found = [_rejections(now, before, config), _age(now, config), _stamps(now, before)]
     return max(found, key=lambda health: health.level)
 
 
-def _silence(now: Report, config: DiagnosticsConfig, paused: bool, qos_error: str) -> Health:
+def _silence(now: Report, config: DiagnosticsConfig, paused: bool, inputs: InputState) -> Health:
     level = Level.ERROR if now.silent_s >= config.silent_error and not paused else Level.WARN
-    if qos_error:
-        return Health(Level.ERROR, "waiting" if not now.received else "stale", qos_error)
+    if inputs.qos_error:
+        return Health(Level.ERROR, "waiting" if not now.received else "stale", inputs.qos_error)
+    why = f": {inputs.hint}" if inputs.hint else ""
     if not now.received:
-        return Health(level, "waiting", f"no image yet, for {now.silent_s:.1f} s")
+        text = f"no image on {inputs.topic} yet, for {now.silent_s:.1f} s{why}"
+        return Health(level, "waiting", text)
     pause = "; simulated time stands still" if paused else ""
-    return Health(level, "stale", f"no image for {now.silent_s:.1f} s{pause}")
+    text = f"no image on {inputs.topic} for {now.silent_s:.1f} s{pause}{why}"
+    return Health(level, "stale", text)
 
 
 def _rejections(now: Report, before: Report, config: DiagnosticsConfig) -> Health:
@@ -135,7 +159,10 @@ def engine_health(state: EngineState) -> Health:
         return Health(Level.ERROR, "ended", "the inference thread has ended: activate again")
     if state.hangs:
         return Health(
-            Level.ERROR, "hangs", f"no answer for {state.busy_s:.1f} s: frames are dropped"
+            Level.ERROR,
+            "hangs",
+            f"no answer for {state.busy_s:.1f} s, expected within {state.limit_s:.1f} s: of each "
+            f"camera only the newest frame waits",
         )
     if state.out_of_memory:
         return Health(Level.ERROR, "out of memory", "frames are rejected: out of memory")
@@ -145,6 +172,8 @@ def engine_health(state: EngineState) -> Health:
         return Health(
             Level.WARN, "ok", f"batches cut down to {state.batch_limit} for want of memory"
         )
+    if state.slowness:
+        return Health(Level.WARN, "slow", state.slowness)
     return Health(Level.OK, "ok", state.lifecycle)
 
 

@@ -10,20 +10,29 @@ from typing import Any, Protocol
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import DecodingConfig
-from tasksr_ros.errors import ImageError
+from tasksr_ros.errors import ConfigError, ImageError
 from tasksr_ros.io.frames import Frame
 from tasksr_ros.pipeline import Looked, Pipeline, Prepared, Result
 from tasksr_ros.ros.live.accounts import (
-    ENGINE_HANGS,
     RATE_LIMIT,
     STOPPED,
     TIME_JUMP,
     Account,
     rejection,
 )
+from tasksr_ros.ros.live.expectation import Expected, expected
 from tasksr_ros.ros.live.scheduler import RateLimit, Scheduler
 from tasksr_ros.ros.live.stamps import StampGate
 from tasksr_ros.ros.live.wire import Serialized, decode, stamp_of
+
+AUTO_TIMEOUT_S = 10.0
+"""Where ``diagnostics.engine_timeout`` is 0: an engine never counts as hanging sooner …"""
+AUTO_TIMEOUT_FRAMES = 5
+"""… nor before so many times what its last calls let expect: a loaded computer is no hang."""
+FASTER = (
+    "look at less (region.mode fixed or distance, a smaller band, near.width) or faster "
+    "(engine.name, engine.precision, engine.threads, a smaller bundle)"
+)
 
 
 @dataclass
@@ -37,6 +46,8 @@ class Channel:
         gate: judges its stamps.
         rate: lets its frames pass.
         camera: intrinsics, once they are known.
+        info_topic: where they come from.
+        camera_error: what is wrong with the last of them, or "".
         course: number of the course of time that it is in; a jump backwards begins another.
         seen_course: that of the last frame in work.
     """
@@ -47,6 +58,8 @@ class Channel:
     gate: StampGate
     rate: RateLimit
     camera: CameraModel | None = None
+    info_topic: str = ""
+    camera_error: str = ""
     course: int = 0
     seen_course: int = 0
 
@@ -128,7 +141,7 @@ class Worker:
         outlet: where answers go.
         batch: most cameras' frames in one engine call.
         max_age_s: oldest age at which work on a frame may begin, s.
-        timeout_s: work that lasts longer counts as hanging, s.
+        timeout_s: work that lasts longer counts as hanging, s; 0: see `limit_s`.
         decoding: which images are decoded.
     """
 
@@ -151,6 +164,8 @@ class Worker:
         self._lock = threading.Lock()
         self._in_work: list[tuple[str, Job]] = []
         self._begun_s: float | None = None
+        self._expected_s = 0.0
+        self._slow: tuple[Expected, ...] = ()
         self._closed = False
         self._exchange: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
@@ -163,10 +178,6 @@ class Worker:
         channel = self._channels[name]
         now_s = time.monotonic()
         channel.account.receive(now_s)
-        if self.hangs:
-            self._scheduler.clear(name, ENGINE_HANGS)
-            channel.account.drop(ENGINE_HANGS)
-            return
         try:
             stamp_ns = stamp_of(message)
         except ImageError as error:
@@ -219,8 +230,28 @@ class Worker:
 
     @property
     def hangs(self) -> bool:
-        """Whether the work lasts longer than it may."""
-        return self.busy_s > self._timeout_s
+        """Whether the work lasts longer than it may; what it gives in the end is published."""
+        return self.busy_s > self.limit_s
+
+    @property
+    def limit_s(self) -> float:
+        """After which the work counts as hanging, s: as configured, or by what is measured."""
+        return self._timeout_s or max(AUTO_TIMEOUT_S, AUTO_TIMEOUT_FRAMES * self._expected_s)
+
+    @property
+    def slowness(self) -> str:
+        """Why the frames in work take longer than an engine should, and the mend, or ""."""
+        slow = self._slow
+        if not slow:
+            return ""
+        limit = (
+            f"diagnostics.engine_timeout ({self._timeout_s:g} s), after which it counts as hanging"
+            if self._timeout_s
+            else f"{AUTO_TIMEOUT_S:g} s"
+        )
+        return f"{' and '.join(map(str, slow))}, more than {limit}: {FASTER}" + (
+            ", or raise the timeout" if self._timeout_s else ""
+        )
 
     def close(self) -> bool:
         """End the thread once its frame is done; returns False if it hangs and is left alone.
@@ -228,7 +259,7 @@ class Worker:
         A thread that is left alone publishes nothing more.
         """
         self._scheduler.close()
-        self._thread.join(max(0.0, self._timeout_s - self.busy_s))
+        self._thread.join(max(0.0, (self._timeout_s or AUTO_TIMEOUT_S) - self.busy_s))
         with self._lock:
             self._closed = True
             for name, _ in self._in_work:
@@ -265,6 +296,7 @@ class Worker:
         works = [work for name, job in taken if (work := self._prepare(name, job)) is not None]
         if not works:
             return
+        self._expect(works)
         start = time.perf_counter()
         try:
             looked = works[0].pipeline.look([work.prepared for work in works])
@@ -273,9 +305,8 @@ class Worker:
                 self._reject(work.channel.name, work.job, error)
             return
         engine_ms = (time.perf_counter() - start) * 1e3
-        if self.hangs:
-            self._give_up(works)
-            return
+        if self.hangs:  # the stamp says how old it is: late is better than never
+            self._outlet.warn("engine", f"the engine answers again after {self.busy_s:.1f} s")
         for work, found in zip(works, looked, strict=True):
             work.prepared.latency_ms["engine"] = engine_ms
             self._finish(work, found)
@@ -288,6 +319,8 @@ class Worker:
             decode_ms = (time.monotonic() - begun_s) * 1e3
             pipeline = channel.pipeline
             pipeline.camera = channel.camera
+            if channel.camera is None and pipeline.config.region.mode == "distance":
+                raise ConfigError(_no_camera(channel))
             if channel.seen_course != job.course:
                 pipeline.reset()
                 channel.seen_course = job.course
@@ -305,7 +338,7 @@ class Worker:
                 return
             self._outlet.publish(answer)
             if self._settle(work.channel.name, work.job):
-                work.channel.account.process(answer.latency_ms)
+                work.channel.account.process(answer.latency_ms, time.monotonic())
         except Exception as error:
             self._reject(work.channel.name, work.job, error)
 
@@ -321,12 +354,15 @@ class Worker:
         }
         return Answer(work.channel.name, work.header, work.frame, result, latency_ms)
 
-    def _give_up(self, works: Sequence[_Work]) -> None:
-        """The engine answered after all, too late for these frames."""
-        self._outlet.warn("engine", f"the engine answers again after {self.busy_s:.1f} s")
-        for work in works:
-            if self._settle(work.channel.name, work.job):
-                work.channel.account.drop(ENGINE_HANGS)
+    def _expect(self, works: Sequence[_Work]) -> None:
+        """How long these frames should take; told once where that is longer than it should be."""
+        frames = tuple(expected(work.pipeline, work.prepared) for work in works)
+        self._expected_s = sum(frame.frame_s for frame in frames)
+        told = {frame.regions for frame in self._slow}
+        slow = self._expected_s > (self._timeout_s or AUTO_TIMEOUT_S)
+        self._slow = frames if slow else ()
+        if {frame.regions for frame in self._slow} - told:
+            self._outlet.warn("engine: slow", self.slowness)
 
     def _settle(self, name: str, job: Job) -> bool:
         """Take a frame out of work; False if it was already taken out by `close`."""
@@ -349,3 +385,9 @@ class Worker:
 
     def _dropped(self, name: str, cause: str) -> None:
         self._channels[name].account.drop(cause)
+
+
+def _no_camera(channel: Channel) -> str:
+    why = channel.camera_error or "none came yet"
+    what = f"the camera's intrinsics (CameraInfo on {channel.info_topic})"
+    return f"region.mode distance needs {what}: {why}"

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from tasksr_ros.config import DiagnosticsConfig
-from tasksr_ros.ros.live.accounts import REPLACED, Account, Report, rejection
+from tasksr_ros.ros.live.accounts import REPLACED, Account, Report, rates_and_ages, rejection
 from tasksr_ros.ros.live.health import (
     EngineState,
     Health,
+    InputState,
     Level,
     camera_health,
     engine_health,
@@ -38,7 +39,7 @@ CONFIG = DiagnosticsConfig(
 
 
 def health(now: Report, before: Report | None = None, **more: object) -> Health:
-    arguments: dict[str, object] = {"paused": False, "qos_error": "", **more}
+    arguments: dict[str, object] = {"paused": False, "inputs": InputState("/image"), **more}
     return camera_health(now, before or Report(), CONFIG, **arguments)  # type: ignore[arg-type]
 
 
@@ -46,7 +47,7 @@ def test_every_frame_is_in_the_account_once() -> None:
     account = Account(0.0)
     for index in range(6):
         account.receive(float(index))
-    account.process({"total": 5.0})
+    account.process({"total": 5.0}, 0.0)
     account.drop(REPLACED)
     account.drop(REPLACED)
     account.drop(rejection(ValueError()), "too dark")
@@ -60,7 +61,7 @@ def test_every_frame_is_in_the_account_once() -> None:
 def test_percentiles_of_a_stage() -> None:
     account = Account(0.0)
     for ms in range(101):
-        account.process({"engine": float(ms)})
+        account.process({"engine": float(ms)}, 0.0)
     assert account.report(0.0).percentiles("engine") == (50.0, 95.0, 99.0)
     assert all(map(math.isnan, account.report(0.0).percentiles("decode")))
     account.restart_statistics()
@@ -69,13 +70,51 @@ def test_percentiles_of_a_stage() -> None:
     assert (report.processed, report.time_jumps) == (101, 1)
 
 
+@pytest.mark.parametrize(
+    ("times_s", "now_s", "hz"),
+    [
+        ([], 5.0, 0.0),
+        ([1.0], 5.0, 0.0),
+        ([0.0, 10.0, 20.0], 20.0, 0.1),
+        ([0.0, 10.0, 20.0], 29.0, 0.1),  # no zero between two frames
+        ([0.0, 60.0], 60.0, 1 / 60),
+        ([0.0, 10.0, 20.0], 60.0, 0.025),  # it has stopped
+        ([k / 30 for k in range(900)], 30.0, 30.0),
+        ([k / 30 for k in range(900)], 34.0, 1 / (34 - 899 / 30)),
+        ([*(k / 30 for k in range(301)), 20.0, 30.0], 30.0, 0.1),  # slower from now on
+        ([4.0, 4.0], 4.0, 1e6),
+    ],
+)
+def test_rates(times_s: list[float], now_s: float, hz: float) -> None:
+    account = Account(0.0)
+    for time_s in times_s:
+        account.receive(time_s)
+        account.process({}, time_s)
+    report = account.report(now_s)
+    assert report.received_hz == pytest.approx(hz)
+    assert report.processed_hz == pytest.approx(hz)
+
+
+def test_one_line_of_rates_and_ages() -> None:
+    report = Report(processed_hz=0.1, received_hz=29.97)
+    assert rates_and_ages(report) == "answers 0.1 of 30 Hz"
+    latency_ms = {"delay": np.array([100.0, 120, 1000]), "age": np.array([500.0, 500, 500])}
+    report = dataclasses.replace(report, latency_ms=latency_ms)
+    assert rates_and_ages(report) == (
+        "answers 0.1 of 30 Hz, 0.12 s after they came (95 %: 0.912 s), 0.5 s after their stamps "
+        "(95 %: 0.5 s)"
+    )
+
+
 def test_a_camera_from_silence_to_silence() -> None:
-    assert health(Report(silent_s=0.2)) == Health(Level.WARN, "waiting", "no image yet, for 0.2 s")
+    assert health(Report(silent_s=0.2)) == Health(
+        Level.WARN, "waiting", "no image on /image yet, for 0.2 s"
+    )
     assert health(Report(silent_s=5.0)).level == Level.ERROR
     alive = Report(received=3, processed=3, silent_s=0.1)
     assert health(alive) == Health(Level.OK, "ok", "ok")
     assert health(dataclasses.replace(alive, silent_s=1.5)) == Health(
-        Level.WARN, "stale", "no image for 1.5 s"
+        Level.WARN, "stale", "no image on /image for 1.5 s"
     )
     dead = dataclasses.replace(alive, silent_s=6.0)
     assert (health(dead).level, health(dead).state) == (Level.ERROR, "stale")
@@ -84,8 +123,22 @@ def test_a_camera_from_silence_to_silence() -> None:
     assert "simulated time stands still" in paused.message
 
 
+def test_what_the_graph_says_of_the_silence_is_told() -> None:
+    inputs = InputState("/imag", hint="nobody publishes it; did you mean /image?")
+    assert health(Report(silent_s=6.0), inputs=inputs) == Health(
+        Level.ERROR,
+        "waiting",
+        "no image on /imag yet, for 6.0 s: nobody publishes it; did you mean /image?",
+    )
+    assert health(Report(received=3, silent_s=1.0), inputs=inputs).message == (
+        "no image on /imag for 1.0 s: nobody publishes it; did you mean /image?"
+    )
+
+
 def test_a_publisher_that_cannot_be_heard_is_an_error_at_once() -> None:
-    told = health(Report(silent_s=0.1), qos_error="/image: set input.reliability")
+    told = health(
+        Report(silent_s=0.1), inputs=InputState("/image", qos_error="/image: set input.reliability")
+    )
     assert told == Health(Level.ERROR, "waiting", "/image: set input.reliability")
 
 
@@ -121,7 +174,10 @@ def test_the_engine() -> None:
     def changed(**changes: object) -> Health:
         return engine_health(dataclasses.replace(active, **changes))  # type: ignore[arg-type]
 
-    assert changed(hangs=True, busy_s=12.0).message == "no answer for 12.0 s: frames are dropped"
+    assert changed(hangs=True, busy_s=12.0, limit_s=10.0).message == (
+        "no answer for 12.0 s, expected within 10.0 s: of each camera only the newest frame waits"
+    )
+    assert changed(slowness="21 regions") == Health(Level.WARN, "slow", "21 regions")
     assert changed(hangs=True).level == Level.ERROR
     assert changed(thread_ended=True).level == Level.ERROR
     assert changed(out_of_memory=True).level == Level.ERROR

@@ -18,10 +18,11 @@ from tasksr_ros.config import DecodingConfig, RegionConfig, StampConfig, Trackin
 from tasksr_ros.config import PipelineConfig as Config
 from tasksr_ros.detections import Detections
 from tasksr_ros.engines.found import Found
+from tasksr_ros.engines.guarded import GuardedEngine
 from tasksr_ros.errors import ImageError
 from tasksr_ros.options import build, flatten
 from tasksr_ros.pipeline import Pipeline
-from tasksr_ros.ros.live.accounts import ENGINE_HANGS, REPLACED, STOPPED, TIME_JUMP, Account, Report
+from tasksr_ros.ros.live.accounts import REPLACED, STOPPED, TIME_JUMP, Account, Report
 from tasksr_ros.ros.live.scheduler import RateLimit
 from tasksr_ros.ros.live.stamps import StampGate
 from tasksr_ros.ros.live.wire import COMPRESSED_IMAGE, IMAGE, Serialized, decode, stamp_of
@@ -223,23 +224,78 @@ def test_a_failing_engine_is_counted_and_the_worker_goes_on(bench: Bench) -> Non
     assert bench.outlet.warnings == ["front: frame rejected: device lost"]
 
 
-def test_a_hanging_engine_drops_frames_until_it_answers() -> None:
+def test_a_late_answer_is_published_with_its_stamp() -> None:
+    """Meanwhile each camera's newest frame waits, and is next."""
     bench = Bench(timeout_s=0.2)
     bench.hold()
     bench.send("front", 101 * S)
     bench.wait(lambda: bench.worker.hangs)
     bench.send("front", 102 * S)
-    bench.send("left", 102 * S)
-    assert bench.report().dropped == {ENGINE_HANGS: 2}
+    bench.send("left", 103 * S)
+    assert bench.report().dropped == {REPLACED: 1}
     bench.engine.free.set()
-    bench.wait(lambda: bench.worker.busy_s == 0)
-    assert not bench.outlet.answers  # the frame that hung is too old to tell of
+    bench.wait(lambda: len(bench.outlet.answers) == 3)
+    stamps = [answer.header.stamp.sec for answer in bench.outlet.answers]
+    assert (stamps[0], sorted(stamps[1:])) == (100, [102, 103])
+    assert bench.outlet.answers[0].latency_ms["total"] >= 200
     assert "the engine answers again after" in bench.outlet.warnings[0]
-    bench.send("front", 103 * S)
-    bench.wait(lambda: bench.outlet.answers)
-    assert bench.outlet.answers[0].header.stamp.sec == 103
+    bench.wait(lambda: not bench.worker.hangs)
     report = bench.report()
-    assert (report.received, report.processed, report.dropped) == (4, 1, {ENGINE_HANGS: 3})
+    assert (report.received, report.processed, report.dropped) == (3, 2, {REPLACED: 1})
+    assert bench.worker.close()
+
+
+def test_every_frame_may_take_longer_than_the_timeout() -> None:
+    bench = Bench(timeout_s=0.05)
+    for index in range(4):
+        bench.hold(stamp_ns=(100 + index) * S)
+        bench.wait(lambda: bench.worker.hangs)
+        bench.engine.free.set()
+        bench.wait(lambda index=index: len(bench.outlet.answers) == index + 1)
+    assert (bench.report().received, bench.report().processed) == (4, 4)
+    assert bench.worker.close()
+
+
+class SlowEngine(GuardedEngine):
+    """Says that a region takes half a second, whatever it takes."""
+
+    @property
+    def region_s(self) -> float:
+        return 0.5
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "columns", "limit_s", "slowness"),
+    [
+        (0.0, 3, 10.0, ""),
+        (0.0, 6, 15.0, ""),
+        (0.0, 21, 52.5, "21 regions x 0.50 s = 10.5 s a frame, more than 10 s: look at less ("),
+        (20.0, 21, 20.0, ""),
+        (
+            10.0,
+            21,
+            10.0,
+            "21 regions x 0.50 s = 10.5 s a frame, more than diagnostics.engine_timeout (10 s), "
+            "after which it counts as hanging: look at less (",
+        ),
+    ],
+)
+def test_the_limit_is_of_regions_and_measured_time(
+    timeout_s: float, columns: int, limit_s: float, slowness: str
+) -> None:
+    bench = Bench(timeout_s=timeout_s)
+    config = bench.channels["front"].pipeline.config
+    bench.channels["front"].pipeline = Pipeline(SlowEngine(bench.engine), config, 0.1)
+    width = 64 + (columns - 1) * 56  # tiles of 64 px that overlap by 8
+    for count in (1, 2):
+        message = image_message((100 + count) * S, 255, (width, 32))
+        bench.worker.receive("front", message)
+        bench.wait(lambda count=count: len(bench.outlet.answers) == count)
+    assert len(bench.outlet.answers[0].result.tiles) == columns
+    assert bench.worker.limit_s == pytest.approx(limit_s)
+    assert bench.worker.slowness.startswith(slowness)
+    assert bool(bench.worker.slowness) == bool(slowness)
+    assert bench.outlet.warnings == [bench.worker.slowness] * bool(slowness)  # once
     assert bench.worker.close()
 
 
