@@ -24,6 +24,7 @@ ROSDEP_KEYS = {
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
     "opencv-python-headless": "python3-opencv",
+    "pillow": "python3-pil",
     "platformdirs": "python3-platformdirs",
     "pyyaml": "python3-yaml",
     "rosbags": "python3-rosbags-pip",

@@ -1,33 +1,38 @@
-"""The messages of a rosbag2, of which some files may be damaged: whatever of it is readable."""
+"""The messages of a bag, of which some files may be damaged: whatever of it is readable."""
 
 from __future__ import annotations
 
 import heapq
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader
 
 from tasksr_ros.errors import RecordingError, TaskSRError
+from tasksr_ros.io.bag_storage import (
+    ZSTD_MAGIC,
+    Ros1Bag,
+    Rosbag2,
+    decompressed,
+    decompressed_message,
+    is_ros_1,
+    is_storage,
+)
 from tasksr_ros.io.mcap_repair import RepairedMcap
 from tasksr_ros.io.natural_order import natural_order
 
 _METADATA = "metadata.yaml"
-_SUFFIXES = (".mcap", ".db3")
-_ZSTD = b"\x28\xb5\x2f\xfd"
-"""Begins a message that was compressed by itself; a CDR message begins with 0."""
+Reader: TypeAlias = "Rosbag2 | Ros1Bag"
 
 
 def is_bag(path: Path) -> bool:
-    """Whether this is a rosbag2 folder or a file of one."""
+    """Whether this is a rosbag2 folder, a file of one, or a ROS 1 bag."""
     if path.is_dir():
         return (path / _METADATA).exists() or bool(_storage_files(path))
-    return path.suffix.lower() in _SUFFIXES
+    return is_storage(path) or is_ros_1(path)
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ class OpenBag:
             if chosen:
                 streams.append(reader.messages(chosen))
         for connection, time_ns, data in heapq.merge(*streams, key=lambda message: message[1]):
-            yield connection, time_ns, _decompressed(data) if data[:4] == _ZSTD else data
+            # A CDR message begins with 0: one that begins so was compressed by itself.
+            yield connection, time_ns, decompressed_message(data) if _is_zstd(data) else data
 
     def check(self) -> None:
         """Raise RecordingError if something of the bag is unreadable."""
@@ -76,7 +82,7 @@ def _damaged(path: Path, reason: str) -> RecordingError:
 
 @contextmanager
 def open_bag(path: Path) -> Iterator[OpenBag]:
-    """Open a rosbag2 folder or one of its files.
+    """Open a rosbag2 folder, one of its files, or a ROS 1 bag.
 
     Raises:
         RecordingError: if nothing of it is readable; also for whatever the parsers raise while
@@ -101,46 +107,48 @@ def _open_readers(path: Path, stack: ExitStack) -> tuple[tuple[Reader, ...], tup
     damage = []
     if (path / _METADATA).exists():
         try:
-            return (stack.enter_context(Reader(path)),), ()
+            return (stack.enter_context(Rosbag2(path)),), ()
         except Exception as error:
             damage.append(_reason(error))
     readers = []
     for file in _storage_files(path) if path.is_dir() else [path]:
-        with suppress(Exception):
-            readers.append(stack.enter_context(Reader(file)))
-            continue
         try:
-            reader, problem = _open_damaged(file, stack)
+            reader, problem = _open_file(file, stack)
             readers.append(reader)
-        except Exception as error:
+        except Exception as error:  # corrupt bytes make the parsers raise nearly anything
             problem = f"{file.name}: {_reason(error)}"
-        damage.append(problem)
+        damage += [problem] if problem else []
     if not readers:
         raise _damaged(path, "; ".join(damage))
     return tuple(readers), tuple(dict.fromkeys(damage))
 
 
-def _open_damaged(file: Path, stack: ExitStack) -> tuple[Reader, str]:
-    if file.suffix != ".mcap":
-        return stack.enter_context(Reader(file)), ""  # again, for its error
-    repaired: Any = RepairedMcap(file)
-    reader = stack.enter_context(Reader(repaired))
-    return reader, f"{file.name}: its end is missing, {repaired.lost} bytes are no whole record"
+def _open_file(file: Path, stack: ExitStack) -> tuple[Reader, str]:
+    """The reader of a file, and what of the file is unreadable."""
+    if is_ros_1(file):
+        return stack.enter_context(Ros1Bag(file)), ""
+    plain, problem = decompressed(file, stack)
+    try:
+        return stack.enter_context(Rosbag2(plain)), problem
+    except TaskSRError:
+        raise
+    except Exception:
+        if plain.suffix.lower() != ".mcap":
+            raise
+    repaired: Any = RepairedMcap(plain)
+    reader = stack.enter_context(Rosbag2(repaired))
+    lost = f"{file.name}: its end is missing, {repaired.lost} bytes are no whole record"
+    return reader, problem or lost
 
 
 def _storage_files(folder: Path) -> list[Path]:
-    files = (f for f in folder.iterdir() if f.suffix in _SUFFIXES and f.is_file())
-    return sorted(files, key=natural_order)
+    files = (f for f in folder.iterdir() if is_storage(f) and f.is_file())
+    return sorted((f for f in files if not f.name.startswith(".")), key=natural_order)
+
+
+def _is_zstd(data: bytes) -> bool:
+    return data[:4] == ZSTD_MAGIC
 
 
 def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _decompressed(data: bytes) -> bytes:
-    """A message of a bag compressed by message whose metadata could not be read."""
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd  # as rosbags does, which requires it
-    return bytes(zstd.decompress(data))

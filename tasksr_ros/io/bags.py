@@ -1,4 +1,4 @@
-"""rosbag2 recordings: the images of one or several cameras."""
+"""Bags: the images of one or several cameras."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ logger = logging.getLogger(__name__)
 
 
 class BagRecording(Recording):
-    """The images of one or several topics of a rosbag2 recording.
+    """The images of one or several topics of a bag.
 
     Args:
-        path: a bag's folder, or one .mcap or .db3 file.
+        path: a bag's folder, or one file of a rosbag2 or of ROS 1.
         topic: of the images, or several; may be omitted where the bag has one image topic.
         intrinsics: which of CameraInfo's to take, see `is_rectified`.
 

@@ -18,6 +18,7 @@ from tasksr_ros.io.calibration import read_calibration
 from tasksr_ros.io.decoding import decode_compressed
 from tasksr_ros.io.frames import Frame
 from tasksr_ros.io.natural_order import natural_order
+from tasksr_ros.io.orientation import UPRIGHT, orientation, turned
 from tasksr_ros.io.recording import FALLBACK_FPS, Encoded, Pending, Recording
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ _NAME_UNITS_NS = {13: 10**6, 16: 10**3, 19: 1}
 
 class FolderRecording(Recording):
     """A folder of images, or one image; by the stamps in their names, else in natural order.
+
+    Images are turned as EXIF says.
 
     Args:
         path: the folder or the image.
@@ -90,11 +93,14 @@ class FolderRecording(Recording):
             pixels = decode_compressed(encoded.format, encoded.data)
         except ImageError as error:
             raise ImageError(f"{file}: {error}") from error
+        pixels = turned(pixels, orientation(encoded.data))
         return Frame(pixels, stamp, self.frame_id, "bgr8")
 
     def _encoded(self, file: Path, stamp: int) -> Encoded | Frame:
+        """The file, unless it is to be turned: nobody turns what comes from a camera."""
         encoded = self._read(file, stamp)
-        return encoded if encoded.format in ("jpeg", "png") else self._load(file, stamp)
+        upright = encoded.format in ("jpeg", "png") and orientation(encoded.data) == UPRIGHT
+        return encoded if upright else self._load(file, stamp)
 
 
 def _image_files(path: Path) -> list[Path]:

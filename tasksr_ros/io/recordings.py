@@ -16,11 +16,12 @@ from tasksr_ros.io.videos import VideoRecording
 def open_recording(
     path: str | Path, topic: str | Sequence[str] | None = None, intrinsics: str = "auto"
 ) -> Recording:
-    """Open a rosbag2 folder, .mcap or .db3 file, a video, a folder of images, or an image.
+    """Open a bag, a video, a folder of images, or an image.
 
     Args:
-        path: what to open. A KITTI raw drive is read with its own stamps and calibration, a
-            generated drive with those of its ground truth.
+        path: what to open. A bag is a rosbag2 folder, an .mcap or .db3 file (also compressed:
+            .mcap.zstd), or a ROS 1 .bag. A KITTI raw drive is read with its own stamps and
+            calibration, a generated drive with those of its ground truth.
         topic: of a bag's images, or several; needed where the bag has several.
         intrinsics: which of a bag's CameraInfo to take, see `calibration.is_rectified`.
 

@@ -13,6 +13,7 @@ from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import PipelineConfig
 from tasksr_ros.engines import choose_engine
 from tasksr_ros.errors import ConfigError
+from tasksr_ros.io.bag_storage import is_storage
 from tasksr_ros.io.calibration import is_rectified, read_calibration
 from tasksr_ros.io.folders import FolderRecording
 from tasksr_ros.io.recording import Recording, make_folder
@@ -210,7 +211,7 @@ def _identity(recording: Recording) -> list[Any]:
     if isinstance(recording, FolderRecording):
         files = recording.files
     elif path.is_dir():
-        files = [f for f in path.iterdir() if {".mcap", ".db3"} & set(f.suffixes)]
+        files = [f for f in path.iterdir() if is_storage(f)]
     else:
         files = [path]
     states = [file.stat() for file in files]

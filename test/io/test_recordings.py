@@ -434,7 +434,7 @@ def test_whatever_the_parser_raises_is_one_kind_of_error(
     monkeypatch.setattr("tasksr_ros.io.bags._TYPES.deserialize_cdr", fail)
     with pytest.raises(ImageError, match=f"is unreadable: {reason}"):
         list(open_recording(bag))
-    monkeypatch.setattr("tasksr_ros.io.bag_files.Reader.messages", fail)
+    monkeypatch.setattr("tasksr_ros.io.bag_files.Rosbag2.messages", fail)
     with pytest.raises(RecordingError, match=f"truncated or unreadable: {reason}"):
         open_recording(bag)
 
@@ -443,7 +443,7 @@ def test_a_bag_whose_images_are_not_there_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bag = write_bag(tmp_path / "bag", {"/cam/image": [image_message(0)]})
-    monkeypatch.setattr("tasksr_ros.io.bag_files.Reader.messages", lambda *_: iter(()))
+    monkeypatch.setattr("tasksr_ros.io.bag_files.Rosbag2.messages", lambda *_: iter(()))
     with pytest.raises(RecordingError, match="must hold images on /cam/image, got none"):
         open_recording(bag)
 
