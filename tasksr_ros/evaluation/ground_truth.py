@@ -20,7 +20,14 @@ from typing import Any
 import numpy as np
 
 from tasksr_ros.errors import EvaluationError
-from tasksr_ros.evaluation.categories import NEIGHBOURS, is_pedestrian, listed, same_words, word
+from tasksr_ros.evaluation.categories import (
+    NEIGHBOURS,
+    is_pedestrian,
+    listed,
+    names_by_id,
+    same_words,
+    word,
+)
 from tasksr_ros.evaluation.flags import is_set
 from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_ros.evaluation.matching import Bools, Floats, Ints
@@ -224,7 +231,10 @@ def _categories(
     path: Path, data: dict[str, Any], annotations: list[dict[str, Any]], category: str
 ) -> tuple[frozenset[ImageId] | None, frozenset[ImageId]]:
     """Ids of the category (None: any), and of pedestrians' neighbours where it is theirs."""
-    names = _names(path, data)
+    try:
+        names = names_by_id(data.get("categories"))
+    except ValueError as error:
+        raise EvaluationError(f"{path}: {error}") from None
     wanted = same_words(category)
     chosen = frozenset(i for i, name in names.items() if word(name) in wanted)
     neighbours = frozenset(i for i, name in names.items() if word(name) in NEIGHBOURS)
@@ -238,24 +248,6 @@ def _categories(
         f"{'pedestrian or person' if is_pedestrian(category) else word(category)}, "
         f"got {listed(names.values())} (--category evaluates another)"
     )
-
-
-def _names(path: Path, data: dict[str, Any]) -> dict[ImageId, str]:
-    """Names of the categories that have one, by id."""
-    names: dict[ImageId, str] = {}
-    for k, entry in enumerate(data.get("categories") or []):
-        category_id = checked_id(entry.get("id")) if isinstance(entry, dict) else None
-        if category_id is None:
-            raise EvaluationError(
-                f"{path}: categories[{k}] must have an id and a name, got {entry!r:.60}"
-            )
-        name = str(entry.get("name") or "").strip()
-        if names.setdefault(category_id, name) != name:
-            raise EvaluationError(
-                f"{path}: category id {category_id!r} must have one name, "
-                f"got {names[category_id]} and {name}"
-            )
-    return {i: name for i, name in names.items() if name}
 
 
 def _build(
