@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_WORDS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+_UNSET = ("", "0", "0.0", "false", "f", "no", "n", "off", "none", "null", "nan")
+_SET = ("1", "1.0", "true", "t", "yes", "y", "on")
+_WORDS = {**dict.fromkeys(_UNSET, False), **dict.fromkeys(_SET, True)}
 
 
 def is_set(value: object) -> bool:
@@ -14,7 +16,7 @@ def is_set(value: object) -> bool:
     if value is None:
         return False
     if isinstance(value, (bool, int, float)):
-        return bool(value)
+        return bool(value) and value == value  # a table's empty cell is nan
     word = value.strip().lower() if isinstance(value, str) else None
     if word not in _WORDS:
         raise ValueError(f"must be 0 or 1, got {value!r:.60}")

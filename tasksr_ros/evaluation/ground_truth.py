@@ -20,10 +20,17 @@ from typing import Any
 import numpy as np
 
 from tasksr_ros.errors import EvaluationError
+from tasksr_ros.evaluation.categories import (
+    NEIGHBOURS,
+    is_pedestrian,
+    listed,
+    names_by_id,
+    same_words,
+    word,
+)
 from tasksr_ros.evaluation.flags import is_set
+from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_ros.evaluation.matching import Bools, Floats, Ints
-
-ImageId = int | str
 
 _COLUMNS = (
     "image",
@@ -37,9 +44,6 @@ _COLUMNS = (
     "ignore",
     "neighbour",
 )
-PEDESTRIAN = frozenset({"pedestrian", "person"})
-NEIGHBOURS = frozenset({"rider", "cyclist", "person_sitting", "person sitting"})
-"""Categories that look alike: protocols that know them neither count nor blame them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +64,7 @@ class GroundTruth:
         truncation: (G,) KITTI's share.
         distance: (G,) m, nan where unknown.
         ignore: (G,) whether there is a pedestrian in the box is left open.
-        neighbour: (G,) of a category of ``NEIGHBOURS``.
+        neighbour: (G,) of a category of `NEIGHBOURS`.
         track: (G,) ids or None.
         has_visibility: whether any annotation states it.
         pedestrian_ids: category ids that stand for pedestrians; None: all do.
@@ -83,7 +87,7 @@ class GroundTruth:
     neighbour: Bools
     track: list[ImageId | None]
     has_visibility: bool
-    pedestrian_ids: frozenset[int] | None
+    pedestrian_ids: frozenset[ImageId] | None
     problems: dict[str, int]
 
     @property
@@ -137,11 +141,13 @@ def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
     """Read the boxes of one category of a COCO JSON file.
 
     Boxes with a negative or non-finite number are left out and counted in ``problems``, as are
-    those of other categories; boxes without area are kept as ignored ones and counted.
+    those of other categories; boxes without area are kept as ignored ones and counted; boxes
+    outside the size that the file states for their image are kept and counted. Where the file
+    names no categories, all of one ``category_id`` are pedestrians, as are those without one.
 
     Raises:
-        EvaluationError: for a file that is not COCO JSON, lists an image twice or no image, or
-            has an annotation of an image that it does not list.
+        EvaluationError: for a file that is not COCO JSON, lists an image twice or no image, has
+            an annotation of an image that it does not list, or names no such category.
     """
     data, sha256 = load_json(path)
     images, annotations = _lists(path, data)
@@ -154,7 +160,7 @@ def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
     if not any(isinstance(i, str) for i in ids):
         order = sorted(range(len(ids)), key=lambda k: ids[k])
         ids, images = [ids[k] for k in order], [images[k] for k in order]
-    pedestrian, neighbour = _categories(path, data, annotations, category.casefold())
+    pedestrian, neighbour = _categories(path, data, annotations, category)
     return _build(path, sha256, ids, images, annotations, pedestrian, neighbour)
 
 
@@ -182,13 +188,17 @@ def numbers(value: object, count: int) -> tuple[float, ...] | None:
     return tuple(float(v) for v in value)
 
 
-def checked_id(value: object) -> ImageId | None:
-    """An image id: a whole number or a text; else None."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, (int, str)) and not isinstance(value, bool):
-        return value
-    return None
+def stated_size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Width and height in px that a COCO image entry states, None where it states none."""
+    sides = [checked_id(image.get(key)) for key in ("width", "height")]
+    width, height = (side if isinstance(side, int) else 0 for side in sides)
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def is_outside(box: Sequence[float], size: tuple[int, int] | None) -> bool:
+    """Whether nothing of a box (x, y, width, height) is in an image of this size."""
+    x, y, w, h = box
+    return size is not None and (x >= size[0] or y >= size[1] or x + w <= 0 or y + h <= 0)
 
 
 def _lists(path: Path, data: Any) -> tuple[list[Any], list[Any]]:
@@ -219,21 +229,24 @@ def _image_id(path: Path, index: int, entry: dict[str, Any]) -> ImageId:
 
 def _categories(
     path: Path, data: dict[str, Any], annotations: list[dict[str, Any]], category: str
-) -> tuple[frozenset[int] | None, frozenset[int]]:
+) -> tuple[frozenset[ImageId] | None, frozenset[ImageId]]:
     """Ids of the category (None: any), and of pedestrians' neighbours where it is theirs."""
-    wanted = PEDESTRIAN if category in PEDESTRIAN else frozenset({category})
-    entries = [c for c in data.get("categories") or [] if isinstance(c, dict) and "id" in c]
-    names = {c["id"]: str(c.get("name", "")).lower() for c in entries}
-    chosen = frozenset(i for i, name in names.items() if name in wanted)
-    neighbours = frozenset(i for i, name in names.items() if name in NEIGHBOURS)
+    try:
+        names = names_by_id(data.get("categories"))
+    except ValueError as error:
+        raise EvaluationError(f"{path}: {error}") from None
+    wanted = same_words(category)
+    chosen = frozenset(i for i, name in names.items() if word(name) in wanted)
+    neighbours = frozenset(i for i, name in names.items() if word(name) in NEIGHBOURS)
     if chosen:
-        return chosen, neighbours if wanted is PEDESTRIAN else frozenset()
-    used = {a.get("category_id") for a in annotations} | set(names)
-    if len(used) <= 1 and wanted is PEDESTRIAN:
+        return chosen, neighbours if is_pedestrian(category) else frozenset()
+    used = {checked_id(a.get("category_id")) for a in annotations} - {None}
+    if not names and len(used) <= 1 and is_pedestrian(category):
         return None, frozenset()
     raise EvaluationError(
-        f"{path}: expected a category named {' or '.join(sorted(wanted))}, "
-        f"got {', '.join(names.values()) or 'none'}"
+        f"{path}: expected a category named "
+        f"{'pedestrian or person' if is_pedestrian(category) else word(category)}, "
+        f"got {listed(names.values())} (--category evaluates another)"
     )
 
 
@@ -243,10 +256,11 @@ def _build(
     ids: list[ImageId],
     images: list[Any],
     annotations: list[dict[str, Any]],
-    pedestrian: frozenset[int] | None,
-    neighbours: frozenset[int],
+    pedestrian: frozenset[ImageId] | None,
+    neighbours: frozenset[ImageId],
 ) -> GroundTruth:
     index = {image_id: k for k, image_id in enumerate(ids)}
+    sizes = [stated_size(image) for image in images]
     problems: Counter[str] = Counter()
     rows: list[tuple[float, ...]] = []
     tracks: list[ImageId | None] = []
@@ -263,9 +277,9 @@ def _build(
                 f"{path}: annotations[{k}].bbox must be [x, y, width, height], "
                 f"got {entry.get('bbox')!r:.60}"
             )
-        category = entry.get("category_id")
+        category = checked_id(entry.get("category_id"))
         neighbour = category in neighbours
-        if not neighbour and pedestrian is not None and category not in pedestrian:
+        if not neighbour and pedestrian is not None and category not in (None, *pedestrian):
             problems["other_category"] += 1
         elif not all(map(math.isfinite, box)):
             problems["box_not_finite"] += 1
@@ -274,6 +288,7 @@ def _build(
         else:
             empty = min(box[2:]) == 0
             problems["box_without_area"] += empty
+            problems["box_outside_image"] += is_outside(box, sizes[where])
             rows.append((where, *box, *_attributes(path, k, entry, box), empty, neighbour))
             tracks.append(checked_id(entry.get("track_id")))
     table = np.array(rows, float).reshape(-1, 14)

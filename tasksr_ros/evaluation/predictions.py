@@ -22,11 +22,12 @@ import numpy as np
 from tasksr_ros.errors import EvaluationError
 from tasksr_ros.evaluation.ground_truth import (
     GroundTruth,
-    ImageId,
-    checked_id,
+    is_outside,
     load_json,
     numbers,
+    stated_size,
 )
+from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_ros.evaluation.matching import Floats, Ints
 
 RUN_SUFFIX = ".run.json"
@@ -87,10 +88,12 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
 
     Left out and counted in ``problems``: predictions in images that the ground truth or the list
     of processed images lacks, of other categories, with a score or box that is not finite or a
-    box of negative size. Kept and counted: boxes without area, repeated predictions.
+    box of negative size. Kept and counted: boxes without area, or outside the size that the
+    ground truth states for their image, repeated predictions.
 
     Raises:
-        EvaluationError: for a file that is not such JSON, or if none of its images are known.
+        EvaluationError: for a file that is not such JSON, if none of its images are known, or if
+            the frames that the run saw have other sizes than the ground truth's images.
     """
     data, sha256 = load_json(path)
     run = _run(path, data)
@@ -100,6 +103,7 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
             f"{path}: expected a list of predictions (COCO results), got {_shape(data)}"
         )
     unlabelled = _ids(path, run, "without_ground_truth") or set()
+    _check_sizes(path, run, truth)
     processed, unknown = _processed(path, run, truth, unlabelled)
     rows, problems = _rows(path, entries, truth, processed, unlabelled)
     problems["processed_image_not_in_ground_truth"] = unknown
@@ -146,8 +150,33 @@ def _run(path: Path, data: Any) -> Mapping[str, Any]:
     return run
 
 
-def _listed(ids: Set[int] | None) -> str:
-    return " or ".join(map(str, sorted(ids or ())))
+def _check_sizes(path: Path, run: Mapping[str, Any], truth: GroundTruth) -> None:
+    """Boxes of ground truth and predictions are in px of the same images."""
+    seen = {
+        checked_id(frame.get("image_id")): stated_size(frame)
+        for frame in run.get("frames") or ()
+        if isinstance(frame, dict)
+    }
+    wrong = [
+        (image_id, stated, seen[image_id])
+        for image_id, stated in zip(truth.image_ids, map(stated_size, truth.images), strict=True)
+        if stated is not None and seen.get(image_id) not in (None, stated)
+    ]
+    if wrong:
+        image_id, stated, size = wrong[0]
+        raise EvaluationError(
+            f"{path}: its frames must have the sizes of the images of {truth.path}, got "
+            f"{_px(size)} for image {image_id!r}, which has {_px(stated)} there "
+            f"({len(wrong)} images differ)"
+        )
+
+
+def _px(size: tuple[int, int] | None) -> str:
+    return f"{size[0]}x{size[1]} px" if size else "no size"
+
+
+def _listed(ids: Set[ImageId] | None) -> str:
+    return " or ".join(repr(i) for i in sorted(ids or (), key=str))
 
 
 def _shape(data: Any) -> str:
@@ -189,12 +218,13 @@ def _rows(
     unlabelled: Set[ImageId],
 ) -> tuple[list[tuple[float, ...]], Counter[str]]:
     index = {image_id: k for k, image_id in enumerate(truth.image_ids)}
+    sizes = [stated_size(image) for image in truth.images]
     allowed = None if processed is None else set(processed)
     problems: Counter[str] = Counter()
     rows = []
     for k, entry in enumerate(entries):
         image_id, box, score = _parsed(path, k, entry)
-        category = entry.get("category_id")
+        category = checked_id(entry.get("category_id"))
         distance = entry.get("distance_m")
         if image_id in unlabelled and image_id not in index:
             continue
@@ -214,6 +244,7 @@ def _rows(
             problems["box_negative"] += 1
         else:
             problems["box_without_area"] += box[2] == 0 or box[3] == 0
+            problems["box_outside_image"] += is_outside(box, sizes[index[image_id]])
             known = isinstance(distance, (int, float)) and not isinstance(distance, bool)
             rows.append((index[image_id], *box, score, distance if known else math.nan))
     return rows, problems
@@ -266,8 +297,15 @@ def _stamps(path: Path, run: Mapping[str, Any]) -> dict[ImageId, int]:
     try:
         if run.get("ground_truth", {}).get("matched_by") != "frame":
             return {}
-        return {frame["image_id"]: int(frame["stamp_ns"]) for frame in run["frames"]}
+        return {_known(f["image_id"]): int(f["stamp_ns"]) for f in run["frames"]}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EvaluationError(
             f"{path}: frames must have image_id and stamp_ns, got {error!r}"
         ) from None
+
+
+def _known(value: object) -> ImageId:
+    image_id = checked_id(value)
+    if image_id is None:
+        raise ValueError(f"image_id {value!r}")
+    return image_id

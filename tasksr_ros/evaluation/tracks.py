@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from tasksr_ros.evaluation.bootstrap import interval
-from tasksr_ros.evaluation.ground_truth import GroundTruth, ImageId
+from tasksr_ros.evaluation.ground_truth import GroundTruth
+from tasksr_ros.evaluation.ids import ImageId
 from tasksr_ros.evaluation.matching import Floats
 from tasksr_ros.evaluation.metrics import Matches
 from tasksr_ros.evaluation.summary import Number, Track, Tracks

@@ -7,7 +7,9 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ logger = logging.getLogger(__name__)
 class BagRecording(Recording):
     """The images of one or several topics of a bag.
 
+    Images without stamps (a driver leaves them zero) have the time of their recording.
+
     Args:
         path: a bag's folder, or one file of a rosbag2 or of ROS 1.
         topic: of the images, or several; may be omitted where the bag has one image topic.
@@ -60,6 +64,12 @@ class BagRecording(Recording):
                 raise RecordingError(f"bag {path} must hold images on {topics}, got none")
             with suppress(ImageError):  # whoever reads that message is told
                 self.frame_id = str(_parsed(first[0], first[2]).header.frame_id)
+            self._unstamped = [t for t in self._types if not self._has_stamps(bag, t)]
+            self.notes += [
+                f"{path}: the images on {topic} have no stamps (all zero): the times of their "
+                f"recording are taken"
+                for topic in self._unstamped
+            ]
 
     def _read_camera(self, bag: OpenBag, image_topic: str, intrinsics: str) -> CameraModel | None:
         """Of the first CameraInfo that has valid ones; what is wrong with others is noted."""
@@ -76,11 +86,10 @@ class BagRecording(Recording):
                 reason, count = reason or str(error), count + 1
         if reason:
             then = "the first valid one is taken" if found else "none is taken"
-            note = (
-                f"{topic}: the first {count} CameraInfo have no valid intrinsics, {then}: {reason}"
+            self.notes.append(
+                f"{self.path}: {topic}: the first {count} CameraInfo have no valid intrinsics, "
+                f"{then}: {reason}"
             )
-            self.notes.append(note)
-            logger.warning("%s: %s", self.path, note)
         return found
 
     def __len__(self) -> int:
@@ -88,6 +97,7 @@ class BagRecording(Recording):
 
     def pending(self) -> Iterator[Pending]:
         """The messages of all topics in the order of their recording."""
+        self.tell()
         numbers: Counter[str] = Counter()
         with open_bag(self.path) as bag:
             for connection, time_ns, data in bag.messages(self._is_mine):
@@ -104,15 +114,24 @@ class BagRecording(Recording):
         except ImageError as error:
             load = partial(_fail, f"{self.path}: {topic}, recorded at {time_ns} ns: {error}")
             return Pending(index, time_ns, topic, "", load, load)
-        load = partial(self._frame, topic, message)
-        encoded = load if connection.msgtype == IMAGE else partial(_as_stored, message)
-        return Pending(index, stamp_ns(message.header), topic, "", load, encoded)
+        stamp = time_ns if topic in self._unstamped else stamp_ns(message.header)
+        load = partial(self._frame, topic, message, stamp)
+        encoded = load if connection.msgtype == IMAGE else partial(_as_stored, message, stamp)
+        return Pending(index, stamp, topic, "", load, encoded)
 
-    def _frame(self, topic: str, message: Any) -> Frame:
+    def _has_stamps(self, bag: OpenBag, topic: str) -> bool:
+        """Whether one of the first two images has a stamp: a simulation's may begin at 0."""
+        mine = bag.messages(lambda c: c.topic == topic and self._is_mine(c))
+        for connection, _, data in islice(mine, 2):
+            with suppress(ImageError):
+                if stamp_ns(_parsed(connection, data).header) != 0:
+                    return True
+        return False
+
+    def _frame(self, topic: str, message: Any, stamp: int) -> Frame:
         try:
-            return decode_message(message).decoded()
+            return replace(decode_message(message).decoded(), stamp_ns=stamp)
         except ImageError as error:
-            stamp = stamp_ns(message.header)
             raise ImageError(f"{self.path}: {topic} at {stamp} ns: {error}") from error
 
     def _is_mine(self, connection: Connection) -> bool:
@@ -132,9 +151,8 @@ def _fail(reason: str) -> Frame:
     raise ImageError(reason)
 
 
-def _as_stored(message: Any) -> Encoded:
-    stamp, frame_id = stamp_ns(message.header), str(message.header.frame_id)
-    return Encoded(bytes(message.data), str(message.format), stamp, frame_id)
+def _as_stored(message: Any, stamp: int) -> Encoded:
+    return Encoded(bytes(message.data), str(message.format), stamp, str(message.header.frame_id))
 
 
 def camera_info_topics(image_topic: str) -> tuple[str, ...]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
 from functools import partial
@@ -17,11 +16,10 @@ from tasksr_ros.errors import ConfigError, ImageError, RecordingError
 from tasksr_ros.io.calibration import read_calibration
 from tasksr_ros.io.decoding import decode_compressed
 from tasksr_ros.io.frames import Frame
+from tasksr_ros.io.named_images import NamedImages
 from tasksr_ros.io.natural_order import natural_order
 from tasksr_ros.io.orientation import UPRIGHT, orientation, turned
 from tasksr_ros.io.recording import FALLBACK_FPS, Encoded, Pending, Recording
-
-logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 _IMAGE_FOLDERS = ("", "data", "images", "image_02/data")
@@ -47,14 +45,15 @@ class FolderRecording(Recording):
         if files is not None:
             self.files = list(files)
         else:
-            self.files = [path] if path.is_file() else _image_files(path)
-            stamped = [(stamp_in_name(file.stem), file) for file in self.files]
-            if all(stamp is not None for stamp, _ in stamped):
-                self.files = [file for _, file in sorted(stamped)]
+            self.files = [path] if path.is_file() else in_order(_image_files(path))
         by_folder = itertools.groupby(self.files, key=lambda file: file.parent)
         groups = [list(group) for _, group in by_folder]
         found = [_stamps(group) for group in groups]
-        self._counted = any(f is None and len(g) > 1 for f, g in zip(found, groups, strict=True))
+        if any(f is None and len(g) > 1 for f, g in zip(found, groups, strict=True)):
+            self.notes = (
+                f"{self.files[0].parent}: no stamps in the images' names or beside them: "
+                f"{FALLBACK_FPS:g} frames a second are assumed",
+            )
         self.stamps = [
             stamp
             for stamps, group in zip(found, groups, strict=True)
@@ -68,12 +67,7 @@ class FolderRecording(Recording):
 
     def pending(self) -> Iterator[Pending]:
         """The files, read when they are decoded."""
-        if self._counted:
-            self._counted = False  # is told once
-            logger.warning(
-                "%s: no stamps in the images' names or beside them: %g frames a second are assumed",
-                *(self.files[0].parent, FALLBACK_FPS),
-            )
+        self.tell()
         root = self.path if self.path.is_dir() else self.path.parent
         for index, (file, stamp) in enumerate(zip(self.files, self.stamps, strict=True)):
             load, encoded = partial(self._load, file, stamp), partial(self._encoded, file, stamp)
@@ -109,12 +103,20 @@ def _image_files(path: Path) -> list[Path]:
         if folder.is_dir():
             files = [f for f in folder.iterdir() if _is_image(f)]
             if files:
-                return sorted(files, key=natural_order)
+                return files
     below = sorted({str(f.parent) for f in path.rglob("*") if _is_image(f)})
     hint = f"; there are images in {', '.join(below[:5])}" if below else ""
     raise RecordingError(
         f"folder {path} must hold a bag or images ({', '.join(IMAGE_SUFFIXES)}){hint}"
     )
+
+
+def in_order(files: Iterable[Path]) -> list[Path]:
+    """Files of one folder: by the stamps in their names where each has one, else by number."""
+    stamped = [(stamp_in_name(file.stem), file) for file in files]
+    if all(stamp is not None for stamp, _ in stamped):
+        return [file for _, file in sorted(stamped)]
+    return sorted((file for _, file in stamped), key=natural_order)
 
 
 def _is_image(path: Path) -> bool:
@@ -181,14 +183,20 @@ def _ground_truth(folder: Path) -> Path | None:
 
 
 def _ground_truth_stamps(folder: Path) -> dict[str, int]:
+    """Stamps by file name that the ground truth beside the images states for this very folder."""
     path = _ground_truth(folder)
     if path is None:
         return {}
     try:
-        images = json.loads(path.read_text())["images"]
-        return {Path(i["file_name"]).name: int(i["stamp_ns"]) for i in images if "stamp_ns" in i}
+        listed = [i for i in json.loads(path.read_bytes())["images"] if "stamp_ns" in i]
+        stamps = [int(image["stamp_ns"]) for image in listed]
+        names = [str(image["file_name"]) for image in listed]
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise RecordingError(f"{path} must be COCO ground truth, got {error!r}") from error
+    match = NamedImages(path, names).in_folder(folder)
+    if not (match.whole or match.common):  # of a folder of another name
+        return {}
+    return {name: stamps[position] for name, position in match.positions.items()}
 
 
 def _camera(folder: Path) -> CameraModel | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import RecordingError
 from tasksr_ros.io.frames import Frame
+
+logger = logging.getLogger(__name__)
 
 FALLBACK_FPS = 10.0
 """Frames per second of what does not say its own."""
@@ -66,7 +69,7 @@ class Recording(ABC):
         cameras: the intrinsics of each camera, None where the recording has none. A bag's cameras
             are named by their image topics, any other recording's one camera by an empty name.
         duration_s: from the first image to the last, 0 where it is not known.
-        notes: what the user should know of how it was read.
+        notes: what the user should know of how it was read, such as guesses; `tell` logs them.
     """
 
     path: Path
@@ -74,6 +77,13 @@ class Recording(ABC):
     cameras: dict[str, CameraModel | None]
     duration_s: float = 0.0
     notes: Sequence[str] = ()
+    _told = False
+
+    def tell(self) -> None:
+        """Log the notes, once."""
+        for note in () if self._told else self.notes:
+            logger.warning(note)
+        self._told = True
 
     @abstractmethod
     def __len__(self) -> int: ...

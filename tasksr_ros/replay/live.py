@@ -81,7 +81,7 @@ def run_live(
         answered = sum(not outcome.error for outcome in journal.outcomes)
         journal.finish(
             {
-                "warnings": [*recording.notes, *warnings],
+                "warnings": warnings,
                 "wall_s": wall,
                 "frames_per_second": answered / wall,
                 "node": f"{namespace.rstrip('/')}/{name}",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasksr_ros.errors import RecordingError
 from tasksr_ros.replay.run_file import beside, write_json
 
 _SUMS = ("frames", "processed", "unreadable", "dropped", "with_ground_truth", "detections")
@@ -33,6 +34,9 @@ def merge_parts(
 
     Returns:
         what was written about the run.
+
+    Raises:
+        RecordingError: if the common ground truth gave one id to frames of two recordings.
     """
     runs = {name: json.loads(beside(path, ".run.json").read_text()) for name, path in parts.items()}
     own_truth = {
@@ -40,6 +44,8 @@ def merge_parts(
         for name, path in parts.items()
         if ground_truth is None and runs[name]["ground_truth"]["path"]
     }
+    if ground_truth is not None:
+        _check_given_once(runs, ground_truth)
     ids = _Ids(_largest(runs) if ground_truth is not None else 0)
     entries: list[dict[str, Any]] = []
     frames: list[dict[str, Any]] = []
@@ -72,6 +78,18 @@ def merge_parts(
     write_json(beside(predictions, ".run.json"), merged)
     write_json(predictions, entries)
     return merged
+
+
+def _check_given_once(runs: Mapping[str, Mapping[str, Any]], ground_truth: Path) -> None:
+    given: dict[Any, str] = {}
+    for name, run in runs.items():
+        for image_id in set(run["image_ids"]) - set(run["without_ground_truth"]):
+            other = given.setdefault(image_id, name)
+            if other != name:
+                raise RecordingError(
+                    f"image {image_id!r} of {ground_truth} may be in {other} or in {name}: "
+                    f"expected it in one of them; they are not merged, each has a file of its own"
+                )
 
 
 def _largest(runs: Mapping[str, Mapping[str, Any]]) -> int:

@@ -36,7 +36,7 @@ def run_offline(
     begun = time.perf_counter()
     already = len(journal.outcomes)
     missing = itertools.islice(selected(recording, config), already, None)
-    warnings = list(recording.notes)
+    warnings: list[str] = []
     busy = 0.0
     with (
         read_ahead(missing) as frames,

@@ -18,8 +18,16 @@ from tasksr_ros.replay.job import Job
 from tasksr_ros.replay.journal import Journal
 from tasksr_ros.replay.outcome import Outcome
 from tasksr_ros.replay.outputs import write_bag, write_sheet, write_videos
-from tasksr_ros.replay.run_file import beside, categories, results, run_description, write_json
-from tasksr_ros.replay.truth_images import TruthImages, image_ids
+from tasksr_ros.replay.run_file import (
+    beside,
+    categories,
+    results,
+    run_description,
+    unnamed_classes,
+    write_json,
+)
+from tasksr_ros.replay.truth_file import TruthImages
+from tasksr_ros.replay.truth_images import image_ids
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +63,8 @@ def write_results(
         "tolerance_ms": job.config.tolerance,
         "matched": sum(ids.known),
     }
-    description["warnings"] = [*description.get("warnings", ()), *ids.notes]
+    notes = [*recording.notes, *ids.notes, *unnamed_classes(bundle.classes, truth)]
+    description["warnings"] = [*description.get("warnings", ()), *notes]
     write_json(beside(job.predictions, ".run.json"), description)
     write_json(job.predictions, results(outcomes, ids, categories(bundle.classes, truth)))
     threshold = working_threshold(job, bundle)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +14,7 @@ from tasksr_ros.bundle import Bundle, load_bundle, shipped_bundles
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import PipelineConfig
 from tasksr_ros.engines import choose_engine
-from tasksr_ros.errors import ConfigError
+from tasksr_ros.errors import ConfigError, ImageError, RecordingError
 from tasksr_ros.io.bag_storage import is_storage
 from tasksr_ros.io.calibration import is_rectified, read_calibration
 from tasksr_ros.io.folders import FolderRecording
@@ -26,7 +28,8 @@ from tasksr_ros.replay.offline import run_offline
 from tasksr_ros.replay.region_choice import region_values
 from tasksr_ros.replay.results import write_results
 from tasksr_ros.replay.run_file import beside, origin, write_json
-from tasksr_ros.replay.truth_images import TruthImages
+from tasksr_ros.replay.truth_file import TruthImages
+from tasksr_ros.replay.truth_images import check_size
 from tasksr_ros.replay.truth_topic import is_topic, read_truth_topics
 
 _NO_EFFECT = (
@@ -37,6 +40,8 @@ _NO_EFFECT = (
     "engine.cuda_graphs",
 )
 """Settings that do not change what is found."""
+_TRIED = 10
+"""Frames of which the first that can be read shows the size of all."""
 
 
 logger = logging.getLogger(__name__)
@@ -136,20 +141,31 @@ def open_input(job: Job, classes: tuple[str, ...]) -> tuple[Recording, TruthImag
     recording = open_recording(job.input, list(job.topics) or None, job.config.intrinsics)
     truth = None
     if job.ground_truth:
-        truth = TruthImages.read(_ground_truth_file(job, list(recording.cameras), classes))
+        truth = _read_truth(job, list(recording.cameras), classes)
     if isinstance(recording, FolderRecording) and truth is not None and job.input.is_dir():
         recording = FolderRecording(job.input, list(truth.files(job.input)))
     if job.calibration:
         rectified = is_rectified(job.config.intrinsics, recording.topic or job.input.name)
         recording.camera = read_calibration(job.calibration, rectified=rectified)
+    if truth is not None and (size := _first_size(recording)) is not None:
+        check_size(size, truth)  # rather than after the replay
     return recording, truth
 
 
-def _ground_truth_file(job: Job, cameras: list[str], classes: tuple[str, ...]) -> Path:
-    """The ground truth's file; that of topics is written beside the predictions."""
+def _first_size(recording: Recording) -> tuple[int, int] | None:
+    """Width and height, px, of the first frame that can be read."""
+    with suppress(RecordingError):  # the replay will tell what is damaged
+        for item in itertools.islice(recording.pending(), _TRIED):
+            with suppress(ImageError):
+                return item.load().size
+    return None
+
+
+def _read_truth(job: Job, cameras: list[str], classes: tuple[str, ...]) -> TruthImages:
+    """The ground truth of a file; that of topics is written to one beside the predictions."""
     given = job.ground_truth
     if len(given) == 1 and not is_topic(job.input, given[0]):
-        return Path(given[0])
+        return TruthImages.read(Path(given[0]))
     if len(given) != len(cameras):
         raise ConfigError(
             f"ground truth must be one file, or a topic for each of {len(cameras)} cameras in the "
@@ -157,8 +173,9 @@ def _ground_truth_file(job: Job, cameras: list[str], classes: tuple[str, ...]) -
         )
     path = beside(job.predictions, ".ground_truth.json")
     topics = dict(zip(cameras, given, strict=True))
-    write_json(path, read_truth_topics(job.input, topics, classes))
-    return path
+    content, notes = read_truth_topics(job.input, topics, classes)
+    write_json(path, content)
+    return TruthImages.read(path, notes)
 
 
 def pipeline_config(job: Job, camera: CameraModel | None) -> PipelineConfig:

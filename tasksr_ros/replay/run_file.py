@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tasksr_ros import __version__
+from tasksr_ros.evaluation.categories import listed, same_words, word
+from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_ros.evaluation.provenance import commit, machine
 from tasksr_ros.io.predictions import coco_results
 from tasksr_ros.replay.outcome import DROPPED, Outcome
-from tasksr_ros.replay.truth_images import ImageIds, TruthImages
+from tasksr_ros.replay.truth_file import TruthImages
+from tasksr_ros.replay.truth_images import ImageIds
 
 
 def beside(predictions: Path, suffix: str) -> Path:
@@ -21,14 +24,14 @@ def beside(predictions: Path, suffix: str) -> Path:
 
 
 def results(
-    outcomes: Sequence[Outcome], ids: ImageIds, categories: Mapping[int, int]
+    outcomes: Sequence[Outcome], ids: ImageIds, categories: Mapping[int, ImageId]
 ) -> list[dict[str, Any]]:
     """COCO results of all frames, in their order.
 
     Args:
         outcomes: the frames.
         ids: theirs.
-        categories: category id by class_id, where it is not class_id + 1.
+        categories: category id by class_id.
     """
     found = []
     for outcome, image_id in zip(outcomes, ids.ids, strict=True):
@@ -38,18 +41,34 @@ def results(
     return found
 
 
-def categories(bundle_classes: Sequence[str], truth: TruthImages | None) -> dict[int, int]:
-    """Category id by class_id, where the ground truth has a category of the class's name.
+def categories(bundle_classes: Sequence[str], truth: TruthImages | None) -> dict[int, ImageId]:
+    """Category id by class_id: the ground truth's category of the class's name, else class_id + 1.
 
-    ``person`` and ``pedestrian`` are one, as COCO and the vehicle sets call them.
+    ``person`` and ``pedestrian`` are one, as COCO and the vehicle sets call them. A class that
+    the ground truth does not have never gets the id of another of its categories.
     """
     known = truth.categories if truth is not None else {}
-    by_name = {name.casefold(): number for name, number in known.items()}
-    for name, other in (("person", "pedestrian"), ("pedestrian", "person")):
-        if other in by_name:
-            by_name.setdefault(name, by_name[other])
-    names = (name.casefold() for name in bundle_classes)
-    return {k: by_name[name] for k, name in enumerate(names) if name in by_name}
+    by_word = {word(name): category_id for name, category_id in known.items()}
+    taken = {checked_id(category_id) for category_id in by_word.values()}
+    above = max([len(bundle_classes), *(i for i in taken if isinstance(i, int))])
+    found: dict[int, ImageId] = {}
+    for class_id, name in enumerate(bundle_classes):
+        mine = [by_word[w] for w in (word(name), *sorted(same_words(name))) if w in by_word]
+        free = class_id + 1 if class_id + 1 not in taken else above + class_id + 1
+        found[class_id] = mine[0] if mine else free
+    return found
+
+
+def unnamed_classes(bundle_classes: Sequence[str], truth: TruthImages | None) -> list[str]:
+    """A line if the ground truth names categories, and none of the bundle's classes is one."""
+    known = truth.categories if truth is not None else {}
+    words = {w for name in bundle_classes for w in same_words(name)}
+    if truth is None or not known or words & {word(name) for name in known}:
+        return []
+    return [
+        f"{truth.path} has the categories {listed(known)}, none of the bundle's classes "
+        f"({listed(bundle_classes)})"
+    ]
 
 
 def run_description(

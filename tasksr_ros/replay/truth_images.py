@@ -1,88 +1,24 @@
-"""The images of a ground truth, and which frame of a recording each of them is."""
+"""Which image of a ground truth each frame of a recording is."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasksr_ros.errors import RecordingError
-from tasksr_ros.io.folders import IMAGE_SUFFIXES
+from tasksr_ros.evaluation.ground_truth import stated_size
+from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_ros.replay.outcome import Outcome
+from tasksr_ros.replay.truth_cameras import cameras_of
+from tasksr_ros.replay.truth_file import TruthImages
 
-ImageId: TypeAlias = "int | str"
 MATCHED_BY = ("file_name", "stamp", "frame")
-
-
-@dataclass(frozen=True, eq=False)
-class TruthImages:
-    """What a COCO ground truth says of its images.
-
-    Attributes:
-        path: of the file.
-        sha256: of the file.
-        images: their COCO entries.
-        categories: id by name.
-    """
-
-    path: Path
-    sha256: str
-    images: list[dict[str, Any]]
-    categories: dict[str, int]
-
-    @classmethod
-    def read(cls, path: Path) -> TruthImages:
-        """Read the images and categories of a COCO file.
-
-        Raises:
-            RecordingError: if it is none, or lists no images.
-        """
-        try:
-            raw = path.read_bytes()
-            data = json.loads(raw)
-            images = [dict(image) for image in data["images"]]
-            categories = {str(c["name"]): int(c["id"]) for c in data.get("categories", ())}
-            if not images or any(not isinstance(image["id"], int | str) for image in images):
-                raise ValueError("no images with ids")
-        except OSError as error:
-            raise RecordingError(f"ground truth {path} cannot be read: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordingError(
-                f"ground truth {path} must be COCO JSON with images, got {error!r}"
-            ) from None
-        return cls(path, hashlib.sha256(raw).hexdigest(), images, categories)
-
-    def files(self, folder: Path) -> dict[Path, ImageId]:
-        """Which images lie in ``folder``, sorted: by their file_name or the last parts of it.
-
-        Raises:
-            RecordingError: if none does.
-        """
-        found = {}
-        for image in self.images:
-            file = _below(folder, str(image.get("file_name", "")))
-            if file is not None:
-                found[file] = image["id"]
-        if not found:
-            raise RecordingError(
-                f"none of the {len(self.images)} images of {self.path} is in {folder}: expected "
-                f"files such as {self.images[0].get('file_name')!r}"
-            )
-        return dict(sorted(found.items()))
-
-
-def _below(folder: Path, file_name: str) -> Path | None:
-    parts = Path(file_name.replace("\\", "/")).parts  # as Windows writes them, too
-    for skipped in range(len(parts)):
-        file = folder.joinpath(*parts[skipped:])
-        if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
-            return file
-    return None
+Images: TypeAlias = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,76 +45,188 @@ def number(outcomes: Sequence[Outcome], found: Mapping[int, ImageId], first: int
 
 
 def image_ids(
-    outcomes: Sequence[Outcome], truth: TruthImages | None, folder: Path, tolerance_ms: float
+    outcomes: Sequence[Outcome], truth: TruthImages | None, path: Path, tolerance_ms: float
 ) -> ImageIds:
-    """Find each frame's image in the ground truth.
+    """Find each frame's image in the ground truth; each image is that of one frame.
 
     Files are found by name. Other frames are found by stamp where all images of the ground truth
     have one: the nearest frame of their camera within the tolerance; else by their number, where
-    all images have that and are of one sequence. What has no image gets an id of its own.
+    all images have that. Of several sequences, the one that the recording is named by counts.
+    What has no image gets an id of its own.
 
     Args:
         outcomes: the frames.
         truth: the ground truth; without one, frames are numbered from 1.
-        folder: of the recording.
+        path: of the recording.
         tolerance_ms: most that stamps may differ.
 
     Raises:
-        RecordingError: if no frame is found, or the ground truth cannot be matched.
+        RecordingError: if no frame is found, it is not certain which image a frame is, or a
+            frame has another size than its image.
     """
     if truth is None:
         return ImageIds(list(range(1, len(outcomes) + 1)), [False] * len(outcomes))
-    notes: list[str] = []
+    notes = list(truth.notes)
+    images = _of_sequence(truth.images, path)
     if outcomes and outcomes[0].name:
-        root = folder if folder.is_dir() else folder.parent
-        names = {file.relative_to(root).as_posix(): i for file, i in truth.files(root).items()}
-        found = {k: names[o.name] for k, o in enumerate(outcomes) if o.name in names}
+        found = _by_name(outcomes, truth, path, notes)
         matched_by = "file_name"
-    elif all("stamp_ns" in image for image in truth.images):
-        found = _by_stamp(outcomes, truth, tolerance_ms, notes)
+    elif all(image.get("stamp_ns") is not None for image in images):
+        found = _by_stamp(outcomes, images, truth.path, tolerance_ms, notes)
         matched_by = "stamp"
     else:
-        found = _by_number(outcomes, truth)
+        found = _by_number(outcomes, images, truth.path)
         matched_by = "frame"
-    largest = max((i["id"] for i in truth.images if isinstance(i["id"], int)), default=0)
-    ids = number(outcomes, found, largest + 1)
+    _check_sizes({k: outcomes[k].size for k in found}, found, truth)
+    ids = number(outcomes, found, truth.largest_id() + 1)
     return ImageIds(ids, [k in found for k in range(len(outcomes))], matched_by, tuple(notes))
 
 
-def _by_stamp(
-    outcomes: Sequence[Outcome], truth: TruthImages, tolerance_ms: float, notes: list[str]
+def check_size(size: tuple[int, int], truth: TruthImages) -> None:
+    """See that an image of this size, in px, may be one of the ground truth's.
+
+    Raises:
+        RecordingError: if all of these state another size.
+    """
+    sizes = {stated_size(image) for image in truth.images}
+    if size not in sizes and None not in sizes:
+        image = truth.images[0]
+        raise RecordingError(_other_size(image, size, truth.path, len(truth.images)))
+
+
+def _check_sizes(
+    sizes: Mapping[int, tuple[int, int]], found: Mapping[int, ImageId], truth: TruthImages
+) -> None:
+    images = {image["id"]: image for image in truth.images}
+    stated = {k: stated_size(images[image_id]) for k, image_id in found.items()}
+    wrong = [k for k, s in stated.items() if s is not None and s != sizes[k] and min(sizes[k]) > 0]
+    if wrong:
+        image = images[found[wrong[0]]]
+        raise RecordingError(_other_size(image, sizes[wrong[0]], truth.path, len(wrong)))
+
+
+def _other_size(image: Mapping[str, Any], size: tuple[int, int], path: Path, differ: int) -> str:
+    stated = stated_size(image) or (0, 0)
+    return (
+        f"frames must have the size of their images in {path}, whose boxes are in px of these: "
+        f"got {size[0]}x{size[1]} px for {_told(image)} of {stated[0]}x{stated[1]} px "
+        f"({differ} images differ)"
+    )
+
+
+def _told(image: Mapping[str, Any]) -> str:
+    """An image for a message: its id, and what else names it."""
+    more = [str(image[key]) for key in ("camera", "sequence", "file_name") if image.get(key)]
+    return f"image {image['id']!r}" + (f" ({', '.join(more)})" if more else "")
+
+
+def _of_sequence(images: Images, path: Path) -> Images:
+    """The images of the one sequence that the recording is named by, else all."""
+    sequences = {str(image.get("sequence") or "") for image in images}
+    names = {path.name, path.stem, path.resolve().name, path.resolve().parent.name} & sequences
+    if len(sequences) == 1 or len(names) != 1:
+        return images
+    return [image for image in images if str(image.get("sequence") or "") in names]
+
+
+def _by_name(
+    outcomes: Sequence[Outcome], truth: TruthImages, path: Path, notes: list[str]
 ) -> dict[int, ImageId]:
+    root = path if path.is_dir() else path.parent
+    found: dict[int, ImageId] = {}
+    places = {o.name: k for k, o in enumerate(outcomes)}
+    for match in truth.folders(root):
+        folder = match.folder.relative_to(root)
+        mine = {
+            places[name]: truth.images[position]["id"]
+            for file, position in match.positions.items()
+            if (name := (folder / file).as_posix()) in places
+        }
+        found |= mine
+        if mine and not match.whole:
+            notes.append(
+                f"the images in {match.folder} are taken for those of {match.named} in "
+                f"{truth.path}, whose names they have: {match.common} of the folders' names agree"
+            )
+    return found
+
+
+def _by_stamp(
+    outcomes: Sequence[Outcome], images: Images, path: Path, tolerance_ms: float, notes: list[str]
+) -> dict[int, ImageId]:
+    images = [{**image, "stamp_ns": _whole(image, "stamp_ns", path)} for image in images]
     found: dict[int, ImageId] = {}
     lost = 0
     nearest = float("inf")
-    cameras = list(dict.fromkeys(o.camera for o in outcomes))
-    for camera in cameras:
-        positions = np.array([k for k, o in enumerate(outcomes) if o.camera == camera])
-        stamps = np.array([outcomes[k].stamp_ns for k in positions], np.int64)
-        order = np.argsort(stamps, kind="stable")
-        positions, stamps = positions[order], stamps[order]
-        best: dict[int, float] = {}
-        for image in _images_of(truth, camera, len(cameras)):
-            place, distance = _nearest(stamps, int(image["stamp_ns"]))
-            nearest = min(nearest, distance)
-            inside = stamps[0] <= int(image["stamp_ns"]) <= stamps[-1]
-            if distance > tolerance_ms:
-                lost += bool(inside)
-                continue
-            k = int(positions[place])
-            if distance < best.get(k, float("inf")):
-                found[k], best[k] = image["id"], distance
+    topics = list(dict.fromkeys(o.camera for o in outcomes))
+    names = sorted({str(image.get("camera") or "") for image in images})
+    for topic, name in cameras_of(topics, names, path).items():
+        of_camera = [image for image in images if str(image.get("camera") or "") == name]
+        frames = _Frames(outcomes, topic, tolerance_ms)
+        for image in of_camera:
+            nearest = min(nearest, frames.take(image, path))
+        found |= {k: image["id"] for k, image in frames.taken.items()}
+        lost += frames.lost
     if not found:
-        raise RecordingError(_no_match(outcomes, truth, tolerance_ms, nearest))
+        raise RecordingError(_no_match(outcomes, images, path, tolerance_ms, nearest))
     if lost:
         notes.append(
-            f"{lost} images of {truth.path} have no frame within {tolerance_ms:g} ms although "
+            f"{lost} images of {path} have no frame within {tolerance_ms:g} ms although "
             f"they lie between the first and the last frame"
         )
     return found
 
 
-def _nearest(stamps: np.ndarray[Any, np.dtype[np.int64]], stamp: int) -> tuple[int, float]:
+class _Frames:
+    """The frames of one camera, each to be taken by the image whose stamp is nearest.
+
+    Attributes:
+        taken: image by the frame's position among the outcomes.
+        lost: number of images without a frame, between the first and the last frame.
+    """
+
+    def __init__(self, outcomes: Sequence[Outcome], camera: str, tolerance_ms: float) -> None:
+        positions = np.array([k for k, o in enumerate(outcomes) if o.camera == camera])
+        stamps = np.array([outcomes[k].stamp_ns for k in positions], np.int64)
+        order = np.argsort(stamps, kind="stable")
+        self._positions, self._stamps = positions[order], stamps[order]
+        self._tolerance_ms = tolerance_ms
+        self.taken: dict[int, dict[str, Any]] = {}
+        self.lost = 0
+
+    def take(self, image: dict[str, Any], path: Path) -> float:
+        """Take the nearest frame for an image; returns their distance in ms.
+
+        Raises:
+            RecordingError: if an image of another course of time is as likely.
+        """
+        stamp = image["stamp_ns"]
+        place, distance = _nearest(self._stamps, stamp)
+        if distance > self._tolerance_ms:
+            self.lost += bool(self._stamps[0] <= stamp <= self._stamps[-1])
+            return distance
+        k = int(self._positions[place])
+        other = self.taken.get(k)
+        if other is not None:
+            if other["stamp_ns"] == stamp or _course(other) != _course(image):
+                raise RecordingError(
+                    f"the frame at {self._stamps[place]} ns may be {_told(other)} or "
+                    f"{_told(image)} of {path}: expected one of that stamp (name the camera of "
+                    f"each image, or the recording by its sequence)"
+                )
+            if abs(other["stamp_ns"] - self._stamps[place]) / 1e6 <= distance:
+                return distance
+        self.taken[k] = image
+        return distance
+
+
+def _course(image: Mapping[str, Any]) -> tuple[str, str]:
+    """What an image's stamps follow each other in: its sequence and its folder."""
+    folder = str(image.get("file_name") or "").replace("\\", "/").rpartition("/")[0]
+    return str(image.get("sequence") or ""), folder
+
+
+def _nearest(stamps: NDArray[np.int64], stamp: int) -> tuple[int, float]:
     """Position of the nearest of rising stamps, and its distance in ms."""
     right = int(np.searchsorted(stamps, stamp))
     near = [k for k in (right - 1, right) if 0 <= k < len(stamps)]
@@ -187,47 +235,51 @@ def _nearest(stamps: np.ndarray[Any, np.dtype[np.int64]], stamp: int) -> tuple[i
 
 
 def _no_match(
-    outcomes: Sequence[Outcome], truth: TruthImages, tolerance_ms: float, nearest: float
+    outcomes: Sequence[Outcome], images: Images, path: Path, tolerance_ms: float, nearest: float
 ) -> str:
     frames = [o.stamp_ns for o in outcomes]
-    images = [int(i["stamp_ns"]) for i in truth.images]
+    stamps = [image["stamp_ns"] for image in images]
     return (
         f"no stamp of the {len(frames)} frames ({min(frames)} to {max(frames)} ns) is that of one "
-        f"of the {len(images)} images of {truth.path} ({min(images)} to {max(images)} ns) within "
+        f"of the {len(stamps)} images of {path} ({min(stamps)} to {max(stamps)} ns) within "
         f"{tolerance_ms:g} ms; the nearest differ by {nearest:g} ms (--tolerance, in ms)"
     )
 
 
-def _images_of(truth: TruthImages, camera: str, num_cameras: int) -> list[dict[str, Any]]:
-    """The images of a camera: those that name its topic or a part of it; of one camera, else all.
-
-    Raises:
-        RecordingError: if there are several cameras and this one is not among the ground truth's.
-    """
-    names = [name.casefold() for name in (camera, *camera.split("/")) if name]
-    named = [i for i in truth.images if str(i.get("camera", "")).casefold() in names]
-    if named or num_cameras == 1:
-        return named or truth.images
-    known = sorted({str(i.get("camera", "")) for i in truth.images})
-    raise RecordingError(
-        f"{truth.path} must name the camera of {camera} for its images, got {', '.join(known)}"
-    )
-
-
-def _by_number(outcomes: Sequence[Outcome], truth: TruthImages) -> dict[int, ImageId]:
-    sequences = {str(image.get("sequence", "")) for image in truth.images}
-    cameras = {outcome.camera for outcome in outcomes}
-    if any("frame" not in i for i in truth.images) or len(sequences) > 1 or len(cameras) > 1:
+def _whole(image: Mapping[str, Any], key: str, path: Path) -> int:
+    value = checked_id(image[key])
+    if not isinstance(value, int):
         raise RecordingError(
-            f"{truth.path} must have a stamp_ns for every image, or be of one sequence and one "
+            f"{path}: {key} of {_told(image)} must be a whole number, got {image[key]!r:.60}"
+        )
+    return value
+
+
+def _by_number(outcomes: Sequence[Outcome], images: Images, path: Path) -> dict[int, ImageId]:
+    sequences = {str(image.get("sequence") or "") for image in images}
+    topics = {outcome.camera for outcome in outcomes}
+    if any(i.get("frame") is None for i in images) or len(sequences) > 1 or len(topics) > 1:
+        raise RecordingError(
+            f"{path} must have a stamp_ns for every image, or be of one sequence and one "
             f"camera and have a frame for every image, to be matched with a bag or a video"
         )
+    names = sorted({str(image.get("camera") or "") for image in images})
+    name = cameras_of(list(topics), names, path)[next(iter(topics))]
+    frames: dict[int, dict[str, Any]] = {}
+    for image in images:
+        if str(image.get("camera") or "") != name:
+            continue
+        other = frames.setdefault(_whole(image, "frame", path), image)
+        if other is not image:
+            raise RecordingError(
+                f"frame {image['frame']} may be {_told(other)} or {_told(image)} of {path}: "
+                f"expected one of that number"
+            )
     place = {outcome.index: k for k, outcome in enumerate(outcomes)}
-    frames = {int(image["frame"]): image["id"] for image in truth.images}
-    found = {place[index]: image_id for index, image_id in frames.items() if index in place}
+    found = {place[index]: i["id"] for index, i in frames.items() if index in place}
     if not found:
         raise RecordingError(
             f"none of the frames {min(place, default=0)} to {max(place, default=0)} is one of "
-            f"{truth.path}, which has {min(frames)} to {max(frames)}"
+            f"{path}, which has {min(frames)} to {max(frames)}"
         )
     return found

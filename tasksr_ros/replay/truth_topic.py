@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tasksr_ros.errors import RecordingError
+from tasksr_ros.evaluation.categories import same_words, word
 from tasksr_ros.io.bag_files import OpenBag, is_bag, open_bag
 from tasksr_ros.io.decoding import stamp_ns
 from tasksr_ros.io.message_types import DETECTIONS, message_types
 
-PEDESTRIAN = "pedestrian"
+_SHOWN = 5
+"""Of a bundle's classes, in a message."""
 
 
 def is_topic(path: Path, text: str) -> bool:
@@ -22,50 +24,81 @@ def is_topic(path: Path, text: str) -> bool:
 
 def read_truth_topics(
     path: Path, topics: Mapping[str, str], classes: Sequence[str]
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[str]]:
     """The messages of topics as COCO ground truth; each is an image, known by camera and stamp.
 
     Args:
         path: of the bag.
         topics: of type vision_msgs/msg/Detection2DArray, by the image topic of their camera.
-        classes: names by class_id; objects count if their class_id is one of these names or its
-            number. Objects of other classes are left out and counted in ``info``.
+        classes: names by class_id; objects count if their class_id is one of these names (person
+            and pedestrian are one, case does not matter) or its number. Of several hypotheses
+            the one with the highest score says it.
+
+    Returns:
+        the content; and a line for each topic of which objects of other classes are left out, or
+        whose messages have no stamps.
 
     Raises:
         RecordingError: if the bag lacks such a topic or a message of it is unreadable.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    others: Counter[str] = Counter()
+    others: dict[str, Counter[str]] = {}
+    notes: list[str] = []
     with open_bag(path) as bag:
         for camera, topic in topics.items():
-            for message in _messages(bag, topic):
+            messages = _messages(bag, topic)
+            if not any(stamp_ns(message.header) for _, message in messages):
+                notes.append(f"{topic} has no stamps (all zero): the times of recording are taken")
+                stamps = [time_ns for time_ns, _ in messages]
+            else:
+                stamps = [stamp_ns(message.header) for _, message in messages]
+            left_out = others.setdefault(topic, Counter())
+            for stamp, (_, message) in zip(stamps, messages, strict=True):
                 image_id = len(images) + 1
-                stamp = stamp_ns(message.header)
                 images.append({"id": image_id, "stamp_ns": stamp, "camera": camera})
                 for detection in message.detections:
                     name = _class_id(detection)
                     category = _category(name, classes)
                     if category is None:
-                        others[name] += 1
+                        left_out[name] += 1
                     else:
                         entry = _annotation(detection, len(annotations) + 1, image_id, category)
                         annotations.append(entry)
-    return {
-        "info": {"bag": str(path), "topics": dict(topics), "other_classes": dict(others)},
+    notes += [_left_out(topic, names, classes) for topic, names in others.items() if names]
+    content = {
+        "info": {
+            "bag": str(path),
+            "topics": dict(topics),
+            "other_classes": dict(sum(others.values(), Counter[str]())),
+        },
         "images": images,
         "annotations": annotations,
         "categories": [{"id": k + 1, "name": name} for k, name in enumerate(classes)],
     }
+    return content, notes
 
 
-def _messages(bag: OpenBag, topic: str) -> list[Any]:
+def _left_out(topic: str, names: Counter[str], classes: Sequence[str]) -> str:
+    shown = ", ".join(f"{name!r} {n}" for name, n in names.most_common(_SHOWN))
+    known = ", ".join(f"{name!r} or '{k}'" for k, name in enumerate(classes[:_SHOWN]))
+    known += ", …" if len(classes) > _SHOWN else ""
+    return (
+        f"{names.total()} objects of {topic} are left out, their class_id is none of the "
+        f"bundle's classes ({known}): {shown}"
+    )
+
+
+def _messages(bag: OpenBag, topic: str) -> list[tuple[int, Any]]:
+    """When each was recorded, ns, and what it says."""
     _check(bag, topic)
     types = message_types()
     try:
         found = [
-            types.deserialize_cdr(data, DETECTIONS)
-            for _, _, data in bag.messages(lambda c: (c.topic, c.msgtype) == (topic, DETECTIONS))
+            (time_ns, types.deserialize_cdr(data, DETECTIONS))
+            for _, time_ns, data in bag.messages(
+                lambda c: (c.topic, c.msgtype) == (topic, DETECTIONS)
+            )
         ]
     except Exception as error:  # corrupt bytes make the parser raise nearly anything
         raise RecordingError(f"{topic} of bag {bag.path} is unreadable: {error}") from error
@@ -86,12 +119,14 @@ def _check(bag: OpenBag, topic: str) -> None:
 
 
 def _class_id(detection: Any) -> str:
-    return str(detection.results[0].hypothesis.class_id) if detection.results else ""
+    """Of the hypothesis with the highest score, the first of equal ones; empty without any."""
+    hypotheses = [result.hypothesis for result in detection.results]
+    return str(max(hypotheses, key=lambda h: float(h.score)).class_id) if hypotheses else ""
 
 
 def _category(name: str, classes: Sequence[str]) -> int | None:
     for index, known in enumerate(classes):
-        if name.casefold() in (known.casefold(), str(index)):
+        if word(name) in same_words(known) | {str(index)}:
             return index + 1
     return None
 

@@ -528,6 +528,6 @@ def test_another_class_is_evaluated_by_its_name(tmp_path: Path) -> None:
     assert summary["ground_truth"]["pedestrians"] == 2
     assert summary["runs"][0]["problems"] == {"other_category": 1}
     with pytest.raises(
-        EvaluationError, match="expected a category named bus, got pedestrian, rider"
+        EvaluationError, match="expected a category named bus, got pedestrian, Rider"
     ):
         evaluate(tmp_path / "gt.json", [tmp_path / "p.json"], EvaluationConfig(category="bus"))

@@ -7,12 +7,30 @@ import pytest
 from tasksr_ros.evaluation.flags import is_set
 
 
-@pytest.mark.parametrize("value", [1, True, 1.0, "1", "true", "True ", "yes"])
+@pytest.mark.parametrize("value", [1, True, 1.0, "1", "1.0", "true", "True ", "yes", "Y", "on"])
 def test_set(value: object) -> None:
     assert is_set(value)
 
 
-@pytest.mark.parametrize("value", [0, False, None, 0.0, "0", "false", "FALSE", "no", ""])
+UNSET = [
+    0,
+    False,
+    None,
+    0.0,
+    float("nan"),
+    "0",
+    "0.0",
+    "false",
+    "FALSE",
+    "no",
+    "N",
+    "off",
+    "nan",
+    "",
+]
+
+
+@pytest.mark.parametrize("value", UNSET)
 def test_not_set(value: object) -> None:
     assert not is_set(value)
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -175,6 +177,44 @@ def test_stamps_and_camera_of_a_ground_truth(tmp_path: Path) -> None:
     recording = open_recording(tmp_path / "drive")
     assert [f.stamp_ns for f in recording] == [5, 6]
     assert recording.camera == CameraModel(65, 33, 70, 70, 32, 16)
+
+
+def two_cameras(
+    folder: Path, listed: list[str], sides: tuple[str, ...] = ("left", "right")
+) -> Path:
+    """Folders of two images each, with the same names; the ground truth above states stamps."""
+    for side in sides:
+        image_folder(folder / side, 2)
+    names = [f"{side}/{k:04d}.png" for side in listed for k in range(2)]
+    images = [{"id": k, "file_name": n, "stamp_ns": 7_000 + k} for k, n in enumerate(names)]
+    (folder / "ground_truth.json").write_text(json.dumps({"images": images}))
+    return folder
+
+
+@pytest.mark.parametrize("prefix", ["", "drive/", "C:\\drive\\"])
+def test_each_folder_has_the_stamps_stated_for_it(tmp_path: Path, prefix: str) -> None:
+    folder = two_cameras(tmp_path / "drive", [f"{prefix}left", f"{prefix}right"])
+    assert open_recording(folder / "left").stamps == [7_000, 7_001]
+    assert open_recording(folder / "right").stamps == [7_002, 7_003]
+
+
+def test_stamps_of_another_folder_are_not_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = two_cameras(tmp_path / "drive", ["left"])
+    assert open_recording(folder / "left").stamps == [7_000, 7_001]
+    right = open_recording(folder / "right")
+    assert right.stamps == [0, 100_000_000]
+    assert len(list(right)) == 2
+    assert "right: no stamps in the images' names or beside them: 10 frames" in caplog.text
+
+
+def test_an_image_that_is_stated_twice_is_named(tmp_path: Path) -> None:
+    folder = two_cameras(tmp_path / "drive", ["left", "left"])
+    with pytest.raises(
+        RecordingError, match=r"may be images\[0\] \(left/0000.png\) or images\[2\]"
+    ):
+        open_recording(folder / "left")
 
 
 def test_stamps_in_names(tmp_path: Path) -> None:
@@ -372,6 +412,40 @@ def test_an_unreadable_message_is_one_image_less(tmp_path: Path) -> None:
     assert [items[k].load().stamp_ns for k in (0, 2)] == [7_000_000_000, 7_000_000_002]
     with pytest.raises(ImageError, match=r"/cam/image, recorded at 101 ns: message of 50 bytes"):
         items[1].load()
+
+
+def unstamped(message: Any, nanosec: int = 0) -> object:
+    stamp = TYPES.types["builtin_interfaces/msg/Time"](sec=0, nanosec=nanosec)
+    return replace(message, header=replace(message.header, stamp=stamp))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_images_without_stamps_have_the_time_of_their_recording(
+    tmp_path: Path, compressed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = compressed_message if compressed else image_message
+    messages = [unstamped(message(k)) for k in range(3)]
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        msgtype = messages[0].__msgtype__  # type: ignore[attr-defined]
+        connection = writer.add_connection("/cam/image", msgtype, typestore=TYPES)
+        for k, one in enumerate(messages):
+            writer.write(connection, 10**12 + k * 10**9, TYPES.serialize_cdr(one, msgtype))
+    recording = open_recording(tmp_path / "bag")
+    stamps = [10**12, 10**12 + 10**9, 10**12 + 2 * 10**9]
+    for _ in range(2):
+        assert [item.stamp_ns for item in recording.pending()] == stamps
+        assert [frame.stamp_ns for frame in recording] == stamps
+        assert [one.stamp_ns for one in recording.encoded()] == stamps
+    told = "the images on /cam/image have no stamps (all zero): the times of their recording are"
+    assert caplog.text.count(told) == 1
+    assert [told in note for note in recording.notes] == [True]
+
+
+def test_the_first_image_of_a_simulation_may_have_the_stamp_zero(tmp_path: Path) -> None:
+    messages = [unstamped(image_message(k), k * 10**8) for k in range(3)]
+    recording = open_recording(write_bag(tmp_path / "bag", {"/cam/image": messages}))
+    assert [item.stamp_ns for item in recording.pending()] == [0, 10**8, 2 * 10**8]
+    assert recording.notes == ()
 
 
 def test_several_cameras_are_read_in_order_of_time(tmp_path: Path) -> None:

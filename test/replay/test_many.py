@@ -120,6 +120,59 @@ def test_common_ground_truth_keeps_its_ids(tiny_bundle: Path, folder: Path, tmp_
     assert told["without_ground_truth"] == [42, 43]
 
 
+DRIVE = "2011_09_26_drive_{:04d}_sync"
+
+
+@pytest.fixture
+def drives(tmp_path: Path) -> Path:
+    """Two KITTI drives of one date, whose images have the same names."""
+    for drive in (1, 2):
+        folder = tmp_path / "2011_09_26" / DRIVE.format(drive) / "image_02/data"
+        folder.mkdir(parents=True)
+        for index in range(2):
+            image = np.full((32, 64, 3), 100 * drive + index, np.uint8)
+            cv2.imwrite(str(folder / f"{index:010d}.png"), image)
+    return tmp_path / "2011_09_26"
+
+
+def truth_of_drives(path: Path, *drives: int) -> Path:
+    """Ids 10, 11 of the first drive, 20, 21 of the second."""
+    images = [
+        {
+            "id": 10 * drive + index,
+            "file_name": f"2011_09_26/{DRIVE.format(drive)}/image_02/data/{index:010d}.png",
+        }
+        for drive in drives
+        for index in range(2)
+    ]
+    path.write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    return path
+
+
+@pytest.mark.usefixtures("in_process")
+def test_drives_with_the_same_file_names_have_their_own_ids(
+    tiny_bundle: Path, drives: Path, tmp_path: Path
+) -> None:
+    truth = truth_of_drives(tmp_path / "gt.json", 1, 2)
+    assert run(tiny_bundle, drives, tmp_path / "p.json", "--ground-truth", truth) == 0
+    told = read(tmp_path / "p.run.json")
+    by_drive = [(f["recording"][17:21], f["image_id"]) for f in told["frames"]]
+    assert by_drive == [("0001", 10), ("0001", 11), ("0002", 20), ("0002", 21)]
+
+
+@pytest.mark.usefixtures("in_process")
+def test_an_id_is_not_given_to_two_recordings(
+    tiny_bundle: Path, drives: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = truth_of_drives(tmp_path / "gt.json", 2)
+    assert run(tiny_bundle, drives, tmp_path / "p.json", "--ground-truth", truth) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        f"image 20 of {truth} may be in 2011_09_26_drive_0001_sync or in 2011_09_26_drive_0002_sync"
+    ) in error
+    assert not (tmp_path / "p.json").exists()
+
+
 @pytest.mark.usefixtures("in_process")
 def test_ground_truth_of_each_bag_is_merged(tiny_bundle: Path, tmp_path: Path) -> None:
     folder = tmp_path / "drives"

@@ -337,6 +337,37 @@ def test_frames_are_found_by_number_where_there_are_no_stamps(
     assert run(tiny_bundle, bag, tmp_path / "p.json", "--ground-truth", truth) == 1
 
 
+def test_ground_truth_of_another_size_stops_before_anything_is_replayed(
+    tiny_bundle: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = [
+        {"id": k, "file_name": f"images/{k:04d}.png", "width": 128, "height": 64} for k in range(6)
+    ]
+    truth = ground_truth(tmp_path / "gt.json", images)
+    assert run(tiny_bundle, folder, tmp_path / "p.json", "--ground-truth", truth) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "got 64x32 px for image 0 (images/0000.png) of 128x64 px" in error
+    assert not list(tmp_path.glob("p.*"))
+
+
+def test_what_a_truth_topic_leaves_out_stands_in_the_run_file(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "bag"
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        camera = CameraTopics(writer, "/cam/image", None, compressed=False)
+        topic = connect(writer, "/truth", DETECTIONS)
+        camera.write(Frame(picture(0), START_NS, "c", "bgr8"))
+        found = Detections.from_arrays(np.array([[4.0, 6, 14, 36]]), np.ones(1), np.array([7]))
+        append(writer, topic, START_NS, detection_array(found, START_NS, "c"))
+    out = tmp_path / "p.json"
+    assert run(tiny_bundle, path, out, "--ground-truth", "/truth") == 0
+    assert described(out)["warnings"] == [
+        "1 objects of /truth are left out, their class_id is none of the bundle's classes "
+        "('pedestrian' or '0'): '7' 1"
+    ]
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"images": []}', '{"images": [{"name": 3}]}'])
 def test_what_is_no_ground_truth_is_refused(
     tiny_bundle: Path, bag: Path, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
