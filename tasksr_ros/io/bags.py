@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -30,8 +28,6 @@ CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 _TYPES = get_typestore(Stores.ROS2_JAZZY)
 MOST_INFOS = 10_000
 """CameraInfo messages to look at for valid ones: some minutes of a camera."""
-
-logger = logging.getLogger(__name__)
 
 
 class BagRecording(Recording):
@@ -77,7 +73,7 @@ class BagRecording(Recording):
         chosen, reason, count = (topic, CAMERA_INFO), "", 0
         found = None
         infos = bag.messages(lambda c: (c.topic, c.msgtype) == chosen)
-        for connection, _, data in itertools.islice(infos, MOST_INFOS):
+        for connection, _, data in islice(infos, MOST_INFOS):
             try:
                 rectified = is_rectified(intrinsics, image_topic)
                 found = camera_from_info(_parsed(connection, data), rectified=rectified)

@@ -15,6 +15,7 @@ from tasksr_ros.errors import TaskSRError
 from tasksr_training import data_commands
 from tasksr_training.checkpoints import LAST, OPTIONS
 from tasksr_training.options import as_yaml, differences
+from tasksr_training.peers import command as peer_commands
 from tasksr_training.whole_files import replace_text
 
 COMMANDS = {
@@ -35,6 +36,9 @@ COMMANDS = {
 }
 """Where the function of each command is; it is imported when the command is given."""
 
+GROUPS = {"data": data_commands, "peers": peer_commands}
+"""Words that have commands of their own."""
+
 FLAGS = {
     "plan": "only say what would be done",
     "so_far": "train nothing, make the tables of what is trained",
@@ -50,12 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in COMMANDS:
         given = words[:1] == [name]
         commands.add_subcommand(name, _options(name) if given else ArgumentParser())
-    data_commands.add_to(commands)
+    for group in GROUPS.values():
+        group.add_to(commands)
     parsed = parser.parse_args(words)
     try:
         arguments = parser.instantiate(parsed)
-        if arguments.command == "data":
-            data_commands.run(arguments.data)
+        if arguments.command in GROUPS:
+            GROUPS[arguments.command].run(arguments[arguments.command])
             return 0
         values = dict(arguments[arguments.command])
         values.pop("config", None)
