@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from tasksr_ros.bundle import load_bundle
 from tasksr_ros.bundle.export_onnx import export_onnx
 from tasksr_ros.bundle.import_detector import REGION, Import, _side, import_detector
-from tasksr_ros.config import EngineConfig
+from tasksr_ros.config import EngineConfig, NearConfig
 from tasksr_ros.engines import build_engine
 from tasksr_ros.engines.openvino_library import openvino_core
 from tasksr_ros.engines.verification import example_regions
@@ -35,6 +34,8 @@ Image = NDArray[np.uint8]
 Boxes = list[tuple[float, ...]]
 """x0, y0, x1, y1, score of everyone."""
 
+ALONE = NearConfig(width=0)
+"""Without the near pass."""
 LEAST = 0.05
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
@@ -118,6 +119,14 @@ def imported(folder: Path, decoder: str, out: Path, **more: Any) -> Path:
     return out
 
 
+@pytest.fixture(scope="module", autouse=True)
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The user's cache is empty at first; what an import tries is then there for its test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def bundles(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Bundles of the files at their own size, each imported once."""
@@ -161,13 +170,13 @@ def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("decoder", list(FILES))
 def test_boxes_are_those_of_a_runner_of_the_file(
-    shared: Path, bundles: Callable[[str], Path], tmp_path: Path, decoder: str, engine: str
+    shared: Path, bundles: Callable[[str], Path], decoder: str, engine: str
 ) -> None:
     file, size, runner = FILES[decoder]
     if engine == "onnxruntime" and decoder == "boxes":
         pytest.skip("the file is OpenVINO's: ONNX Runtime cannot read it")
     bundle = load_bundle(bundles(decoder))
-    run = build_engine(bundle, EngineConfig(name=engine, cache_dir=str(tmp_path / "cache")))
+    run = build_engine(bundle, EngineConfig(name=engine))
     images = crops(shared, size)
     found = run(np.stack(images))
     total = 0
@@ -189,13 +198,12 @@ def test_boxes_are_those_of_a_runner_of_the_file(
 
 
 @pytest.mark.slow
-def test_another_size_finds_the_same_people(
-    shared: Path, bundles: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_another_size_finds_the_same_people(shared: Path, bundles: Callable[[str], Path]) -> None:
     """PicoDet's file names 52, 26 and 13 cells; freed of them it takes a larger region."""
-    config = EngineConfig(cache_dir=str(tmp_path / "cache"), region_width=640, region_height=416)
-    large = load_model(bundles("picodet"), config).engine
-    own = load_model(bundles("picodet"), replace(config, region_width=0, region_height=0)).engine
+    bundle = bundles("picodet")
+    config = EngineConfig(region_width=640, region_height=416)
+    large = load_model(bundle, config, ALONE).engine
+    own = load_model(bundle, near=ALONE).engine
     (image,) = crops(shared, (640, 416), 1)
     middle = np.ascontiguousarray(image[None, :, 112:528])
     strongest = own(middle).scores.max()
@@ -228,10 +236,8 @@ def test_super_resolution_goes_before_it(
     bundle = load_bundle(out)
     assert (bundle.scale_factor, bundle.sr_size) == (2, (416, 416))
     images = np.stack(crops(shared, region, 2))
-    cache = str(tmp_path / "cache")
     found, other = (
-        load_model(out, EngineConfig(name=name, cache_dir=cache)).engine(images)
-        for name in ("openvino", "onnxruntime")
+        load_model(out, name, ALONE).engine(images) for name in ("openvino", "onnxruntime")
     )
     np.testing.assert_allclose(found.scores, other.scores, atol=1e-3)
     enlarged = [cv2.resize(image, (416, 416), interpolation=cv2.INTER_CUBIC) for image in images]
@@ -250,7 +256,7 @@ def test_an_exported_graph_computes_what_the_product_does(tmp_path: Path) -> Non
     text = export_onnx("tdsr-ss-x4", file)
     assert "regions (N, 96, 320, 3) uint8 RGB -> boxes (N, A, 4) in px of 1280x384" in text
     regions = example_regions((320, 96), 2)
-    ours = load_model("tdsr-ss-x4", EngineConfig(cache_dir=str(tmp_path / "cache"))).engine(regions)
+    ours = load_model("tdsr-ss-x4", near=ALONE).engine(regions)
     theirs = ort.InferenceSession(str(file)).run(None, {"regions": regions})
     compiled = openvino_core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     again = list(compiled([regions]).values())
