@@ -102,7 +102,7 @@ class NamedImages:
         common = next(n for n in range(len(parts), -1, -1) if parts[len(parts) - n :] in self._ends)
         nearest = [named for named in candidates if _common(parts, named) == common]
         found: dict[str, int] = {}
-        for name in _files(folder):
+        for name in sorted(_files(folder)):
             positions = [p for n in nearest for p in self._positions[n].get(name, ())]
             if len(positions) > 1:
                 raise RecordingError(

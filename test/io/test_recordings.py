@@ -445,7 +445,7 @@ def test_the_first_image_of_a_simulation_may_have_the_stamp_zero(tmp_path: Path)
     messages = [unstamped(image_message(k), k * 10**8) for k in range(3)]
     recording = open_recording(write_bag(tmp_path / "bag", {"/cam/image": messages}))
     assert [item.stamp_ns for item in recording.pending()] == [0, 10**8, 2 * 10**8]
-    assert recording.notes == ()
+    assert recording.notes == []
 
 
 def test_several_cameras_are_read_in_order_of_time(tmp_path: Path) -> None:
@@ -600,7 +600,8 @@ def test_a_bag_of_an_uncalibrated_camera_has_no_camera(tmp_path: Path) -> None:
     recording = open_recording(write_bag(tmp_path / "bag", topics))
     assert recording.camera is None
     assert [note.split(": camera must")[0] for note in recording.notes] == [
-        "/cam/camera_info: the first 1 CameraInfo have no valid intrinsics, none is taken"
+        f"{tmp_path / 'bag'}: /cam/camera_info: the first 1 CameraInfo have no valid intrinsics, "
+        "none is taken"
     ]
 
 
@@ -612,10 +613,11 @@ def test_the_first_valid_info_of_a_bag_is_taken_and_noted(
     recording = open_recording(write_bag(tmp_path / "bag", topics))
     assert recording.camera == CameraModel(65, 33, 70, 70, 32, 16)
     assert list(recording.notes) == [
-        "/cam/camera_info: the first 2 CameraInfo have no valid intrinsics, the first valid one is "
-        "taken: camera must have positive size and focal lengths, got 65x33 px, fx 0, fy 0, cx 32, "
-        "cy 16"
+        f"{tmp_path / 'bag'}: /cam/camera_info: the first 2 CameraInfo have no valid intrinsics, "
+        "the first valid one is taken: camera must have positive size and focal lengths, "
+        "got 65x33 px, fx 0, fy 0, cx 32, cy 16"
     ]
+    recording.tell()
     assert "the first valid one is taken" in caplog.text
     calibrated = {"/cam/image": [image_message(0)], "/cam/camera_info": infos[2:]}
     assert list(open_recording(write_bag(tmp_path / "other", calibrated)).notes) == []
