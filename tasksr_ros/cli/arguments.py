@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, get_origin
 
 from tasksr_ros.errors import TaskSRError
 from tasksr_ros.options import Value, kind_of, walk
+from tasksr_ros.replay.interrupts import interruptible
 
 
 def add_config(
@@ -38,15 +40,19 @@ def given(options: argparse.Namespace, config_type: type) -> dict[str, Value]:
 
 
 def exit_status(program: str, run: Callable[[], None]) -> int:
-    """Run a command; returns its exit status. Errors of use are one line on stderr."""
+    """Run a command; returns its exit status. Errors of use are one line on stderr.
+
+    A request to end (SIGINT, SIGTERM, SIGHUP) lets it finish the files that it writes.
+    """
     try:
-        run()
+        with interruptible():
+            run()
     except (TaskSRError, OSError) as error:
         print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(f"{program}: interrupted", file=sys.stderr)
-        return 130
+        return 128 + int(next(iter(error.args), signal.SIGINT))
     return 0
 
 

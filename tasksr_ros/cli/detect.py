@@ -13,15 +13,19 @@ import cv2
 from tqdm import tqdm
 
 from tasksr_ros.config import PipelineConfig
-from tasksr_ros.errors import TaskSRError
+from tasksr_ros.errors import ConfigError, ImageError, RecordingError
 from tasksr_ros.io.annotate import draw
-from tasksr_ros.io.frames import to_bgr
+from tasksr_ros.io.frames import Frame, to_bgr
 from tasksr_ros.io.predictions import coco_results
-from tasksr_ros.io.recording import Recording, length, make_folder
+from tasksr_ros.io.recording import Pending, Readable, Recording, length, make_folder
 from tasksr_ros.io.video_writer import VideoWriter, fitted, frame_rate
 from tasksr_ros.model import load_model
+from tasksr_ros.pipeline import Pipeline, Result
 
 logger = logging.getLogger(__name__)
+
+_RATE_FRAMES = 10
+PREDICTIONS, VIDEO, PICTURE = "predictions.json", "annotated.mp4", "annotated.png"
 
 
 def detect(recording: Recording, bundle: str, config: PipelineConfig, out: Path) -> None:
@@ -29,46 +33,65 @@ def detect(recording: Recording, bundle: str, config: PipelineConfig, out: Path)
 
     Predictions are COCO results: image_id (the frame's number from 1), category_id, bbox (x, y,
     width, height in image px), score, stamp_ns. The video has the size of the first frame; frames
-    of other sizes are scaled into it. What was found before an error is written all the same.
+    of other sizes are scaled into it. Frames that cannot be read are left out, as in a replay.
+    What was found before an error or an interruption is written all the same.
 
     Raises:
         TaskSRError: if the bundle, the engine, the region or the recording does not serve.
     """
-    pipeline = load_model(bundle, config.engine, config.near).pipeline(config, recording.camera)
     make_folder(out)
-    predictions: list[dict[str, Any]] = []
-    number = 0
     total = length(recording)
+    picture = PICTURE if total == 1 else VIDEO
+    pipeline = load_model(bundle, config.engine, config.near).pipeline(config, recording.camera)
+    _tell_replaced(out, picture)
+    predictions: list[dict[str, Any]] = []
+    frames = Readable(recording, lambda item: _looked_at(item, pipeline))
     with ExitStack() as stack:
-        stack.callback(_write_json, out / "predictions.json", predictions)
-        bar = stack.enter_context(tqdm(recording, total=total, unit="frame"))
+        stack.callback(lambda: _write_json(out / PREDICTIONS, predictions, frames.read))
+        bar = stack.enter_context(tqdm(frames, total=total, unit="frame"))
         video: VideoWriter | None = None
-        for number, frame in enumerate(bar, 1):
-            result = pipeline.run(frame)
-            predictions += coco_results(result.detections, number, frame.stamp_ns)
+        for frame, result in bar:
+            predictions += coco_results(result.detections, frames.count, frame.stamp_ns)
             image = draw(to_bgr(frame), result.detections, [tile.rect for tile in result.tiles])
             if total == 1:
-                cv2.imwrite(str(out / "annotated.png"), image)
+                cv2.imwrite(str(out / PICTURE), image)
                 continue
             if video is None:
                 fps = _frame_rate(recording)
-                video = stack.enter_context(VideoWriter(out / "annotated.mp4", fps, frame.size))
+                video = stack.enter_context(VideoWriter(out / VIDEO, fps, frame.size))
             video.write(fitted(image, video.size))
-    picture = "annotated.png" if total == 1 else "annotated.mp4"
+    frames.tell()
     logger.info(
-        "%d frames, %d detections: %s, predictions.json in %s",
-        *(number, len(predictions), picture, out),
+        "%d frames, %d detections: %s, %s in %s",
+        *(frames.read, len(predictions), picture, PREDICTIONS, out),
     )
 
 
-def _write_json(path: Path, values: list[dict[str, Any]]) -> None:
-    path.write_text(json.dumps(values), encoding="utf-8")
+def _looked_at(item: Pending, pipeline: Pipeline) -> tuple[Frame, Result]:
+    """A frame and what is found in it; one that the region does not fit is unreadable."""
+    frame = item.load()
+    try:
+        return frame, pipeline.run(frame)
+    except ConfigError as error:
+        raise ImageError(str(error)) from error
+
+
+def _tell_replaced(out: Path, picture: str) -> None:
+    there = [name for name in (PREDICTIONS, picture) if (out / name).exists()]
+    if there:
+        logger.warning("%s of an earlier run in %s: replaced", ", ".join(there), out)
+
+
+def _write_json(path: Path, values: list[dict[str, Any]], frames: int) -> None:
+    """Write what was found in so many frames; of none, an earlier file stays."""
+    if frames:
+        path.write_text(json.dumps(values), encoding="utf-8")
 
 
 def _frame_rate(recording: Recording) -> float:
     """Of the recording's first frames."""
     stamps: list[int] = []
-    with suppress(TaskSRError):  # whoever reads that far is told
-        for frame in itertools.islice(recording, 10):
-            stamps.append(frame.stamp_ns)
+    with suppress(RecordingError):  # whoever reads that far is told
+        for item in itertools.islice(recording.pending(), _RATE_FRAMES):
+            stamps.append(item.stamp_ns)
     return frame_rate(stamps)

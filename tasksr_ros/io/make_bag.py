@@ -19,7 +19,7 @@ from tasksr_ros.errors import ConfigError, RecordingError
 from tasksr_ros.io.bags import CAMERA_INFO, COMPRESSED, IMAGE, camera_info_topics
 from tasksr_ros.io.frames import Frame, to_bgr, with_whole_pixels
 from tasksr_ros.io.message_types import Message, header, message_types
-from tasksr_ros.io.recording import Encoded, Recording, length
+from tasksr_ros.io.recording import Encoded, Readable, Recording, length
 from tasksr_ros.io.recordings import open_recording
 
 PLUGINS = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
@@ -49,7 +49,8 @@ def make_bag(
         jpeg_quality: 1 to 100, for images that are not stored as JPEG or PNG.
 
     Raises:
-        RecordingError: where the source is unreadable or ``out`` exists.
+        RecordingError: where the source is unreadable or ``out`` exists. Single images that are
+            unreadable are left out, and a line says so.
         ConfigError: for an unknown storage or a topic that is no absolute name.
     """
     if storage not in PLUGINS:
@@ -85,10 +86,11 @@ def _write(
     jpeg_quality: int,
 ) -> None:
     topics = CameraTopics(writer, topic, camera, compressed=compressed, jpeg_quality=jpeg_quality)
-    frames = recording.encoded() if compressed else iter(recording)
+    frames = Readable(recording, lambda item: item.encoded() if compressed else item.load())
     with tqdm(frames, total=length(recording), desc="make-bag", unit="frame") as bar:
         for item in bar:
             topics.write(item)
+    frames.tell()
 
 
 class CameraTopics:

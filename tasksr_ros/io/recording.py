@@ -7,15 +7,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.errors import RecordingError
+from tasksr_ros.errors import ImageError, RecordingError
 from tasksr_ros.io.frames import Frame
 
 logger = logging.getLogger(__name__)
+ImageT = TypeVar("ImageT")
 
 FALLBACK_FPS = 10.0
 """Frames per second of what does not say its own."""
+_TOLD = 5
+"""Problems that are logged one by one."""
 FRAME_ID = "camera"
 """Coordinate frame of the images of what does not name its own."""
 
@@ -116,6 +120,57 @@ class Recording(ABC):
     @camera.setter
     def camera(self, camera: CameraModel | None) -> None:
         self.cameras = dict.fromkeys(self.cameras, camera)
+
+
+class Readable(Generic[ImageT]):
+    """The images of a recording that can be read: one that cannot ends nothing.
+
+    Args:
+        recording: to read.
+        load: reads one of its images; raises ImageError.
+
+    Attributes:
+        count: images so far, unreadable ones included.
+        read: those of them that could be read.
+        problems: why images could not be read, and why a damaged recording ends before its end.
+    """
+
+    def __init__(self, recording: Recording, load: Callable[[Pending], ImageT]) -> None:
+        self._recording = recording
+        self._load = load
+        self.count = self.read = 0
+        self.problems: list[str] = []
+
+    def __iter__(self) -> Iterator[ImageT]:
+        """The images.
+
+        Raises:
+            RecordingError: at the end, if there was none.
+        """
+        try:
+            for item in self._recording.pending():
+                self.count += 1
+                try:
+                    image = self._load(item)
+                except ImageError as error:
+                    self.problems.append(f"frame {item.index} not read: {error}")
+                    continue
+                self.read += 1
+                yield image
+        except RecordingError as error:
+            self.problems.append(str(error))
+        if not self.read:
+            reason = f": {self.problems[0]}" if self.problems else ""
+            raise RecordingError(
+                f"none of the {self.count} frames of {self._recording.path} can be read{reason}"
+            )
+
+    def tell(self) -> None:
+        """Log what was wrong."""
+        for problem in self.problems[:_TOLD]:
+            logger.warning(problem)
+        if len(self.problems) > _TOLD:
+            logger.warning("and %d more", len(self.problems) - _TOLD)
 
 
 def length(recording: Recording) -> int | None:

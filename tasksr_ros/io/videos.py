@@ -63,11 +63,17 @@ class VideoRecording(Recording):
         self.duration_s = count / self.fps
         self._count = count if self._kind == "iso" else 0  # the others' is an estimate
         readable, _ = capture.read()
-        self._timed = not capture.grab() or capture.get(cv2.CAP_PROP_POS_MSEC) > 0
-        self._told, self._read = False, False
+        single = not capture.grab()
+        self._timed = single or capture.get(cv2.CAP_PROP_POS_MSEC) > 0
         capture.release()
         if not readable:
             raise RecordingError(f"video {path} cannot be read: its first frame is unreadable")
+        self.notes: list[str] = []
+        if not (single or (self._timed and self._kind)):
+            self.notes.append(
+                f"{path}: its container holds no time of each frame: {self.fps:g} frames a second "
+                f"are assumed"
+            )
 
     def __len__(self) -> int:
         if self._count <= 0:
@@ -76,6 +82,7 @@ class VideoRecording(Recording):
 
     def pending(self) -> Iterator[Pending]:
         """The frames; their stamps are counted from the first."""
+        self.tell()
         capture = self._capture()
         try:
             index, stamp, stalled, end_s = 0, 0, 0, -1.0
@@ -88,38 +95,33 @@ class VideoRecording(Recording):
                 yield Pending(index, stamp, "", "", load, load)
                 index += 1
                 end_s = capture.get(cv2.CAP_PROP_PTS) / self.fps
-            self._tell(index, stalled, end_s)
+            self._look_back(index, stalled, end_s)
         finally:
             capture.release()
 
     def _time_ns(self, capture: cv2.VideoCapture, index: int) -> int:
         """When the frame that was grabbed is shown, after the first."""
-        if not (self._told or (self._timed and self._kind)):
-            self._told = True
-            logger.warning(
-                "%s: its container holds no time of each frame: %g frames a second are assumed",
-                *(self.path, self.fps),
-            )
         if self._timed:  # AVI's, counted in frames, leave out those that were dropped
             return round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
         return round(index * 1e9 / self.fps)
 
-    def _tell(self, count: int, stalled: int, end_s: float) -> None:
-        """What a video that was read to its end lacks, once."""
-        if self._read:
-            return
-        self._read = True
+    def _look_back(self, count: int, stalled: int, end_s: float) -> None:
+        """Note, once, what a video that was read to its end lacks."""
+        found = []
         if stalled:
-            logger.warning(
-                "%s: the times of %d of %d frames do not rise: each is taken as 1 ms after the "
-                "frame before it",
-                *(self.path, stalled, count),
+            found.append(
+                f"{self.path}: the times of {stalled} of {count} frames do not rise: each is "
+                f"taken as 1 ms after the frame before it"
             )
         if not self._count and end_s >= 0 and self.duration_s - end_s > _MISSING_S:
-            logger.warning(
-                "%s states %.1f s, its frames end after %.1f s: is its end missing?",
-                *(self.path, self.duration_s, end_s),
+            found.append(
+                f"{self.path} states {self.duration_s:.1f} s, its frames end after {end_s:.1f} s: "
+                f"is its end missing?"
             )
+        for note in found:
+            if note not in self.notes:
+                self.notes.append(note)
+                logger.warning(note)
 
     def _retrieve(self, capture: cv2.VideoCapture, index: int, stamp: int) -> Frame:
         there, image = capture.retrieve()

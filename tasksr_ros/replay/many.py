@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 _CONNECT_S = 30
+_PIPE = subprocess.PIPE
 _TOLD = 300
 
 
@@ -78,7 +81,8 @@ def run_parts(parts: Sequence[Part], workers: int, scheduler: str | None) -> dic
     failed: dict[Path, str] = {}
     with ExitStack() as stack:
         executor = _executor(workers, scheduler, stack)
-        futures = {executor.submit(run_part, part.arguments): part for part in parts}
+        here = None if scheduler else stack.enter_context(_Processes())
+        futures = {executor.submit(run_part, part.arguments, here): part for part in parts}
         stack.callback(_cancel, futures)
         bar = stack.enter_context(tqdm(total=len(parts), unit="recording"))
         for future in as_completed(futures):
@@ -94,14 +98,46 @@ def run_parts(parts: Sequence[Part], workers: int, scheduler: str | None) -> dic
     return dict(sorted(failed.items()))
 
 
-def run_part(arguments: Sequence[str]) -> str:
+def run_part(arguments: Sequence[str], among: _Processes | None = None) -> str:
     """Run ``tasksr replay`` in a process of its own; returns why it failed, "" where it did not."""
     command = [sys.executable, "-m", "tasksr_ros.cli", "replay", *arguments]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode == 0:
+    status, errors = (among or _Processes()).run(command)
+    if status == 0:
         return ""
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return (lines[-1] if lines else f"status {done.returncode}")[-_TOLD:]
+    lines = [line for line in errors.splitlines() if line.strip()]
+    return (lines[-1] if lines else f"status {status}")[-_TOLD:]
+
+
+class _Processes:
+    """Processes that are asked to end when an exception ends the ``with`` statement."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def run(self, command: Sequence[str]) -> tuple[int, str]:
+        """Status and stderr of a command."""
+        with self._lock:
+            if self._ended:
+                return signal.SIGTERM, ""
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=_PIPE, stderr=_PIPE, text=True
+            )
+            self._running.add(process)
+        _, errors = process.communicate()
+        with self._lock:
+            self._running.discard(process)
+        return process.returncode, errors
+
+    def __enter__(self) -> _Processes:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        with self._lock:
+            self._ended = True
+            for process in self._running if kind is not None else ():
+                process.terminate()
 
 
 def _executor(workers: int, scheduler: str | None, stack: ExitStack) -> Executor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,8 @@ from tasksr_ros.pipeline import Pipeline
 from tasksr_ros.replay.journal import Journal
 from tasksr_ros.replay.outcome import Outcome
 from tasksr_ros.replay.read_ahead import Loaded, read_ahead, selected
+
+logger = logging.getLogger(__name__)
 
 
 def run_offline(
@@ -50,6 +53,10 @@ def run_offline(
                 bar.update()
         except RecordingError as error:  # what was read before it stands in the journal
             warnings.append(str(error))
+        except KeyboardInterrupt:
+            count = len(journal.outcomes)
+            logger.info("%d frames are done: the same command goes on after them", count)
+            raise
     wall = time.perf_counter() - begun
     done = len(journal.outcomes) - already
     journal.finish(

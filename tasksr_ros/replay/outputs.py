@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,7 @@ from tasksr_ros.regions import distant_band
 from tasksr_ros.replay.outcome import Outcome
 from tasksr_ros.replay.read_ahead import selected
 
+logger = logging.getLogger(__name__)
 Image = NDArray[np.uint8]
 SHEET_IMAGES = 6
 
@@ -149,11 +151,20 @@ def _most_interesting(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[Path]:
-    """A path to write to that becomes ``path`` once all is written."""
+    """A path to write to that becomes ``path`` once all is written.
+
+    An interruption leaves what was written, unless there is a whole one of an earlier run.
+    """
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             target = Path(folder) / path.name
-            yield target
+            try:
+                yield target
+            except KeyboardInterrupt:
+                if target.exists() and not path.exists():
+                    target.replace(path)
+                    logger.warning("interrupted: %s holds the first frames alone", path)
+                raise
             target.replace(path)
     except OSError as error:
         raise RecordingError(f"video {path} cannot be written: {error}") from error

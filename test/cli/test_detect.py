@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -12,10 +16,10 @@ import pytest
 from tasksr_ros.cli.detect import detect
 from tasksr_ros.config import DetectionConfig, EngineConfig, PipelineConfig, RegionConfig
 from tasksr_ros.detections import NO_TRACK, Detections
-from tasksr_ros.errors import ImageError
+from tasksr_ros.errors import RecordingError
 from tasksr_ros.io.predictions import coco_results
 from tasksr_ros.io.recordings import open_recording
-from tasksr_ros.io.video_writer import fitted
+from tasksr_ros.io.video_writer import VideoWriter, fitted
 
 CONFIG = PipelineConfig(
     RegionConfig(mode="full", tile_overlap=8),
@@ -47,15 +51,71 @@ def test_images_of_different_sizes(images: Path, tiny_bundle: Path, tmp_path: Pa
     assert [frame.size for frame in open_recording(out / "annotated.mp4")] == [SIZES[0]] * 3
 
 
-def test_what_was_found_before_an_error_is_written(
+def test_a_bad_file_in_a_folder_ends_nothing(
+    images: Path, tiny_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (images / "1.png").write_bytes((images / "1.png").read_bytes()[:200])
+    (images / "._0.png").write_bytes(b"\0\5\x16\7" * 10)  # as macOS copies
+    out = tmp_path / "out"
+    detect(open_recording(images), str(tiny_bundle), CONFIG, out)
+    assert image_ids(out) == {1, 3}
+    assert len(list(open_recording(out / "annotated.mp4"))) == 2
+    assert caplog.text.count("frame 1 not read: ") == 1
+    assert "._0.png" not in caplog.text
+
+
+def test_bad_files_alone_are_an_error_that_leaves_earlier_results(
     images: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:
-    (images / "2.png").write_bytes(b"broken")
+    for file in images.iterdir():
+        file.write_bytes(b"broken")
     out = tmp_path / "out"
-    with pytest.raises(ImageError):
+    out.mkdir()
+    (out / "predictions.json").write_text("[1]")
+    with pytest.raises(RecordingError, match=r"none of the 3 frames of .* can be read: frame 0"):
         detect(open_recording(images), str(tiny_bundle), CONFIG, out)
-    assert image_ids(out) == {1, 2}
-    assert len(list(open_recording(out / "annotated.mp4"))) == 2
+    assert (out / "predictions.json").read_text() == "[1]"
+
+
+def test_what_is_replaced_is_told(
+    images: Path, tiny_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    for told in (0, 1):
+        detect(open_recording(images), str(tiny_bundle), CONFIG, out)
+        line = f"predictions.json, annotated.mp4 of an earlier run in {out}: replaced"
+        assert caplog.text.count(line) == told
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_end_leaves_a_playable_video(
+    tiny_bundle: Path, tmp_path: Path, ending: signal.Signals
+) -> None:
+    video = tmp_path / "long.mp4"
+    with VideoWriter(video, 20, (64, 48)) as writer:
+        for index in range(4000):
+            writer.write(np.full((48, 64, 3), index % 200, np.uint8))
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tasksr_ros.cli", "detect", str(video), "--out", str(out)),
+            *("--bundle", str(tiny_bundle), "--engine.name", "torch", "--engine.threads", "1"),
+            *("--detection.score_threshold", "0"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 100
+    while not (out / "annotated.mp4").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(ending)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + ending
+    assert errors.rstrip().endswith("tasksr detect: interrupted")
+    frames = len(list(open_recording(out / "annotated.mp4")))
+    assert 1 <= frames < 4000
+    assert abs(max(image_ids(out)) - frames) <= 1
 
 
 def test_fitted_by_hand() -> None:

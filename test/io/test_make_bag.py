@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.errors import ConfigError, ImageError, RecordingError
+from tasksr_ros.errors import ConfigError, RecordingError
 from tasksr_ros.io.frames import Frame, to_bgr
 from tasksr_ros.io.make_bag import make_bag
 from tasksr_ros.io.recording import Encoded, Pending, Recording
@@ -134,9 +134,20 @@ def test_nothing_is_overwritten(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "bag/keep").read_text() == "mine"
 
 
-def test_an_unreadable_image_leaves_no_half_bag(folder: Path, tmp_path: Path) -> None:
-    (folder / "2.jpg").write_bytes(b"broken")
-    with pytest.raises(ImageError, match=r"2\.jpg"):
+def test_an_unreadable_image_is_left_out_and_told(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "1.jpg").write_bytes(b"broken")
+    recording = open_recording(make_bag(folder, tmp_path / "bag"))
+    assert [f.stamp_ns for f in recording] == [0, 200_000_000]
+    assert caplog.text.count("frame 1 not read: ") == 1
+    assert "1.jpg: compressed image must be a JPEG, PNG or WebP file, got 6 bytes" in caplog.text
+
+
+def test_unreadable_images_alone_leave_no_bag(folder: Path, tmp_path: Path) -> None:
+    for file in folder.iterdir():
+        file.write_bytes(b"broken")
+    with pytest.raises(RecordingError, match=r"none of the 3 frames of .* can be read: frame 0"):
         make_bag(folder, tmp_path / "bag")
     assert not (tmp_path / "bag").exists()
 

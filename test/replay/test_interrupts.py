@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import suppress
 
 import pytest
@@ -19,9 +20,36 @@ def test_a_signal_whose_exception_is_lost_is_told_again(ending: signal.Signals) 
         with suppress(KeyboardInterrupt):  # as in a destructor
             os.kill(os.getpid(), ending)
         for _ in range(2):
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(KeyboardInterrupt) as raised:
                 check()
+            assert raised.value.args == (ending,)
     assert signal.getsignal(ending) == before
+
+
+def test_a_second_signal_does_not_disturb_what_is_put_in_order() -> None:
+    finished = False
+    with interruptible(), suppress(KeyboardInterrupt):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("the signal did nothing")
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            finished = True
+    assert finished
+
+
+def test_in_another_thread_nothing_changes() -> None:
+    before = [signal.getsignal(ending) for ending in ENDINGS]
+
+    def run() -> None:
+        with interruptible() as check:
+            check()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert [signal.getsignal(ending) for ending in ENDINGS] == before
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:

@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts are replayed in this process, which is quicker."""
 
-    def run_part(arguments: Sequence[str]) -> str:
+    def run_part(arguments: Sequence[str], _: object) -> str:
         return "" if main(["replay", *arguments]) == 0 else "failed"
 
     monkeypatch.setattr("tasksr_ros.replay.many.run_part", run_part)
