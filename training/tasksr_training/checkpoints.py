@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from tasksr_ros.bundle import DESCRIPTION, Bundle, OwnDetector, load_any_bundle, load_bundle
-from tasksr_ros.networks import build_detector, build_sr
+from tasksr_ros.networks import build_detector
 from tasksr_training.errors import CheckpointError
+from tasksr_training.networks import build_any_sr
 from tasksr_training.whole_files import replacing
 
 LAST = "last.ckpt"
@@ -123,10 +124,10 @@ def sr_section(sr: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build_network(part: str, description: dict[str, Any]) -> nn.Module:
-    """Build a fresh network: ``sr`` as `build_sr` or ``none``, ``detector`` as `build_detector`.
+    """Build a fresh network: an ``sr`` as `build_any_sr`, or ``none``; or a ``detector``.
 
-    A detector without a name is an FCOS one.
+    A detector as `build_detector`; one without a name is an FCOS one.
     """
     if part == "detector":
         return build_detector(**{"name": FCOS, **description})
-    return nn.Identity() if description["name"] == "none" else build_sr(**description)
+    return nn.Identity() if description["name"] == "none" else build_any_sr(**description)

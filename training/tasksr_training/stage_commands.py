@@ -13,11 +13,13 @@ from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, re
 from tasksr_training.errors import TrainingError
 from tasksr_training.loop import LoopConfig, check_loop, train
 from tasksr_training.native_crops import NativeSampler, NativeSourceConfig, read_native
+from tasksr_training.peers.systems import BLIND_PEERS, VIDEO_PEERS
 from tasksr_training.stages import detector as detector_stage
 from tasksr_training.stages import native_detector as native_stage
 from tasksr_training.stages import super_resolution as sr_stage
 from tasksr_training.stages import task_driven as task_driven_stage
 from tasksr_training.stages.blind import BlindSuperResolution
+from tasksr_training.stages.blind_peers import BlindPeer
 from tasksr_training.stages.detector import DetectorConfig, DetectorStage
 from tasksr_training.stages.native_detector import NativeDetectorConfig, NativeDetectorStage
 from tasksr_training.stages.super_resolution import SuperResolution, SuperResolutionConfig
@@ -75,14 +77,18 @@ def super_resolution(
         clips: for a video network, how patches become clips.
     """
     torch.manual_seed(loop.seed)
-    if stage.network in VIDEO_SR_NAMES:
+    if stage.network in (*VIDEO_SR_NAMES, *VIDEO_PEERS):
         video = VideoSuperResolution(stage, data)
         images = read_sources(data, sources)
         sampler = ClipSampler(images, sources, patches, clips, video.num_frames, stage.scale_factor)
         train(video, sampler, loop, out)
         return
+    sampler = _sampler(data, sources, patches)
+    if stage.network in BLIND_PEERS:
+        train(BlindPeer(stage, data), sampler, loop, out)
+        return
     kind = BlindSuperResolution if stage.network in BLIND_SR_NAMES else SuperResolution
-    train(kind(stage, data), _sampler(data, sources, patches), loop, out)
+    train(kind(stage, data), sampler, loop, out)
 
 
 def detector(

@@ -222,7 +222,8 @@ class Upsampler(nn.Module):
 
         Args:
             lr: (N, 3, H, W) RGB in [-1, 1].
-            kernels: (N, kernel_size², H, W) as `KernelEstimator` gives them; None for a baseline.
+            kernels: (N, kernel_size², H, W) as `KernelEstimator` gives them; None: the baseline
+                that the paper trains first, all blocks plain.
 
         Returns:
             (N, 3, H·s, W·s), not clipped to [-1, 1].
@@ -236,18 +237,15 @@ class Upsampler(nn.Module):
     def block_outputs(self, lr: Tensor, kernels: Tensor | None) -> list[Tensor]:
         """The features after each block, (N, ch, H, W); arguments as of `forward`."""
         check_images(lr, 3, self.conv2d.weight)
-        if (kernels is None) != (len(self.KOALA_module) == 0):
-            raise ValueError(
-                f"expected {'kernels' if kernels is None else 'no kernels'} "
-                f"with {len(self.KOALA_module)} KOALA modules"
-            )
+        if kernels is not None and not len(self.KOALA_module):
+            raise ValueError("expected no kernels for a baseline, without KOALA modules")
         condition = None if kernels is None else self.kernel_condition(kernels)
         x = self.conv2d(lr)
         outputs = []
         for number in range(1, self.num_blocks + 1):
             block = self.get_submodule(f"Residual_block0_{number}")
             assert isinstance(block, ResidualBlock)
-            if str(number) in self.KOALA_module:
+            if condition is not None and str(number) in self.KOALA_module:
                 x = x + self.KOALA_module[str(number)](block.change(x), condition)
             else:
                 x = block(x)

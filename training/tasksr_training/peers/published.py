@@ -74,7 +74,7 @@ def read_published(path: Path) -> State:
     if all((path / f"{part}_latest_G.pth").is_file() for part in IKC_PARTS):
         parts = {part: _torch(path / f"{part}_latest_G.pth") for part in IKC_PARTS}
         return {f"{part}.{key}": v for part, state in parts.items() for key, v in state.items()}
-    if path.with_name(f"{path.name}.index").is_file():
+    if Path(f"{path}.index").is_file():
         return _tensorflow(path)
     if not path.is_file():
         names = ", ".join(f"{part}_latest_G.pth" for part in IKC_PARTS)
@@ -111,9 +111,12 @@ def _unpickled(path: Path, kind: type) -> Any:
 
 def _safetensors(path: Path) -> State:
     try:
-        return {key.removeprefix("state."): v.float() for key, v in load_file(path).items()}
+        held = load_file(path)
     except SafetensorError as error:
         raise CheckpointError(f"{path}: expected a safetensors file, got {error}") from error
+    beginning = "state." if any(key.startswith("state.") for key in held) else ""
+    chosen = {key: value for key, value in held.items() if key.startswith(beginning)}
+    return {key.removeprefix(beginning): value.float() for key, value in chosen.items()}
 
 
 def _hdf5(path: Path) -> State:
@@ -121,7 +124,10 @@ def _hdf5(path: Path) -> State:
     try:
         import h5py
     except ModuleNotFoundError:
-        raise CheckpointError(f"{path}: reading HDF5 needs h5py: pip install h5py") from None
+        raise CheckpointError(
+            f"{path}: expected h5py to read it, it is not installed: "
+            "pip install tasksr-training[peers]"
+        ) from None
     try:
         with h5py.File(path, "r") as file:
             if "params" not in file:
@@ -144,7 +150,8 @@ def _tensorflow(path: Path) -> State:
         from tensorflow import train
     except ModuleNotFoundError:
         raise CheckpointError(
-            f"{path}: reading TensorFlow's checkpoint needs it: pip install tensorflow"
+            f"{path}: expected TensorFlow to read its checkpoint, it is not installed: "
+            "pip install tensorflow"
         ) from None
     reader = train.load_checkpoint(str(path))
     names = [name for name in reader.get_variable_to_shape_map() if _is_weight(name)]

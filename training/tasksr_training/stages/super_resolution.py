@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tasksr_ros.networks import build_sr
 from tasksr_ros.networks.super_resolution.bicubic import Bicubic
 from tasksr_ros.networks.super_resolution.kbpn import KBPN
 from tasksr_training.blur_kernels import BlurConfig, draw_kernels
@@ -25,6 +24,8 @@ from tasksr_training.errors import TrainingError
 from tasksr_training.image_quality import psnr
 from tasksr_training.loop import Validation
 from tasksr_training.lr_space import super_resolve
+from tasksr_training.networks import build_any_sr
+from tasksr_training.peers.systems import IKCSystem, KOALAnetSystem
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class SuperResolutionConfig:
     """What the super-resolution stage trains.
 
     Attributes:
-        network: name of the network, see `tasksr_ros.networks.build_sr`.
+        network: name of the network, see `tasksr_ros.networks.build_sr`, or of a peer, see
+            `tasksr_training.peers.systems`.
         options: arguments of the network's class in place of the named variant's.
         scale_factor: 2, 4 or 8.
         blur: blurs of the HR image before it is downscaled; None: none. A blind network has to
@@ -84,7 +86,7 @@ def build(config: SuperResolutionConfig) -> tuple[dict[str, dict[str, Any]], nn.
         **config.options,
     }
     try:
-        return {"sr": description}, build_sr(**description)
+        return {"sr": description}, build_any_sr(**description)
     except ValueError as error:
         raise TrainingError(f"stage: {error}") from error
 
@@ -97,11 +99,16 @@ def check_options(config: SuperResolutionConfig) -> None:
     """
     with torch.device("meta"):  # without its weights
         network = build(config)[1]
-    if not isinstance(network, KBPN):
+    if not isinstance(network, (KBPN, IKCSystem, KOALAnetSystem)):
         return
     if config.blur is None:
         raise TrainingError(f"expected stage.blur for the blind network {config.network}")
-    if config.blur.kernel_size > network.kout:
+    if isinstance(network, IKCSystem) and config.blur.kernel_size != network.basis.kernel_size:
+        raise TrainingError(
+            f"expected stage.options.kernel_size {config.blur.kernel_size}, that of stage.blur, "
+            f"got {network.basis.kernel_size}"
+        )
+    if isinstance(network, KBPN) and config.blur.kernel_size > network.kout:
         raise TrainingError(
             f"expected blur.kernel_size of at most {network.kout}, the network's kout, "
             f"got {config.blur.kernel_size}"

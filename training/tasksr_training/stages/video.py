@@ -18,6 +18,7 @@ from tasksr_training.degradations import downscale
 from tasksr_training.detect import device_of, to_pixels, to_tensor
 from tasksr_training.image_quality import psnr
 from tasksr_training.loop import Validation
+from tasksr_training.peers.systems import VideoPeer
 from tasksr_training.stages.super_resolution import (
     SuperResolutionConfig,
     build,
@@ -66,6 +67,7 @@ class VideoSuperResolution:
     def validate(self, module: nn.Module) -> Validation:
         """PSNR on luminance per folder of consecutive frames, and its middle frame: SR, HR."""
         sr = module.get_submodule("sr")
+        assert isinstance(sr, (RBPN, VideoPeer))
         figures: dict[str, float] = {}
         pictures: dict[str, Images] = {}
         for name, frames in self._validation.items():
@@ -79,20 +81,19 @@ class VideoSuperResolution:
         return Validation(figures, pictures)
 
 
-def super_resolve_frames(sr: nn.Module, frames: list[Images]) -> list[Images]:
+def super_resolve_frames(sr: RBPN | VideoPeer, frames: list[Images]) -> list[Images]:
     """Downscale the HR frames of a recording and super-resolve them again.
 
     Args:
-        sr: an `RBPN`.
+        sr: the network.
         frames: (H, W, 3) uint8 RGB of one shape, in the order of time.
     """
-    assert isinstance(sr, RBPN)
     lr = [to_pixels(downscale(to_tensor(f), sr.scale_factor)) for f in frames]
     return super_resolve_lr_frames(sr, lr)
 
 
 @torch.no_grad()
-def super_resolve_lr_frames(sr: RBPN, frames: list[Images]) -> list[Images]:
+def super_resolve_lr_frames(sr: RBPN | VideoPeer, frames: list[Images]) -> list[Images]:
     """Super-resolve all frames of a recording; at its ends neighbours are missing.
 
     Args:

@@ -27,6 +27,8 @@ from tasksr_training.costs import COST_HW, network_cost
 from tasksr_training.detect import to_pixels
 from tasksr_training.errors import TrainingError
 from tasksr_training.image_quality import psnr, ssim
+from tasksr_training.peers.published import load_published
+from tasksr_training.peers.systems import IKCSystem, KOALAnetSystem, VideoPeer, as_system
 from tasksr_training.stages.blind import whole_kernels
 from tasksr_training.stages.super_resolution import (
     Sample,
@@ -47,10 +49,30 @@ class SystemConfig:
     Attributes:
         name: of the row.
         run: folder of a training run or a bundle, relative to ``runs``; empty: bicubic upscaling.
+        published: in place of ``run``, weights of a peer as its authors published them, relative
+            to ``runs``; see `tasksr_training.peers.published`.
     """
 
     name: str
     run: str = ""
+    published: str = ""
+
+
+@dataclass(frozen=True)
+class QuoteConfig:
+    """A figure that others published: shown beside, not compared.
+
+    Attributes:
+        system: of which it is.
+        figure: as it is written there.
+        protocol: what it was measured on and how.
+        source: where it stands.
+    """
+
+    system: str
+    figure: str
+    protocol: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -84,6 +106,7 @@ class ComparisonConfig:
         sets: the columns.
         scale_factor: 2, 4 or 8.
         blur: blurs of the HR images before they are downscaled; None: none.
+        quotes: published figures.
     """
 
     title: str
@@ -91,6 +114,7 @@ class ComparisonConfig:
     sets: list[SetConfig]
     scale_factor: int = 4
     blur: BlurConfig | None = None
+    quotes: list[QuoteConfig] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -122,7 +146,7 @@ class Cost:
         gmac: 10^9 multiply-accumulates for an LR image of ``COST_HW``.
         ms: for the same, PyTorch eager, median of the timed runs.
         threads: CPU threads.
-        steps: training steps; 0: not trained.
+        steps: training steps; 0: not trained here.
         minutes: of training.
     """
 
@@ -207,6 +231,10 @@ def paired_interval(
 
 
 def _network(system: SystemConfig, comparison: ComparisonConfig, runs: Path) -> nn.Module:
+    if system.published and system.run:
+        raise TrainingError(f"{system.name}: expected run or published, got both")
+    if system.published:
+        return _published(runs / system.published, comparison.scale_factor)
     if not system.run:
         return Bicubic(comparison.scale_factor)
     network, description = load_network(runs / system.run, "sr")
@@ -216,6 +244,15 @@ def _network(system: SystemConfig, comparison: ComparisonConfig, runs: Path) -> 
             f"got {description['scale_factor']}"
         )
     return network
+
+
+def _published(path: Path, scale_factor: int) -> nn.Module:
+    system = as_system(load_published(path), scale_factor)
+    if system.scale_factor != scale_factor:
+        raise TrainingError(
+            f"{path}: expected scale factor {scale_factor}, got {system.scale_factor}"
+        )
+    return system
 
 
 def _samples(one: SetConfig, comparison: ComparisonConfig, data: Path) -> list[Sample]:
@@ -228,12 +265,15 @@ def _samples(one: SetConfig, comparison: ComparisonConfig, data: Path) -> list[S
 
 Output = tuple[NDArray[np.uint8], Tensor | None]
 
+BLIND = (KBPN, IKCSystem, KOALAnetSystem)
+"""They give more than the image. Only KBPN's kernel is in the form of `whole_kernels`."""
+
 
 @torch.no_grad()
 def _run(network: nn.Module, samples: Sequence[Sample], sequence: bool, label: str) -> list[Output]:
     """Image (H, W, 3) uint8 RGB of each sample, and the kernel (k, k) that a blind one found."""
     bar = tqdm(samples, desc=label, leave=False)
-    if isinstance(network, RBPN):
+    if isinstance(network, (RBPN, VideoPeer)):
         frames = [to_pixels(s.lr) for s in samples]
         runs = [frames] if sequence else [[f] for f in frames]
         bar.total = len(frames)
@@ -242,7 +282,8 @@ def _run(network: nn.Module, samples: Sequence[Sample], sequence: bool, label: s
     outputs: list[Output] = []
     for one in bar:
         result = network(one.lr)
-        image, kernel = (result[0], result[1][0]) if isinstance(network, KBPN) else (result, None)
+        image = result[0] if isinstance(network, BLIND) else result
+        kernel = result[1][0] if isinstance(network, KBPN) else None
         outputs.append((to_pixels(image), kernel))
     return outputs
 
@@ -267,7 +308,7 @@ def _quality(outputs: Sequence[Output], samples: Sequence[Sample], scale_factor:
 def _cost(network: nn.Module, system: SystemConfig, scale_factor: int, runs: Path) -> Cost:
     height, width = COST_HW
     inputs: tuple[Tensor, ...] = (torch.rand(1, 3, height, width),)
-    if isinstance(network, RBPN):
+    if isinstance(network, (RBPN, VideoPeer)):
         k = network.num_frames - 1
         neighbours, flows = torch.rand(1, k, 3, height, width), torch.zeros(1, k, 2, height, width)
         inputs = (*inputs, neighbours, flows)
@@ -289,6 +330,7 @@ def _result(
     qualities: dict[str, dict[str, Quality]],
 ) -> dict[str, Any]:
     rows, above = [], None
+    published = {system.name: system.published for system in comparison.systems}
     for name, by_set in qualities.items():
         differences = {
             set_name: paired_interval(quality.psnr_y, qualities[above][set_name].psnr_y)
@@ -298,6 +340,7 @@ def _result(
         rows.append(
             {
                 "name": name,
+                "published": published[name],
                 "cost": asdict(costs[name]),
                 "mean": {s: _means(q) for s, q in by_set.items()},
                 "psnr_y_gain_on_row_above": differences,
@@ -311,6 +354,7 @@ def _result(
         "blur": None if comparison.blur is None else asdict(comparison.blur),
         "sets": [asdict(s) for s in comparison.sets],
         "rows": rows,
+        "quotes": [asdict(quote) for quote in comparison.quotes],
     }
 
 

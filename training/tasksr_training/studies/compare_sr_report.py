@@ -53,7 +53,17 @@ def _comparison(comparison: dict[str, Any]) -> str:
         _line([f"{row['name']} - {above['name']}", *(_gain(row, s) for s in sets)])
         for above, row in itertools.pairwise(rows)
     ]
-    return "\n".join(lines + _kernel_errors(rows, sets))
+    return "\n".join(lines + _kernel_errors(rows, sets) + _quotes(comparison.get("quotes", [])))
+
+
+def _quotes(quotes: Sequence[dict[str, str]]) -> list[str]:
+    """Published figures, with what they were measured on."""
+    if not quotes:
+        return []
+    head = ["published, not measured here", "figure", "protocol", "source"]
+    lines = ["", _line(head), _line(["---"] * len(head))]
+    keys = ("system", "figure", "protocol", "source")
+    return lines + [_line([quote[key] for key in keys]) for quote in quotes]
 
 
 def _kernel_errors(rows: Sequence[dict[str, Any]], sets: Sequence[str]) -> list[str]:
@@ -80,9 +90,17 @@ def _cells(row: dict[str, Any], sets: Sequence[str]) -> list[str]:
         f"{cost['parameters']:,}",
         f"{cost['gmac']:.1f}",
         f"{cost['ms']:.0f}",
-        f"{cost['steps']:,}" if cost["steps"] else "none",
+        _training(row),
         *quality,
     ]
+
+
+def _training(row: dict[str, Any]) -> str:
+    """Steps that the row's network was trained for, or whose weights it has."""
+    if row.get("published"):
+        return "published weights"
+    steps = row["cost"]["steps"]
+    return f"{steps:,}" if steps else "none"
 
 
 def _gain(row: dict[str, Any], name: str) -> str:

@@ -56,10 +56,18 @@ def test_without_a_say_it_is_a_mean_of_the_image() -> None:
 def test_other_images_are_refused() -> None:
     with pytest.raises(ValueError, match=r"multiples of 4, got \(8, 10\)"):
         narrow()(torch.rand(1, 3, 8, 10))
-    with pytest.raises(ValueError, match="expected kernels with 2 KOALA modules"):
-        narrow().SISR_DUF(torch.rand(1, 3, 8, 8))
-    with pytest.raises(ValueError, match="expected no kernels with 0 KOALA modules"):
+    with pytest.raises(ValueError, match="expected no kernels for a baseline"):
         Upsampler(2, 4, 2, 0)(torch.rand(1, 3, 4, 4), torch.rand(1, 400, 4, 4))
+
+
+@torch.no_grad()
+def test_without_kernels_it_is_the_baseline() -> None:
+    adapted, plain, lr = narrow().SISR_DUF, Upsampler(4, 4, 3, 0), torch.rand(1, 3, 4, 8)
+    plain.load_state_dict(
+        {k: v for k, v in adapted.state_dict().items() if k in plain.state_dict()}
+    )
+    torch.testing.assert_close(adapted(lr), plain(lr))
+    assert (adapted(lr, torch.rand(1, 36, 4, 8)) - plain(lr)).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize(
