@@ -93,6 +93,25 @@ class DecodingConfig:
         "decode JPEG files no further down than the regions: quicker, but bytes lost on the way, "
         "which shift what follows them, go unnoticed",
     )
+    significant_bits: int = option(
+        0,
+        "bits of samples of 16 (mono16, bayer_*16, PNG) that the camera uses, right-aligned, for "
+        "example 12; 0: all 16",
+        low=0,
+        high=16,
+    )
+    assume_colours: bool = option(
+        False,
+        "take encodings that name no colours as OpenCV orders them: 8UC1 as mono8, 8UC3 as bgr8, "
+        "8UC4 as bgra8, 16UC1 as mono16",
+    )
+
+
+@dataclass(frozen=True)
+class DecodingOptions:
+    """Decoding alone, under the names that it has elsewhere (``decoding.significant_bits``)."""
+
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
 
 
 @dataclass(frozen=True)
@@ -461,3 +480,4 @@ class ReplayConfig:
         "live: publish a frame only once the one before is answered, so that the node drops none",
     )
     workers: int = option(1, "recordings of a folder to replay at the same time", low=1, high=1024)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)

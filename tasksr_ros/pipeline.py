@@ -28,6 +28,7 @@ from tasksr_ros.engines.found import Found
 from tasksr_ros.engines.interface import Engine
 from tasksr_ros.errors import ConfigError
 from tasksr_ros.io.frames import Frame
+from tasksr_ros.io.sample_range import SampleRange
 from tasksr_ros.merge import merge
 from tasksr_ros.options import build, flatten
 from tasksr_ros.regions import (
@@ -130,6 +131,7 @@ class Pipeline:
             if config.tracking.enabled
             else None
         )
+        self.samples = SampleRange()
         self._view: tuple[tuple[int, int], CameraModel | None] | None = None
         self._tiles: tuple[Tile, ...] | None = None
         self._regions = np.empty((0, 0, 0, 3), np.uint8)
@@ -163,6 +165,7 @@ class Pipeline:
             frame_tiles = self.tiles(frame.size)
             lowest = max(tile.rect.y1 for tile in frame_tiles)
             pixels = frame.decoded(bottom=lowest if self.near is None else frame.size[1])
+            self.samples.look(pixels)
         with _timed(latency_ms, "regions"):
             regions = self._crop(pixels, frame_tiles)
             near = None
@@ -218,7 +221,7 @@ class Pipeline:
 
     def follow(self, other: Pipeline) -> None:
         """Take the place of another pipeline of the same camera: go on with its tracks."""
-        self.camera = other.camera
+        self.camera, self.samples = other.camera, other.samples
         mine, theirs = self.tracker, other.tracker
         if mine is not None and theirs is not None and theirs.config == mine.config:
             theirs.mounting, theirs.thresholds = mine.mounting, mine.thresholds

@@ -60,6 +60,7 @@ def detect(recording: Recording, bundle: str, config: PipelineConfig, out: Path)
                 fps = _frame_rate(recording)
                 video = stack.enter_context(VideoWriter(out / VIDEO, fps, frame.size))
             video.write(fitted(image, video.size))
+    pipeline.samples.conclude()
     frames.tell()
     logger.info(
         "%d frames, %d detections: %s, %s in %s",

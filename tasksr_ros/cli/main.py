@@ -13,6 +13,7 @@ from typing import Any
 from tasksr_ros import __version__
 from tasksr_ros.cli.arguments import add_config, exit_status, given
 from tasksr_ros.config import (
+    DecodingOptions,
     EngineOptions,
     EvaluationConfig,
     NodeConfig,
@@ -59,13 +60,14 @@ def _add_detect(commands: Any) -> None:
     parser = _command(
         commands, "detect", _detect, "detect pedestrians in an image, video, folder or bag"
     )
-    parser.add_argument("input", help="image, video, folder of images, KITTI drive or rosbag2")
+    parser.add_argument("input", help="image, video, folder of images, KITTI drive or bag")
     parser.add_argument(
         "--out", type=Path, default=Path("out"), help="folder for the results (%(default)s)"
     )
     parser.add_argument("--bundle", default=NodeConfig().bundle, help="model (%(default)s)")
     parser.add_argument("--topic", help="image topic, if a bag has several")
     parser.add_argument("--calibration", help="file with the camera's intrinsics")
+    add_config(parser, DecodingOptions, "decoding")
     add_config(parser, PipelineConfig)
 
 
@@ -88,6 +90,7 @@ def _add_make_bag(commands: Any) -> None:
     parser.add_argument("--compressed", action="store_true", help="write CompressedImage")
     parser.add_argument("--topic", default="/camera/image", help="image topic (%(default)s)")
     parser.add_argument("--calibration", help="file with the camera's intrinsics")
+    add_config(parser, DecodingOptions, "decoding")
 
 
 def _add_make_drive(commands: Any) -> None:
@@ -173,8 +176,9 @@ def _detect(options: argparse.Namespace) -> None:
 
     config = build(PipelineConfig, given(options, PipelineConfig))
     recording = open_recording(options.input, options.topic)
+    recording.decoding = build(DecodingOptions, given(options, DecodingOptions)).decoding
     if options.calibration:
-        rectified = is_rectified("auto", recording.topic or options.input.name)
+        rectified = is_rectified("auto", recording.topic or Path(options.input).name)
         recording.camera = read_calibration(options.calibration, rectified=rectified)
     detect(recording, options.bundle, config, options.out)
 
@@ -194,14 +198,17 @@ def _command_line() -> str:
 def _make_bag(options: argparse.Namespace) -> None:
     from tasksr_ros.io.calibration import is_rectified, read_calibration
     from tasksr_ros.io.make_bag import make_bag
+    from tasksr_ros.io.recordings import open_recording
 
     camera = None
     if options.calibration:
         names = options.topic, Path(options.input).name
         rectified = any(is_rectified("auto", name) for name in names)
         camera = read_calibration(options.calibration, rectified=rectified)
+    recording = open_recording(options.input)
+    recording.decoding = build(DecodingOptions, given(options, DecodingOptions)).decoding
     make_bag(
-        options.input,
+        recording,
         options.out,
         storage=options.storage,
         compressed=options.compressed,

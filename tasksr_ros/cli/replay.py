@@ -204,11 +204,11 @@ def _arguments(
         values["bag"] = options.bag.resolve() / name
     if options.video:
         values["video"] = (options.video.with_suffix("") / f"{name}.mp4").resolve()
+    if options.sheet:
+        values["sheet"] = options.sheet.with_suffix("").resolve() / f"{name}{options.sheet.suffix}"
     arguments = [str(recording.resolve())]
     for key, value in values.items():
         arguments += [f"--{key}", str(value)]
-    if options.sheet:
-        values["sheet"] = options.sheet.with_suffix("").resolve() / f"{name}{options.sheet.suffix}"
     for topic in options.topic:
         arguments += ["--topic", topic]
     for truth in options.ground_truth:

@@ -126,7 +126,7 @@ class BagRecording(Recording):
 
     def _frame(self, topic: str, message: Any, stamp: int) -> Frame:
         try:
-            return replace(decode_message(message).decoded(), stamp_ns=stamp)
+            return replace(decode_message(message, self.decoding).decoded(), stamp_ns=stamp)
         except ImageError as error:
             raise ImageError(f"{self.path}: {topic} at {stamp} ns: {error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from tasksr_ros.config import DecodingConfig
 from tasksr_ros.errors import ImageError
-from tasksr_ros.io.frames import ENCODINGS, Frame, check_encoding, check_size, to_bgr
+from tasksr_ros.io import cv_bridge
+from tasksr_ros.io.frames import ENCODINGS, Frame, check_encoding, check_size, to_bgr, white
 from tasksr_ros.io.image_files import ImageFile, read_header
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview | array.array[int] | NDArray[np.uint8]"
@@ -22,6 +24,10 @@ _ROWS_LEFT_OUT = "extraneous bytes before marker 0xd9"
 """libjpeg-turbo's warning of what follows the last row that it was asked for."""
 
 _OWN_FILES = DecodingConfig(max_pixels=2**28)
+
+WITHOUT_COLOURS = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16"}
+"""What OpenCV holds under types that name no colours."""
+_NO_BRIDGE = "cv_bridge, where it is installed, knows more"
 
 
 def decode_image(
@@ -93,10 +99,12 @@ class CompressedFrame(Frame):
             raise ImageError(f"a colour image is expected, got format {format[:64]!r}")
         content = bytes(data)
         file = read_header(content, config.max_pixels)
+        bits = config.significant_bits
         encoding = _encoding(file, format)
         check_size(file.width, file.height, encoding)
         # Frame is frozen: its attributes are set here once, but for the image.
         vars(self).update(stamp_ns=stamp_ns, frame_id=frame_id, encoding=encoding)
+        vars(self).update(significant_bits=bits, from_16_bits=file.bits == 16)
         vars(self).update(_data=content, _file=file, _partly=config.needed_rows_only)
 
     _data: bytes
@@ -113,7 +121,7 @@ class CompressedFrame(Frame):
         """The whole image, decoded when first asked for."""
         if self._file.codec == "jpeg":
             return _decode_jpeg(self._data, self._file, self._file.height)
-        return _decode_other(self._data, self._file, ENCODINGS[self.encoding].bits)
+        return _decode_other(self._data, self._file, ENCODINGS[self.encoding].bits, self.white)
 
     def decoded(self, bottom: int | None = None) -> Frame:
         """The frame with its pixels, at least those of the rows above ``bottom``; None: all.
@@ -125,29 +133,39 @@ class CompressedFrame(Frame):
             pixels = _decode_jpeg(self._data, self._file, bottom)
         else:
             pixels = self.image
-        return Frame(pixels, self.stamp_ns, self.frame_id, self.encoding)
+        place = (self.stamp_ns, self.frame_id, self.encoding)
+        return Frame(pixels, *place, self.significant_bits, self.from_16_bits)
 
 
-def decode_compressed(format: str, data: Buffer) -> NDArray[np.uint8]:
-    """Decode an image file of the user's own to (H, W, 3) uint8 BGR.
+def decode_compressed(format: str, data: Buffer, config: DecodingConfig | None = None) -> Frame:
+    """Decode an image file of the user's own to a frame of encoding bgr8.
 
     Args:
         format: jpeg, png and webp are read as from a camera, but for the limit of their size;
             others as OpenCV reads them.
         data: the file.
+        config: the bits of 16 that count.
 
     Raises:
         ImageError: where the file is damaged or cannot be read.
     """
+    bits = config.significant_bits if config else 0
     if format in ("jpeg", "png", "webp"):
-        return to_bgr(CompressedFrame(data, format, _OWN_FILES).decoded())
-    image = _imdecode(bytes(data), cv2.IMREAD_COLOR)
+        limits = replace(_OWN_FILES, significant_bits=bits)
+        frame = CompressedFrame(data, format, limits).decoded()
+        return Frame(to_bgr(frame), encoding="bgr8", from_16_bits=frame.from_16_bits)
+    image = _imdecode(bytes(data), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    deep = image is not None and image.dtype == np.uint16
+    if image is not None and not deep:
+        image = _imdecode(bytes(data), cv2.IMREAD_COLOR)
     if image is None:
         raise ImageError(
             f"image file must be of a kind that OpenCV reads, got {len(data)} unreadable bytes of "
             f"format {format!r}"
         )
-    return np.asarray(image, np.uint8)
+    if deep:
+        image = cv2.convertScaleAbs(image, alpha=255 / white(bits))
+    return Frame(np.asarray(image, np.uint8), encoding="bgr8", from_16_bits=deep)
 
 
 def stamp_ns(header: Any) -> int:
@@ -159,11 +177,11 @@ def decode_message(message: Any, config: DecodingConfig | None = None) -> Frame:
     """A sensor_msgs Image or CompressedImage as a frame.
 
     A raw image's pixels stay where they are; a compressed one's file is decoded when its pixels
-    are asked for.
+    are asked for. Of encodings that are not known here, cv_bridge makes rgb8 where it is installed.
 
     Args:
         message: of rclpy or of rosbags, whose messages have the same fields.
-        config: limits, and how much of a JPEG is decoded.
+        config: limits, how much of a JPEG is decoded, and what is assumed.
 
     Raises:
         ImageError: where the image is unreadable or contradicts its own header.
@@ -171,15 +189,40 @@ def decode_message(message: Any, config: DecodingConfig | None = None) -> Frame:
     stamp, frame_id = stamp_ns(message.header), str(message.header.frame_id)
     if hasattr(message, "format"):
         return CompressedFrame(message.data, str(message.format), config, stamp, frame_id)
+    config = config or DecodingConfig()
+    encoding = _known_encoding(str(message.encoding), config)
+    bits = config.significant_bits
+    if encoding not in ENCODINGS:
+        rgb = cv_bridge.to_rgb(message, bits)
+        return Frame(rgb, stamp, frame_id, "rgb8", from_16_bits="16" in encoding)
     pixels = decode_image(
         message.height,
         message.width,
-        str(message.encoding),
+        encoding,
         message.step,
         message.data,
         bool(message.is_bigendian),
     )
-    return Frame(pixels, stamp, frame_id, str(message.encoding))
+    return Frame(pixels, stamp, frame_id, encoding, bits)
+
+
+def _known_encoding(encoding: str, config: DecodingConfig) -> str:
+    """The encoding, or the one that is assumed for it, or one that cv_bridge may know.
+
+    Raises:
+        ImageError: if it is none of these.
+    """
+    assumed = WITHOUT_COLOURS.get(encoding)
+    if assumed and config.assume_colours:
+        return assumed
+    if encoding in ENCODINGS or cv_bridge.convertible(encoding):
+        return encoding
+    try:
+        check_encoding(encoding)
+    except ImageError as error:
+        hint = f"decoding.assume_colours takes it as {assumed}" if assumed else _NO_BRIDGE
+        raise ImageError(f"{error}; {hint}") from None
+    return encoding
 
 
 def _encoding(file: ImageFile, format: str) -> str:
@@ -238,7 +281,7 @@ def _decode_jpeg(data: bytes, file: ImageFile, bottom: int) -> NDArray[np.uint8]
     return pixels[:bottom]
 
 
-def _decode_other(data: bytes, file: ImageFile, bits: int) -> NDArray[Any]:
+def _decode_other(data: bytes, file: ImageFile, bits: int, white: int) -> NDArray[Any]:
     """(H, W, 3) BGR or (H, W, 1) grey of a PNG or WebP file, in as many bits as asked for."""
     channels, flags = (3, cv2.IMREAD_COLOR) if file.colour else (1, cv2.IMREAD_GRAYSCALE)
     image = _imdecode(data, flags | cv2.IMREAD_ANYDEPTH)
@@ -248,7 +291,7 @@ def _decode_other(data: bytes, file: ImageFile, bits: int) -> NDArray[Any]:
             f"bytes that cannot be decoded"
         )
     if bits < file.bits:
-        image = cv2.convertScaleAbs(image, alpha=255 / 65535)
+        image = cv2.convertScaleAbs(image, alpha=255 / white)
     return np.asarray(image).reshape(file.height, file.width, channels)
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
 from functools import partial
@@ -84,11 +85,11 @@ class FolderRecording(Recording):
     def _load(self, file: Path, stamp: int) -> Frame:
         encoded = self._read(file, stamp)
         try:
-            pixels = decode_compressed(encoded.format, encoded.data)
+            frame = decode_compressed(encoded.format, encoded.data, self.decoding)
         except ImageError as error:
             raise ImageError(f"{file}: {error}") from error
-        pixels = turned(pixels, orientation(encoded.data))
-        return Frame(pixels, stamp, self.frame_id, "bgr8")
+        pixels = turned(frame.image, orientation(encoded.data))
+        return replace(frame, image=pixels, stamp_ns=stamp, frame_id=self.frame_id)
 
     def _encoded(self, file: Path, stamp: int) -> Encoded | Frame:
         """The file, unless it is to be turned: nobody turns what comes from a camera."""

@@ -108,12 +108,16 @@ class Frame:
         stamp_ns: acquisition time in nanoseconds.
         frame_id: the camera's coordinate frame.
         encoding: one of ``ENCODINGS``.
+        significant_bits: of samples of 16, counted from the lowest; 0: all.
+        from_16_bits: whether a file of samples of 16 bits was made one of 8.
     """
 
     image: NDArray[Any]
     stamp_ns: int = 0
     frame_id: str = ""
     encoding: str = "rgb8"
+    significant_bits: int = 0
+    from_16_bits: bool = False
 
     def __post_init__(self) -> None:
         check_encoding(self.encoding)
@@ -135,9 +139,19 @@ class Frame:
         """(width, height) in image px."""
         return self.image.shape[1], ENCODINGS[self.encoding].height(self.image.shape[0])
 
+    @property
+    def white(self) -> int:
+        """The largest sample of 16 bits that counts."""
+        return white(self.significant_bits)
+
     def decoded(self, bottom: int | None = None) -> Frame:
         """The frame with its pixels at hand, at least those of the rows above ``bottom``."""
         return self
+
+
+def white(significant_bits: int) -> int:
+    """The largest sample of 16 bits of which so many count; 0: all."""
+    return (1 << (significant_bits or 16)) - 1
 
 
 def check_encoding(encoding: str) -> None:
@@ -177,7 +191,7 @@ def crop_rgb(frame: Frame, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.uin
     encoding = ENCODINGS[frame.encoding]
     left, right = _around(x0, x1, width, encoding)
     top, bottom = _around(y0, y1, height, encoding)
-    rgb = _to_rgb(_cut(frame.image, left, top, right, bottom, encoding), encoding)
+    rgb = _to_rgb(_cut(frame.image, left, top, right, bottom, encoding), encoding, frame.white)
     return rgb[y0 - top : y1 - top, x0 - left : x1 - left]
 
 
@@ -191,7 +205,7 @@ def reduced_rgb(
         return np.asarray(reduced, np.uint8)
     crop = _cut(frame.image, *rect, encoding)[0]
     reduced = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-    return _to_rgb((np.asarray(reduced).reshape(size[1], size[0], -1),), encoding)
+    return _to_rgb((np.asarray(reduced).reshape(size[1], size[0], -1),), encoding, frame.white)
 
 
 def to_bgr(frame: Frame) -> NDArray[np.uint8]:
@@ -229,7 +243,7 @@ def _cut(
     return plane, chroma.reshape((y1 - y0) // 2, (x1 - x0) // 2, 2)
 
 
-def _to_rgb(planes: tuple[NDArray[Any], ...], encoding: Encoding) -> NDArray[np.uint8]:
+def _to_rgb(planes: tuple[NDArray[Any], ...], encoding: Encoding, white: int) -> NDArray[np.uint8]:
     """Planes of `_cut` -> (h, w, 3) RGB by OpenCV's definition; rgb8 stays a view."""
     if encoding.to_rgb is None:
         return planes[0]
@@ -238,4 +252,4 @@ def _to_rgb(planes: tuple[NDArray[Any], ...], encoding: Encoding) -> NDArray[np.
     if encoding.bits == 8:
         return np.asarray(cv2.cvtColor(planes[0], encoding.to_rgb), np.uint8)
     rgb16 = cv2.cvtColor(planes[0].astype(np.uint16), encoding.to_rgb)  # in this byte order
-    return np.asarray(cv2.convertScaleAbs(rgb16, alpha=255 / 65535), np.uint8)
+    return np.asarray(cv2.convertScaleAbs(rgb16, alpha=255 / white), np.uint8)

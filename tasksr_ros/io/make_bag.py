@@ -21,6 +21,7 @@ from tasksr_ros.io.frames import Frame, to_bgr, with_whole_pixels
 from tasksr_ros.io.message_types import Message, header, message_types
 from tasksr_ros.io.recording import Encoded, Readable, Recording, length
 from tasksr_ros.io.recordings import open_recording
+from tasksr_ros.io.sample_range import SampleRange
 
 PLUGINS = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 JPEG_QUALITY = 90
@@ -86,10 +87,14 @@ def _write(
     jpeg_quality: int,
 ) -> None:
     topics = CameraTopics(writer, topic, camera, compressed=compressed, jpeg_quality=jpeg_quality)
+    samples = SampleRange()
     frames = Readable(recording, lambda item: item.encoded() if compressed else item.load())
     with tqdm(frames, total=length(recording), desc="make-bag", unit="frame") as bar:
         for item in bar:
+            if isinstance(item, Frame):
+                samples.look(item)
             topics.write(item)
+    samples.conclude()
     frames.tell()
 
 

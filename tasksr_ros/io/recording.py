@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from tasksr_ros.camera import CameraModel
+from tasksr_ros.config import DecodingConfig
 from tasksr_ros.errors import ImageError, RecordingError
 from tasksr_ros.io.frames import Frame
 
@@ -73,6 +74,7 @@ class Recording(ABC):
         cameras: the intrinsics of each camera, None where the recording has none. A bag's cameras
             are named by their image topics, any other recording's one camera by an empty name.
         duration_s: from the first image to the last, 0 where it is not known.
+        decoding: of its images.
         notes: what the user should know of how it was read, such as guesses; `tell` logs them.
     """
 
@@ -80,6 +82,7 @@ class Recording(ABC):
     frame_id: str = FRAME_ID
     cameras: dict[str, CameraModel | None]
     duration_s: float = 0.0
+    decoding: DecodingConfig = DecodingConfig()
     notes: Sequence[str] = ()
     _told = False
 

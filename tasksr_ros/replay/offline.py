@@ -57,6 +57,8 @@ def run_offline(
             count = len(journal.outcomes)
             logger.info("%d frames are done: the same command goes on after them", count)
             raise
+    for pipeline in pipelines.values():
+        pipeline.samples.conclude()
     wall = time.perf_counter() - begun
     done = len(journal.outcomes) - already
     journal.finish(

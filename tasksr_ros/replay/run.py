@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from tasksr_ros.bundle import Bundle, load_bundle, shipped_bundles
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.config import PipelineConfig
+from tasksr_ros.config import PipelineConfig, ReplayConfig
 from tasksr_ros.engines import choose_engine
 from tasksr_ros.errors import ConfigError, ImageError, RecordingError
 from tasksr_ros.io.bag_storage import is_storage
@@ -112,6 +112,7 @@ def _run_live(
     config = next(iter(configs.values()))
     defaults = flatten(PipelineConfig())
     changed = {name: v for name, v in flatten(config).items() if v != defaults[name]}
+    changed |= _decoding(job)
     options = LiveOptions(live.node, live.listen, job.bundle, changed)
     told = run_live(recording, options, job.config, journal)
     if not told:
@@ -144,6 +145,7 @@ def open_input(job: Job, classes: tuple[str, ...]) -> tuple[Recording, TruthImag
         truth = _read_truth(job, list(recording.cameras), classes)
     if isinstance(recording, FolderRecording) and truth is not None and job.input.is_dir():
         recording = FolderRecording(job.input, list(truth.files(job.input)))
+    recording.decoding = job.config.decoding
     if job.calibration:
         rectified = is_rectified(job.config.intrinsics, recording.topic or job.input.name)
         recording.camera = read_calibration(job.calibration, rectified=rectified)
@@ -216,10 +218,17 @@ def _key(
         **{name: selection[name] for name in ("every", "start", "duration")},
         **{f"{camera} region.mode": c.region.mode for camera, c in configs.items()},
         **config,
+        **_decoding(job),
     }
     if isinstance(recording, FolderRecording) and truth is not None:
         key["ground_truth_sha256"] = truth.sha256  # says which images
     return key
+
+
+def _decoding(job: Job) -> dict[str, Any]:
+    """What of the decoding was chosen, by full name."""
+    known, default = flatten(job.config), flatten(ReplayConfig())
+    return {k: v for k, v in known.items() if k.startswith("decoding.") and v != default[k]}
 
 
 def _identity(recording: Recording) -> list[Any]:

@@ -22,6 +22,7 @@ from vision_msgs.msg import (
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.detections import NO_TRACK, Detections
+from tasksr_ros.io import cv_bridge
 from tasksr_ros.io.calibration import camera_from_info
 
 
@@ -85,7 +86,11 @@ def to_label_info(classes: Sequence[str], threshold: float, header: Header) -> L
 
 
 def to_image(image: NDArray[np.uint8], encoding: str, header: Header) -> Image:
-    """(H, W, C) uint8 as an image message."""
+    """(H, W, C) uint8 as an image message, made by cv_bridge where it is installed."""
+    made: Image | None = cv_bridge.to_message(image, encoding)
+    if made is not None:
+        made.header = header
+        return made
     # Assigning an array.array of bytes is the only quick way: 0.6 ms for 1080p against 275 ms
     # for a memoryview and 470 ms for an ndarray, which are checked byte by byte.
     data = array.array("B")

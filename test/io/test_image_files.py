@@ -241,7 +241,7 @@ def test_a_mosaic_in_a_png() -> None:
 
 
 def test_other_pictures_are_read_from_the_users_files() -> None:
-    assert np.array_equal(decode_compressed("bmp", encode(".bmp")), picture())
+    assert np.array_equal(decode_compressed("bmp", encode(".bmp")).image, picture())
     with pytest.raises(ImageError, match="got 7 unreadable bytes of format 'bmp'"):
         decode_compressed("bmp", b"nothing")
 

@@ -107,7 +107,7 @@ def test_an_upright_photo_keeps_its_bytes_in_a_bag(tmp_path: Path) -> None:
 def test_the_message_of_a_camera_stays_as_it_is(tmp_path: Path) -> None:
     path = photo(tmp_path / "0.jpg", 6)
     plain = decode_compressed("jpeg", path.read_bytes())
-    assert quarters(plain) == ("RG", "BK")
+    assert quarters(plain.image) == ("RG", "BK")
 
 
 def test_exif_after_the_pixels_of_a_png_counts(tmp_path: Path) -> None:
