@@ -24,7 +24,11 @@ from tasksr_training.stages.blind_peers import (
     koalanet_losses,
     whole_kernels,
 )
-from tasksr_training.stages.super_resolution import SuperResolutionConfig, check_options
+from tasksr_training.stages.super_resolution import (
+    SuperResolutionConfig,
+    check_options,
+    check_patch_size,
+)
 from tasksr_training.studies import compare_sr
 from torch import Tensor, nn
 
@@ -195,12 +199,22 @@ def test_blind_peers_need_blurs_and_codes_of_their_size() -> None:
     with pytest.raises(TrainingError, match=r"kernel_size 11, that of stage\.blur, got 21"):
         check_options(SuperResolutionConfig(network="ikc", blur=blur))
     check_options(SuperResolutionConfig(network="ikc", options={"kernel_size": 11}, blur=blur))
+    koalanet = SuperResolutionConfig(network="koalanet", blur=blur)
+    check_patch_size(koalanet, 64)
+    with pytest.raises(TrainingError, match="expected a multiple of 16 px"):
+        check_patch_size(koalanet, 72)
 
 
-def test_the_shipped_comparison_is_of_the_documented_runs() -> None:
+def test_the_shipped_comparison_is_of_the_documented_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = Path(__file__).resolve().parents[3]
-    config = yaml.safe_load((root / "training" / "configs" / "compare_peers.yaml").read_text())
-    runs = {s["run"] for c in config["comparisons"] for s in c["systems"] if "run" in s}
+    path = root / "training" / "configs" / "compare_peers.yaml"
+    comparisons = yaml.safe_load(path.read_text())["comparisons"]
+    runs = [s["run"] for c in comparisons for s in c["systems"] if "run" in s]
     text = (root / "docs" / "PEERS.md").read_text()
-    assert len(runs) == 7 and {run for run in runs if run not in text} == set()
-    assert all(c["quotes"] for c in config["comparisons"][:1])
+    assert len(runs) == 7 and [run for run in runs if run not in text] == []
+    assert len(comparisons[0]["quotes"]) == 5
+    options = [f"--{name}={tmp_path}" for name in ("data", "runs", "out")]
+    assert cli.main(["compare-sr", f"--config={path}", *options]) == 1
+    assert "toflow-small: expected a checkpoint, there is none" in capsys.readouterr().err
