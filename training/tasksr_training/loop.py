@@ -208,7 +208,9 @@ def spent(step: int, seconds: float, config: LoopConfig) -> float:
 class _Run:
     def __init__(self, stage: Stage, config: LoopConfig, fabric: Fabric, out: Path) -> None:
         self.stage, self.config, self.fabric, self.out = stage, config, fabric, out
-        module = stage.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module = stage.module
+        if all(p.ndim < 5 for p in module.parameters()):  # a convolution over time has no such form
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(module).requires_grad_(False).to(fabric.device).eval()
         optimizer = torch.optim.AdamW(
             _parameter_groups(module, config.weight_decay, stage.learning_rates),

@@ -25,6 +25,7 @@ from tasksr_training.image_quality import psnr
 from tasksr_training.loop import Validation
 from tasksr_training.lr_space import super_resolve
 from tasksr_training.networks import build_any_sr
+from tasksr_training.peers.koalanet import MULTIPLE
 from tasksr_training.peers.systems import IKCSystem, KOALAnetSystem
 
 
@@ -121,7 +122,9 @@ def check_patch_size(config: SuperResolutionConfig, size: int) -> None:
     Raises:
         TrainingError: saying which multiple is needed.
     """
-    check_size(size, config.scale_factor, f"super-resolution by {config.scale_factor}")
+    multiple = MULTIPLE if config.network.startswith("koalanet") else 1
+    what = f"super-resolution by {config.scale_factor}"
+    check_size(size, multiple * config.scale_factor, what)
 
 
 class SuperResolutionOnly(nn.Module):
