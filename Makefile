@@ -6,6 +6,9 @@ CODE := tasksr_ros training test demo launch scripts benchmarks examples setup.p
 
 SECONDS ?= 3600
 
+# Where it is set, as in many images, every process compiles all it imports: of PyTorch, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup test demo yardstick lint types unit units-of-test units-of-training/test \
 	colcon soak tools clean distclean
 
