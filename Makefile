@@ -9,8 +9,8 @@ SECONDS ?= 3600
 # Where it is set, as in many images, every process compiles all it imports: of PyTorch, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test demo yardstick lint types unit units-of-test units-of-training/test \
-	colcon soak tools clean distclean
+.PHONY: help setup test demo yardstick lint types unit units-over-topics units-of-test \
+	units-of-training/test colcon soak tools clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,12 +31,16 @@ lint: tools ## check style, and which file may import what
 types: tools ## check the types of the deployed package
 	@$(VENV)/python scripts/check_types.py
 
+# On a busy machine those over topics go first: they wait for messages, but not forever.
 unit: tools ## run the tests, those over real ROS 2 topics included
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target units-of-test units-of-training/test
+	@$(MAKE) --no-print-directory -j 3 --output-sync=target \
+		units-over-topics units-of-test units-of-training/test
+
+units-over-topics:
 	$(VENV)/python -m pytest --durations 15 -m "wire and not soak" test
 
 units-of-test units-of-training/test: units-of-%:
-	$(VENV)/python -m pytest --durations 15 -m "not soak and not wire" $*
+	nice $(VENV)/python -m pytest --durations 15 -m "not soak and not wire" $*
 
 colcon: tools ## build the package as colcon does, and test what an installation can break
 	$(VENV)/python scripts/colcon_test.py
