@@ -10,14 +10,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TextIO, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO, get_args
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from tasksr_training.checkpoints import LAST, load_checkpoint, save_checkpoint
@@ -25,6 +23,9 @@ from tasksr_training.datasets import Batches, Sampler, loader
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.run_log import LOG, read_log
 from tasksr_training.whole_files import replace_text
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 NO_LIMIT = 10**9
 
@@ -165,6 +166,8 @@ def train(stage: Stage, sampler: Sampler, config: LoopConfig, out: Path) -> Path
         CheckpointError: for a last checkpoint that is of other networks or cannot be read.
     """
     check_loop(config)
+    from lightning_fabric import Fabric  # takes seconds, which a plan of runs does without
+
     if config.threads:
         torch.set_num_threads(config.threads)
     fabric = Fabric(
@@ -388,6 +391,8 @@ class _Log:
     """
 
     def __init__(self, out: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
         self._lines = _lines_up_to(out / LOG, step)
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
 

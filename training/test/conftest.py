@@ -85,6 +85,15 @@ def stopped_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], AbstractConte
     return context
 
 
+@pytest.fixture
+def small_cost_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks are timed on a small region, for tests that ask no more than that they are."""
+    from tasksr_training.studies import command, compare_sr, systems
+
+    for module in (command, compare_sr, systems):
+        monkeypatch.setattr(module, "COST_HW", (24, 80))
+
+
 def _two_processes(*arguments: str, limit: float) -> int:
     """Run a script as torchrun does on two processes; the exit status."""
     with socket.socket() as free:

@@ -59,6 +59,7 @@ def no_picture(*_: object) -> None:
     raise OSError("disk full")
 
 
+@pytest.mark.usefixtures("small_cost_region")
 def test_from_images_to_a_bundle(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,7 @@ def test_interval_by_hand() -> None:
     assert paired_interval(ours.tolist(), theirs.tolist()) == pytest.approx((0.1, 0.1, 0.1))
 
 
+@pytest.mark.usefixtures("small_cost_region")
 def test_figures_are_those_of_the_images(data: Path, runs: Path) -> None:
     result, panels = compare([comparison("still")], data, runs)
     first, second = result["comparisons"][0]["rows"]
@@ -87,6 +88,7 @@ def test_figures_are_those_of_the_images(data: Path, runs: Path) -> None:
     assert min(abs(shown - value) for value in per_image) < 1e-9
 
 
+@pytest.mark.usefixtures("small_cost_region")
 def test_video_and_blind_networks_side_by_side(data: Path, runs: Path) -> None:
     video = comparison("still", "video", sets=[SetConfig("images", side=32, sequence=True)])
     blurs = BlurConfig(kernel_size=5, length=(1, 4), radius=(0.5, 2), turn_weight=0)
@@ -108,6 +110,7 @@ def test_video_and_blind_networks_side_by_side(data: Path, runs: Path) -> None:
     assert soft < sharp
 
 
+@pytest.mark.usefixtures("small_cost_region")
 def test_sets_are_thinned(data: Path, runs: Path) -> None:
     sets = [SetConfig("images", "all", side=32), SetConfig("images", "some", 32, 2, 2)]
     result, _ = compare([comparison(sets=sets)], data, runs)
@@ -142,6 +145,7 @@ def test_command_writes_table_plot_and_panels(
         assert np.std(cv2.imread(str(out / picture))) > 1
 
 
+@pytest.mark.usefixtures("small_cost_region")
 def test_a_run_becomes_a_bundle_with_its_tables(data: Path, runs: Path, tmp_path: Path) -> None:
     result, _ = compare([comparison("still")], data, runs)
     figures = tmp_path / "compare_sr.json"
@@ -165,6 +169,7 @@ def test_a_run_becomes_a_bundle_with_its_tables(data: Path, runs: Path, tmp_path
         load_network(bundle, "detector")
 
 
+@pytest.mark.usefixtures("small_cost_region")
 def test_bundles_are_compared_as_their_runs_are(data: Path, runs: Path, tmp_path: Path) -> None:
     """Networks that differ from the named variant, too: their options are in the bundle."""
     result, _ = compare([comparison("still", "video")], data, runs)
@@ -194,6 +199,7 @@ def test_nothing_to_compare_is_said(data: Path, runs: Path) -> None:
         compare([], data, runs)
 
 
+@pytest.mark.usefixtures("small_cost_region")
 def test_a_row_that_was_not_measured_cannot_be_exported(
     data: Path, runs: Path, tmp_path: Path
 ) -> None:

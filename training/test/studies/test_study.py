@@ -143,6 +143,7 @@ def trained_in_one_go(run: Path, command: str, data: Path, folder: Path) -> Path
     return whole
 
 
+@pytest.mark.usefixtures("small_cost_region")
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux's /proc")
 def test_a_study_survives_kills_and_makes_its_table(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
