@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -259,10 +260,17 @@ def check_holds(run: Run, part: str, who: str) -> None:
         )
 
 
-def _checked(name: str, command: str, options: dict[str, Any], out: Path, data: Path) -> Namespace:
-    """The command's arguments, defaults filled in."""
+@functools.cache
+def _parser(command: str) -> ArgumentParser:
+    """Of a command's options; a study has dozens of runs of each."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_function_arguments(STAGES[command])
+    return parser
+
+
+def _checked(name: str, command: str, options: dict[str, Any], out: Path, data: Path) -> Namespace:
+    """The command's arguments, defaults filled in."""
+    parser = _parser(command)
     try:
         given = {**options, "out": str(out), "data": str(data)}
         parsed = parser.parse_object(copy.deepcopy(given))  # it writes into what it is given
