@@ -25,6 +25,8 @@ def plain(error: Exception) -> str:
         return f"no JSON ({error})"
     if isinstance(error, KeyError):
         return f"no {error}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if isinstance(error, ValueError):
         return str(error)
     return f"something else ({error})"
