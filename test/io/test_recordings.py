@@ -179,11 +179,9 @@ def test_stamps_and_camera_of_a_ground_truth(tmp_path: Path) -> None:
     assert recording.camera == CameraModel(65, 33, 70, 70, 32, 16)
 
 
-def two_cameras(
-    folder: Path, listed: list[str], sides: tuple[str, ...] = ("left", "right")
-) -> Path:
+def two_cameras(folder: Path, listed: list[str]) -> Path:
     """Folders of two images each, with the same names; the ground truth above states stamps."""
-    for side in sides:
+    for side in ("left", "right"):
         image_folder(folder / side, 2)
     names = [f"{side}/{k:04d}.png" for side in listed for k in range(2)]
     images = [{"id": k, "file_name": n, "stamp_ns": 7_000 + k} for k, n in enumerate(names)]

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.evaluation.categories import is_pedestrian, listed, names_by_id
 from tasksr_ros.evaluation.flags import is_set
-from tasksr_training.errors import TrainingDataError
-
-PEDESTRIAN_NAMES = ("pedestrian", "person")
-"""Names of the categories that count."""
+from tasksr_ros.evaluation.ids import ImageId, checked_id
+from tasksr_training.errors import TrainingDataError, plain
 
 CATEGORIES = [{"id": 1, "name": "pedestrian"}]
 """Of what is read, converted and measured."""
@@ -58,14 +57,18 @@ RULES: dict[str, Rule] = {
     ),
     "malformed annotation": Rule(
         STOP,
-        "image_id and a bbox of four finite numbers are needed; category_id is a whole number, "
-        "vis_ratio a number",
+        "image_id and a bbox of four finite numbers are needed; category_id is a whole number or "
+        "a text, vis_ratio a number",
     ),
     "annotation of an image that is not listed": Rule(STOP, "list the image or drop the entry"),
+    "inverted box": Rule(STOP, "width and height are not negative, right and bottom come last"),
+    "box not finite": Rule(STOP, "finite numbers are needed"),
+    "polygon": Rule(WARN, "kept: the box that encloses it"),
+    "box with a score": Rule(WARN, "kept, without the score: are these labels?"),
     "box without area": Rule(WARN, "dropped"),
     "box outside the image": Rule(WARN, "dropped"),
     "unknown category": Rule(WARN, "ignored: it is left open whether this is a pedestrian"),
-    "other category": Rule(WARN, f"dropped: only {' and '.join(PEDESTRIAN_NAMES)} are read"),
+    "other category": Rule(WARN, "dropped: only pedestrian and person are read"),
     "grey image": Rule(WARN, "kept: the same in all three channels"),
     "16-bit image": Rule(WARN, "kept: its upper 8 bits"),
     "repeated image": Rule(NOTE, "kept: the same file under two names"),
@@ -102,7 +105,7 @@ class ImageEntry:
             (``dontcare_known`` of the image; true where not given).
     """
 
-    image_id: int
+    image_id: ImageId
     file_name: str
     size: tuple[int, int] | None
     boxes: NDArray[np.float32]
@@ -145,24 +148,25 @@ def read_annotations(path: Path) -> AnnotationFile:
     """
     content = _load(path)
     problems: list[Problem] = []
-    listed: dict[int, dict[str, Any]] = {}
+    by_id: dict[ImageId, dict[str, Any]] = {}
     for position, image in enumerate(content["images"]):
-        if not _is_image(image) or image["id"] in listed:
+        image_id = checked_id(image.get("id")) if isinstance(image, dict) else None
+        if image_id is None or not _is_image(image) or image_id in by_id:
             problems.append(Problem("malformed image entry", _name("image", image, position)))
         else:
-            listed[image["id"]] = image
-    names = {c["id"]: str(c["name"]).lower() for c in content.get("categories") or []}
+            by_id[image_id] = {**image, "id": image_id}
+    names = names_by_id(content.get("categories"))
     annotations: list[dict[str, Any]] = []
-    boxes: dict[int, list[dict[str, Any]]] = {image_id: [] for image_id in listed}
+    boxes: dict[ImageId, list[dict[str, Any]]] = {image_id: [] for image_id in by_id}
     for position, entry in enumerate(content["annotations"]):
-        problem, kept = _checked(entry, listed, names)
+        problem, kept = _checked(entry, by_id, names)
         if problem:
             problems.append(Problem(problem, _name("annotation", entry, position)))
         if kept is not None:
             annotations.append({**kept, "category_id": CATEGORIES[0]["id"]})
             boxes[kept["image_id"]].append(kept)
-    entries = [_entry(image, boxes[image_id]) for image_id, image in listed.items()]
-    images = list(listed.values())
+    entries = [_entry(image, boxes[image_id]) for image_id, image in by_id.items()]
+    images = list(by_id.values())
     used = {"images": images, "annotations": annotations, "categories": CATEGORIES}
     return AnnotationFile(path, entries, problems, used)
 
@@ -212,19 +216,18 @@ def stop(path: Path, problems: Iterable[Problem]) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())  # with a byte order mark or without
         for key in ("images", "annotations"):
             if not isinstance(content[key], list):
-                raise TypeError(f"{key}: a list is needed")
-        names = {c["id"]: c["name"] for c in content.get("categories") or []}
+                raise ValueError(f"no list of {key}")
+        names = names_by_id(content.get("categories"))
     except FileNotFoundError:
         raise TrainingDataError(f"{path}: expected a COCO JSON file, there is none") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TrainingDataError(f"{path}: expected COCO JSON, got {error!r}") from error
-    if names and not any(str(n).lower() in PEDESTRIAN_NAMES for n in names.values()):
+        raise TrainingDataError(f"{path}: expected COCO JSON, got {plain(error)}") from error
+    if names and not any(map(is_pedestrian, names.values())):
         raise TrainingDataError(
-            f"{path}: expected a category {' or '.join(PEDESTRIAN_NAMES)}, "
-            f"got {', '.join(map(str, names.values()))}"
+            f"{path}: expected a category pedestrian or person, got {listed(names.values())}"
         )
     return dict(content)
 
@@ -247,7 +250,6 @@ def _name(what: str, entry: Any, position: int) -> str:
 def _is_image(image: Any) -> bool:
     return (
         isinstance(image, dict)
-        and isinstance(image.get("id"), int)
         and isinstance(image.get("file_name"), str)
         and all(_is_number_if_given(image.get(key)) for key in ("width", "height", "frame"))
     )
@@ -262,25 +264,28 @@ def _is_number_if_given(value: Any) -> bool:
 
 
 def _checked(
-    entry: Any, listed: dict[int, dict[str, Any]], names: dict[int, str]
+    entry: Any, images: dict[ImageId, dict[str, Any]], names: dict[ImageId, str]
 ) -> tuple[str, dict[str, Any] | None]:
     """Kind of problem, or empty, and the annotation if it is kept."""
     if not _is_annotation(entry):
         return "malformed annotation", None
-    if entry["image_id"] not in listed:
+    entry = {**entry, "image_id": checked_id(entry["image_id"])}
+    if entry["image_id"] not in images:
         return "annotation of an image that is not listed", None
-    category = entry.get("category_id")
+    category = checked_id(entry.get("category_id"))
     known = category is None or not names or category in names
-    if known and category is not None and names and names[category] not in PEDESTRIAN_NAMES:
+    if known and category is not None and names and not is_pedestrian(names[category]):
         return "other category", None
     x, y, w, h = entry["bbox"]
-    if w <= 0 or h <= 0:
+    if w < 0 or h < 0:
+        return "inverted box", None
+    if w == 0 or h == 0:
         return "box without area", None
     if not known:
         return "unknown category", {**entry, "ignore": 1, "ignore_reason": "unknown category"}
-    image = listed[entry["image_id"]]
-    width, height = image.get("width"), image.get("height")
-    if width and height:
+    image = images[entry["image_id"]]
+    width, height = image.get("width") or 0, image.get("height") or 0
+    if width > 0 and height > 0:
         if is_outside(entry["bbox"], width, height):
             return "box outside the image", None
         if x < 0 or y < 0 or x + w > width or y + h > height:
@@ -300,8 +305,8 @@ def _is_annotation(entry: Any) -> bool:
         isinstance(box, list)
         and len(box) == 4
         and all(_is_number(v) for v in box)
-        and isinstance(entry.get("image_id"), int)
-        and isinstance(entry.get("category_id"), int | None)
+        and checked_id(entry.get("image_id")) is not None
+        and (entry.get("category_id") is None or checked_id(entry["category_id"]) is not None)
         and _is_number_if_given(entry.get("vis_ratio"))
         and all(_is_flag(entry.get(name)) for name in ("ignore", "iscrowd"))
     )
@@ -320,12 +325,12 @@ def _entry(image: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> Imag
     boxes[:, 2:] += boxes[:, :2]
     ignore = [is_set(a.get("ignore")) or is_set(a.get("iscrowd")) for a in annotations]
     shares = [a.get("vis_ratio") for a in annotations]
-    width, height = image.get("width"), image.get("height")
+    width, height = image.get("width") or 0, image.get("height") or 0
     sequence = image.get("sequence")
     return ImageEntry(
         image["id"],
         image["file_name"].replace("\\", "/"),  # as Windows writes it, too
-        (int(width), int(height)) if width and height else None,
+        (int(width), int(height)) if width > 0 and height > 0 else None,
         boxes,
         np.array(ignore, bool),
         tuple(str(a.get("ignore_reason") or "") for a in annotations),

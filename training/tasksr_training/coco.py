@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.evaluation.ids import ImageId
 from tasksr_training.annotations import (
     STOP,
     WARN,
@@ -47,7 +48,7 @@ class LabelledImage:
     image: NDArray[np.uint8]
     boxes: NDArray[np.float32]
     ignore: NDArray[np.bool_]
-    image_id: int
+    image_id: ImageId
     name: str
     sequence: str = ""
     frame: int | None = None

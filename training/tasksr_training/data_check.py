@@ -102,6 +102,8 @@ def check_folder(folder: Path, decode: bool = False) -> FolderReport:
         splits.append(split)
         errors += summary(file.path, split.problems, [STOP])
         warnings += summary(file.path, split.problems, [WARN, NOTE])
+        if not len(split.heights):
+            warnings.append(f"{file.path}: no pedestrian counts in its {split.images} images")
     errors += _shared_drives(splits) + _shared_images(digests)
     return FolderReport(folder, splits, errors, warnings, left_out)
 
@@ -123,7 +125,7 @@ def _annotation_files(folder: Path) -> tuple[list[AnnotationFile], list[str], li
 def _is_other_json(path: Path) -> bool:
     """Whether a file is JSON, but no object with ``images``."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return False
     return not (isinstance(content, dict) and "images" in content)

@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_ros.evaluation.metrics import match_image
 from tasksr_training.coco import LabelledImage
-from tasksr_training.errors import TrainingDataError
+from tasksr_training.errors import TrainingDataError, plain
 
 Boxes = NDArray[np.float32]
 
@@ -107,17 +108,19 @@ def with_false_positives(images: Sequence[LabelledImage], path: Path) -> list[La
             on none of the images.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
         detections = content["detections"] if isinstance(content, dict) else content
-        rows: dict[int, list[tuple[float, ...]]] = {}
+        rows: dict[ImageId | None, list[tuple[float, ...]]] = {}
         for d in detections:
             x, y, w, h = d["bbox"]
             if d["score"] >= LEAST_SCORE and w > 0 and h > 0:
-                rows.setdefault(d["image_id"], []).append((x, y, x + w, y + h, d["score"]))
+                rows.setdefault(checked_id(d["image_id"]), []).append(
+                    (x, y, x + w, y + h, d["score"])
+                )
     except FileNotFoundError:
         raise TrainingDataError(f"{path}: expected predictions, there is no such file") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise TrainingDataError(f"{path}: expected COCO results, got {error!r}") from error
+        raise TrainingDataError(f"{path}: expected COCO results, got {plain(error)}") from error
     if not any(image.image_id in rows for image in images):
         raise TrainingDataError(f"{path}: expected predictions on these images, found none")
     return [

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from tasksr_ros.io import folders
 from tasksr_training.errors import TrainingDataError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+IMAGE_SUFFIXES = frozenset(folders.IMAGE_SUFFIXES)
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
 """EXIF tag of the orientation, and its values that exchange width and height."""
 JPEG_END = b"\xff\xd9"
@@ -18,10 +19,13 @@ def image_size(path: Path) -> tuple[int, int]:
     """Width and height, px, of the image as it is shown (its EXIF orientation applied).
 
     Raises:
-        TrainingDataError: when the file is missing or is no image.
+        TrainingDataError: when the file is missing, is no image, or is none of grey or colour:
+            ``tasksr detect`` refuses CMYK as well.
     """
     try:
         with Image.open(path) as image:
+            if image.mode == "CMYK":
+                raise ValueError("its pixels must be grey or RGB, got CMYK")
             turned = image.getexif().get(ORIENTATION) in TURNED
             return (image.height, image.width) if turned else (image.width, image.height)
     except FileNotFoundError:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.evaluation.ids import ImageId
 from tasksr_ros.evaluation.metrics import match_image
 from tasksr_training.coco import LabelledImage
 from tasksr_training.detect import DetectConfig, ImageResult, System, detect_image
@@ -25,8 +26,8 @@ ZOOM = 12
 
 def choose(
     images: Sequence[LabelledImage],
-    better: Mapping[int, int],
-    worse: Mapping[int, int],
+    better: Mapping[ImageId, int],
+    worse: Mapping[ImageId, int],
 ) -> dict[str, LabelledImage]:
     """Images with the largest gain, the largest loss and the median difference.
 
@@ -44,10 +45,10 @@ def found_per_image(
     detections: Sequence[Mapping[str, Any]],
     threshold: float,
     heights: tuple[float, float],
-) -> dict[int, int]:
+) -> dict[ImageId, int]:
     """Pedestrians of ``heights`` (HR px) found less false positives, per image id."""
     low, high = heights
-    counts = {}
+    counts: dict[ImageId, int] = {}
     for image in images:
         mine = [
             d for d in detections if d["image_id"] == image.image_id and d["score"] >= threshold

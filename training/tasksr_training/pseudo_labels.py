@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from tasksr_ros.evaluation.ids import ImageId
 from tasksr_training.annotations import CATEGORIES, NAMED
 from tasksr_training.box_fusion import Floats, box_iou, fuse
 from tasksr_training.coco import LabelledImage, ReadConfig, read_set
-from tasksr_training.errors import TrainingDataError
+from tasksr_training.errors import TrainingDataError, plain
 from tasksr_training.image_store import ImageStore
 from tasksr_training.teachers import Teacher, TeacherConfig
 from tasksr_training.whole_files import replace_text
@@ -125,20 +126,20 @@ class PseudoConfig:
     person_above: float = 2.0
 
 
-def read_pseudo_labels(path: Path) -> dict[int, Floats]:
+def read_pseudo_labels(path: Path) -> dict[ImageId, Floats]:
     """(K, 5) x0, y0, x1, y1, score by image id.
 
     Raises:
         TrainingDataError: when the file is missing or of another form.
     """
     try:
-        content = json.loads(path.read_text())
-        found: dict[int, list[list[float]]] = {i["id"]: [] for i in content["images"]}
+        content = json.loads(path.read_bytes())
+        found: dict[ImageId, list[list[float]]] = {i["id"]: [] for i in content["images"]}
         for entry in content["annotations"]:
             x, y, w, h = entry["bbox"]
             found[entry["image_id"]].append([x, y, x + w, y + h, entry["score"]])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingDataError(f"{path}: expected pseudo-labels, got {error!r}") from error
+        raise TrainingDataError(f"{path}: expected pseudo-labels, got {plain(error)}") from error
     return {image: np.array(boxes, float).reshape(-1, 5) for image, boxes in found.items()}
 
 

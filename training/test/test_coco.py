@@ -61,7 +61,7 @@ def test_hardly_visible_people_are_ignored_if_wanted(data: Path, tmp_path: Path)
     ("entry", "left", "message"),
     [
         ({"bbox": [3, 3, 0, 9]}, [], "1 x box without area (annotation 7 (of image 10)): dropped"),
-        ({"bbox": [3, 3, 4, -2]}, [], "1 x box without area"),
+        ({"bbox": [3, 3, 4, 0]}, [], "1 x box without area"),
         ({"bbox": [160, 3, 4, 5]}, [], "1 x box outside the image (annotation 7 (of image 10))"),
         ({"category_id": 5}, [True], "1 x unknown category (annotation 7 (of image 10)): ignored"),
         ({"category_id": 2}, [], "1 x other category (annotation 7 (of image 10)): dropped"),
@@ -97,6 +97,7 @@ def test_odd_entries_are_counted_and_training_goes_on(
         ({}, {"vis_ratio": ""}, r"1 x malformed annotation \(annotation 7"),
         ({}, {"category_id": []}, r"1 x malformed annotation \(annotation 7"),
         ({}, {"bbox": [10**400, 3, 5, 9]}, r"1 x malformed annotation \(annotation 7"),
+        ({}, {"bbox": [3, 3, 4, -2]}, r"1 x inverted box \(annotation 7 \(of image 10\)\)"),
         ({"frame": ""}, {}, r"1 x malformed image entry \(image 10"),
         ({"frame": "first"}, {}, r"1 x malformed image entry \(image 10"),
         ({"width": "160"}, {}, r"1 x malformed image entry \(image 10"),
@@ -282,3 +283,19 @@ def test_where_far_people_may_lack_a_label(data: Path, tmp_path: Path) -> None:
     assert [i.labelled_from for i in read_coco(path)] == [0, 0]
     images = read_coco(path, ReadConfig(far_height=25.0))
     assert [i.labelled_from for i in images] == [0, 25]
+
+
+@pytest.mark.parametrize(
+    ("ids", "found"), [(("7", "8"), [7, 8]), ((7.0, 8.0), [7, 8]), (("a7", "a8"), ["a7", "a8"])]
+)
+def test_ids_as_texts_as_in_the_evaluation(
+    data: Path, tmp_path: Path, ids: tuple[Any, Any], found: list[Any]
+) -> None:
+    images = [{"id": i, "file_name": f"images/val{k}.png"} for k, i in enumerate(ids)]
+    people = [{"image_id": i, "category_id": "1", "bbox": [3, 3, 5, 9]} for i in ids]
+    named = [{"id": 1.0, "name": " Person"}, {"id": 2, "name": "car"}]
+    path = change(data, tmp_path, images=images, annotations=people, categories=named)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    read = read_coco(path)
+    assert [image.image_id for image in read] == found
+    assert [image.boxes.tolist() for image in read] == [[[3, 3, 8, 12]]] * 2

@@ -175,10 +175,13 @@ def test_json_without_images_is_left_out(
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ('{"images": []}', "KeyError('annotations')"),
-        ('{"images": {}, "annotations": []}', "images: a list is needed"),
-        ('{"images": [], "annotations": [], "categories": [{"images": 1}]}', "KeyError('id')"),
-        ('[{"image_id": 10', "JSONDecodeError"),
+        ('{"images": []}', "got no 'annotations'"),
+        ('{"images": {}, "annotations": []}', "got no list of images"),
+        (
+            '{"images": [], "annotations": [], "categories": [{"images": 1}]}',
+            "got categories[0] must have an id",
+        ),
+        ('[{"image_id": 10', "got no JSON (Expecting"),
     ],
 )
 def test_broken_coco_files_are_errors(folder: Path, content: str, found: str) -> None:

@@ -47,7 +47,7 @@ COCO: dict[str, list[Any]] = {
         ),
         ("citypersons", "val", "gtBboxCityPersons/val/b/b_0_1_gtBboxCityPersons.json", "{", "JSON"),
         ("ecp", "day/val", "day/labels/val/b/b_0.json", {"imagewidth": 4}, "imageheight"),
-        ("bdd100k", "val", "labels/det_20/det_val.json", {"frames": []}, "list of BDD100K frames"),
+        ("bdd100k", "val", "labels/det_20/det_val.json", {"images": []}, "got no 'frames'"),
         ("coco", "v", "annotations/instances_v.json", {"images": []}, "categories"),
         ("nuimages", "v1.0", "v1.0/sample_data.json", [{}], "token"),
         ("kitti-raw", "*", "tracklet_labels.xml", "<a>", "calib_cam_to_cam.txt: expected"),
@@ -76,7 +76,7 @@ COCO: dict[str, list[Any]] = {
             "v",
             "annotations/instances_v.json",
             {**COCO, "annotations": [{"id": 5, "image_id": 1, "category_id": 1, "bbox": [1, 2]}]},
-            "annotation 5: expected an annotation with .* four numbers, got not enough values",
+            "annotation 5: expected an annotation with .* four numbers, got 2 numbers",
         ),
         (
             "coco",
@@ -225,8 +225,11 @@ def test_unknown_categories_are_reported_and_ignored(
     assert [(a["ignore"], a["ignore_reason"]) for a in read["annotations"]] == [
         (1, "unknown_category")
     ]
-    (record,) = caplog.records
-    assert f": 1 x unknown category ({where}): ignored" in record.getMessage()
+    problem, nobody = caplog.records
+    assert f": 1 x unknown category ({where}): ignored" in problem.getMessage()
+    assert nobody.getMessage() == (
+        f"{tmp_path}: no pedestrian counts in the 1 images of the split {split!r}"
+    )
 
 
 def test_an_unknown_tracklet_is_reported_and_ignored(
@@ -247,7 +250,8 @@ def test_convert_counts_unknown_categories_in_one_line(
     frame = {"name": "b-1.jpg", "size": {"width": 9, "height": 9}, "labels": [cat] * 5}
     put(tmp_path / "labels/det_20/det_val.json", [frame])
     convert(tmp_path, "bdd100k", "val", tmp_path / "val.json")
-    (record,) = caplog.records
+    record = caplog.records[0]
+    assert len(caplog.records) == 2  # and one about the source without people
     assert "5 x unknown category" in record.getMessage()
     assert "label[2] (cat), …): ignored" in record.getMessage()
     assert "0 pedestrians, 5 ignored: unknown_category 5" in capsys.readouterr().out

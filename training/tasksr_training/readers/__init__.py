@@ -72,6 +72,10 @@ def read_published(format_name: str, source: Path, split: str) -> dict[str, Any]
             "found none"
         )
     _report(source, problems(images))
+    if all(person.ignore_reason for image in images for person in image.people):
+        logger.warning(
+            "%s: no pedestrian counts in the %d images of the split %r", source, len(images), split
+        )
     return to_coco(images)
 
 

@@ -7,8 +7,9 @@ Layout, as published at bdd-data.berkeley.edu (doc.bdd100k.com, "Detection 2020"
 
 The JSON file is a list of frames in the form of Scalabel (doc.scalabel.ai, "Scalabel Format"):
 ``name``, ``labels`` with ``category``, ``attributes`` (``occluded``, ``truncated``) and ``box2d``,
-which includes the pixels at ``x2``, ``y2``. The older ``bdd100k_labels_images_train.json`` has the
-same form, with ``person``.
+which includes the pixels at ``x2``, ``y2``; or an object with them as ``frames``, as Scalabel
+exports it. The older ``labels/bdd100k_labels_images_train.json`` has the same form, with
+``person``, and is read where there is no newer one.
 
 Each image is from a video of its own, but the videos of one ride share the first part of their
 names (the same car, light and windscreen are seen in them), in the published splits as well: that
@@ -22,6 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tasksr_ros.evaluation.categories import is_pedestrian
+from tasksr_ros.evaluation.flags import is_set
 from tasksr_training.readers.form import (
     AnnotatedImage,
     Box,
@@ -33,7 +36,6 @@ from tasksr_training.readers.form import (
     unknown,
 )
 
-COUNTED = ("pedestrian", "person")
 IGNORED = {"rider": "rider", "other person": "other_person"}
 VEHICLES = ("car", "truck", "bus", "train", "motorcycle", "bicycle", "other vehicle", "trailer")
 OLDER = ("motor", "bike", "van", "caravan", "lane", "drivable area")
@@ -47,10 +49,15 @@ FORM = "a list of BDD100K frames (name, labels with category and box2d)"
 def read(source: Path, split: str) -> list[AnnotatedImage]:
     """Read a split: ``train`` or ``val``. Boxes flagged as crowd are ignored."""
     path = source / "labels" / "det_20" / f"det_{split}.json"
+    older = source / "labels" / f"bdd100k_labels_images_{split}.json"
+    if older.exists() and not path.exists():
+        path = older
     frames = load_json(path, FORM)
     with reading(path, FORM):
+        if isinstance(frames, dict):
+            frames = frames["frames"]
         if not isinstance(frames, list):
-            raise TypeError(type(frames).__name__)
+            raise ValueError(f"a {type(frames).__name__}")
     return read_each(frames, partial(_image, source, f"images/100k/{split}"), path, "frame", FORM)
 
 
@@ -72,10 +79,18 @@ def _person(where: str, label: dict[str, Any]) -> Person | None:
     category, flags = label["category"], label.get("attributes") or {}
     if category in OTHERS or category.startswith(OTHER_KINDS):
         return None
+    if not isinstance(label.get("box2d"), dict):
+        raise KeyError("box2d")
     x0, y0, x1, y1 = (float(label["box2d"][key]) for key in ("x1", "y1", "x2", "y2"))
-    box: Box = (x0, y0, x1 - x0 + 1, y1 - y0 + 1)
-    if category not in COUNTED and category not in IGNORED:
+    box = _box(x0, y0, x1, y1)
+    if not is_pedestrian(category) and category not in IGNORED:
         return unknown(box, where, category)
-    reason = IGNORED.get(category, "group" if flags.get("crowd") else "")
-    more = {key: int(bool(flags[key])) for key in ("occluded", "truncated") if key in flags}
+    reason = IGNORED.get(category, "group" if is_set(flags.get("crowd")) else "")
+    more = {key: int(is_set(flags[key])) for key in ("occluded", "truncated") if key in flags}
     return Person(box, reason, more=more)
+
+
+def _box(x0: float, y0: float, x1: float, y1: float) -> Box:
+    """From its first to its last pixels; one whose last come first stays inverted."""
+    one = 1 if x1 >= x0 and y1 >= y0 else 0
+    return x0, y0, x1 - x0 + one, y1 - y0 + one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tasksr_training.annotations import CATEGORIES, Problem, entry_name
-from tasksr_training.errors import TrainingDataError
-from tasksr_training.image_files import image_size
+from tasksr_training.errors import TrainingDataError, plain
+from tasksr_training.image_files import IMAGE_SUFFIXES, image_size
 
 T = TypeVar("T")
 
@@ -70,9 +71,25 @@ class AnnotatedImage:
 
 
 def problems(images: Iterable[AnnotatedImage]) -> list[Problem]:
-    """What is wrong with the images and with their people."""
-    found = [(image.problem, *(p.problem for p in image.people)) for image in images]
+    """What is wrong with the images, with their people and with the boxes of these."""
+    found = [
+        (image.problem, *(p.problem for p in image.people), *map(_wrong, _boxes(image)))
+        for image in images
+    ]
     return [problem for one in found for problem in one if problem]
+
+
+def _boxes(image: AnnotatedImage) -> list[tuple[str, Box]]:
+    return [(image.file_name, person.box) for person in image.people]
+
+
+def _wrong(place: tuple[str, Box]) -> Problem | None:
+    """What is wrong with a box; a box without area is dropped where it is read."""
+    name, box = place
+    where = f"{name}: {', '.join(f'{v:g}' for v in box)}"
+    if not all(map(math.isfinite, box)):
+        return Problem("box not finite", where)
+    return Problem("inverted box", where) if min(box[2:]) < 0 else None
 
 
 def unknown(box: Box, where: str, category: object) -> Person:
@@ -86,6 +103,12 @@ def size_in_file(path: Path, where: str) -> tuple[int, int, Problem | None]:
         return (*image_size(path), None)
     except TrainingDataError as error:
         return 0, 0, Problem("image without a readable size", f"{where}: {error}")
+
+
+def image_beside(path: Path) -> Path:
+    """An image's file of this name, with whatever ending of an image it has."""
+    others = (path.with_suffix(suffix) for suffix in sorted(IMAGE_SUFFIXES))
+    return path if path.exists() else next((o for o in others if o.exists()), path)
 
 
 def to_coco(images: Sequence[AnnotatedImage]) -> dict[str, Any]:
@@ -162,12 +185,8 @@ def reading(path: Path | str, form: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise TrainingDataError(f"{error.filename}: expected {form}, there is none") from None
-    except KeyError as error:
-        raise TrainingDataError(f"{path}: expected {form}, got no {error}") from error
-    except ValueError as error:
-        raise TrainingDataError(f"{path}: expected {form}, got {error}") from error
-    except (IndexError, TypeError, OverflowError, AttributeError) as error:
-        raise TrainingDataError(f"{path}: expected {form}, got {error!r}") from error
+    except (KeyError, ValueError, IndexError, TypeError, OverflowError, AttributeError) as error:
+        raise TrainingDataError(f"{path}: expected {form}, got {plain(error)}") from error
 
 
 def read_each(
@@ -200,7 +219,7 @@ def load_json(path: Path, form: str) -> Any:
         TrainingDataError: when the file is missing or is not JSON.
     """
     with reading(path, form):
-        return json.loads(path.read_text())
+        return json.loads(path.read_bytes())  # with a byte order mark or without
 
 
 def load_lines(path: Path, form: str) -> list[tuple[str, list[str]]]:
@@ -210,5 +229,5 @@ def load_lines(path: Path, form: str) -> list[tuple[str, list[str]]]:
         TrainingDataError: when the file is missing or is not text.
     """
     with reading(path, form):
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     return [(f"{path}:{n}", line.split()) for n, line in enumerate(lines, 1) if line.strip()]

@@ -7,7 +7,8 @@ Layout, as published at cvlibs.net/datasets/kitti/eval_object.php (``devkit_obje
     mapping/train_mapping.txt, mapping/train_rand.txt     optional, from the development kit
 
 Each line has 15 columns: type, truncated (share outside the image, 0 to 1), occluded (0 visible,
-1 partly, 2 largely, 3 unknown), alpha, left, top, right, bottom (px from 0), and the 3D box.
+1 partly, 2 largely, 3 unknown), alpha, left, top, right, bottom (px from 0), and the 3D box; a
+16th is a score. Other tools write types in lower case, ``person``, and JPEG files.
 
 What counts is what the hard level of the benchmark counts: at most largely occluded and at most
 half truncated. Occlusion is a class, no share: ``vis_ratio`` is given for visible people only.
@@ -20,10 +21,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from tasksr_ros.evaluation.categories import is_pedestrian, word
 from tasksr_training.readers.form import (
     AnnotatedImage,
     Box,
     Person,
+    image_beside,
     load_lines,
     reading,
     size_in_file,
@@ -31,9 +34,10 @@ from tasksr_training.readers.form import (
 )
 from tasksr_training.readers.kitti_raw import drive_name
 
-IGNORED = {"Person_sitting": "sitting", "Cyclist": "rider", "DontCare": "dont_care"}
-OTHERS = ("Car", "Van", "Truck", "Tram", "Misc")
+IGNORED = {"person_sitting": "sitting", "cyclist": "rider", "dontcare": "dont_care"}
+OTHERS = ("car", "van", "truck", "tram", "misc")
 """Types that are no people."""
+COLUMNS = (15, 16)
 FORM = "lines of 15 columns (type, truncated, occluded, alpha, left, top, right, bottom, …)"
 
 
@@ -51,8 +55,9 @@ def _image(
     people = [_person(where, words) for where, words in lines]
     pairs = zip(lines, people, strict=True)
     left_out = Counter(words[0] for (_, words), person in pairs if person is None)
-    name = f"{split}/image_2/{path.stem}.png"
-    width, height, problem = size_in_file(source / name, str(path))
+    image = image_beside(source / split / "image_2" / f"{path.stem}.png")
+    name = image.relative_to(source).as_posix()
+    width, height, problem = size_in_file(image, str(path))
     with reading(path, "a numbered file"):
         sequence, frame = drives.get(int(path.stem), ("", None))
     kept = [p for p in people if p is not None]
@@ -63,16 +68,18 @@ def _image(
 
 def _person(where: str, words: list[str]) -> Person | None:
     with reading(Path(where), FORM):
-        if len(words) < 15:
-            raise ValueError(f"{len(words)} columns")
-        if words[0] in OTHERS:
+        if len(words) not in COLUMNS:
+            more = " (those of tracking have frame and id before)" if len(words) > 16 else ""
+            raise ValueError(f"{len(words)} columns{more}")
+        kind = word(words[0])
+        if kind in OTHERS:
             return None
         truncated, occluded = float(words[1]), int(float(words[2]))
         x0, y0, x1, y1 = (float(word) for word in words[4:8])
     box: Box = (x0, y0, x1 - x0, y1 - y0)
-    if words[0] != "Pedestrian" and words[0] not in IGNORED:
+    if not is_pedestrian(kind) and kind not in IGNORED:
         return unknown(box, where, words[0])
-    reason = IGNORED.get(words[0], "")
+    reason = IGNORED.get(kind, "")
     if not reason and truncated > 0.5:
         reason = "truncated"
     if not reason and occluded == 3:

@@ -5,7 +5,8 @@ Layout, as published at cocodataset.org ("Data format")::
     annotations/instances_val2017.json
     val2017/000000000139.jpg
 
-``person`` counts; ``iscrowd`` marks groups, which are ignored; other categories are left out.
+``person`` and ``pedestrian`` count, in any case; ``iscrowd`` marks groups, which are ignored, as
+is what other tools mark with ``ignore``; other categories are left out. Ids may be texts.
 Images are single photos: there is no ``sequence``. For sets that are in the project's own form
 already there is nothing to convert.
 """
@@ -16,6 +17,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tasksr_ros.evaluation.categories import is_pedestrian, names_by_id
+from tasksr_ros.evaluation.flags import is_set
+from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_training.annotations import Problem, stop
 from tasksr_training.readers.form import (
     AnnotatedImage,
@@ -35,39 +39,48 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
     """Read a split: the folder of its images, such as ``val2017``."""
     path = source / "annotations" / f"instances_{split}.json"
     content = load_json(path, FORM)
-    people: dict[int, list[Person]] = {}
-    left_out: dict[int, Counter[str]] = {}
+    people: dict[ImageId, list[Person]] = {}
+    left_out: dict[ImageId, Counter[str]] = {}
     lost: list[Problem] = []
 
     def image(where: str, entry: dict[str, Any]) -> AnnotatedImage:
-        number = entry["id"]
+        number = _id(entry, "id")
         if number in people:
             raise ValueError(f"the id {number} again")
         people[number], left_out[number] = [], Counter()
-        name, size = f"{split}/{entry['file_name']}", (int(entry["width"]), int(entry["height"]))
-        return AnnotatedImage(name, *size, people[number], left_out=left_out[number])
+        file_name = str(entry["file_name"]).replace("\\", "/")  # as Windows writes it, too
+        size = int(entry["width"]), int(entry["height"])
+        return AnnotatedImage(
+            f"{split}/{file_name}", *size, people[number], left_out=left_out[number]
+        )
 
     def add(where: str, entry: dict[str, Any]) -> None:
-        number, category = entry["image_id"], entry["category_id"]
+        number, category = _id(entry, "image_id"), _id(entry, "category_id")
+        if len(entry["bbox"]) != 4:
+            raise ValueError(f"{len(entry['bbox'])} numbers")
         x, y, w, h = (float(v) for v in entry["bbox"])
         if number not in people:
             place = where.removeprefix(f"{path}: ")
             lost.append(Problem("annotation of an image that is not listed", f"{place} ({number})"))
         elif category not in categories:
             people[number].append(unknown((x, y, w, h), where, f"category_id {category}"))
-        elif categories[category] != "person":
+        elif not is_pedestrian(categories[category]):
             left_out[number][categories[category]] += 1
         else:
-            reason = "group" if entry.get("iscrowd") else ""
+            marked = "marked" if is_set(entry.get("ignore")) else ""
+            reason = "group" if is_set(entry.get("iscrowd")) else marked
             people[number].append(Person((x, y, w, h), reason))
 
     with reading(path, FORM):
-        categories = dict(read_each(content["categories"], _category, path, "category", FORM))
+        categories = names_by_id(content["categories"])
         images = read_each(content["images"], image, path, "image", IMAGE)
         read_each(content["annotations"], add, path, "annotation", ANNOTATION)
     stop(path, lost)
     return images
 
 
-def _category(where: str, entry: dict[str, Any]) -> tuple[int, str]:
-    return entry["id"], str(entry["name"])
+def _id(entry: dict[str, Any], key: str) -> ImageId:
+    found = checked_id(entry[key])
+    if found is None:
+        raise ValueError(f"{key} {entry[key]}")
+    return found

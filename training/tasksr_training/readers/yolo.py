@@ -6,18 +6,26 @@ Layout, as Ultralytics documents it (docs.ultralytics.com/datasets/detect)::
     images/train/a.jpg
     labels/train/a.txt       absent where the image has no objects
 
-Each line is a class number and the box's centre x, y, width, height as shares of the image's size.
-``pedestrian`` and ``person`` count; without ``data.yaml`` class 0 does. Other classes are left out.
+and as other tools leave it: ``train/images`` and ``train/labels`` (Roboflow), ``classes.txt`` with
+a name a line (LabelImg, CVAT), images and labels in one folder (darknet).
+
+Each line is a class number and the box's centre x, y, width, height as shares of the image's size;
+or the class and a polygon's corners, which becomes the box that encloses it. A sixth number, a
+score, is left out; so are key points, where ``kpt_shape`` says that there are some.
+``pedestrian`` and ``person`` count; where no file names the classes, class 0 does, and a line says
+so. Other classes are left out.
 """
 
 from __future__ import annotations
 
+import logging
+import math
+import os
 from collections import Counter
 from pathlib import Path
 
-import yaml
-
-from tasksr_training.image_files import IMAGE_SUFFIXES
+from tasksr_ros.evaluation.categories import is_pedestrian
+from tasksr_training.annotations import NAMED, Problem
 from tasksr_training.readers.form import (
     AnnotatedImage,
     Box,
@@ -27,58 +35,91 @@ from tasksr_training.readers.form import (
     size_in_file,
     unknown,
 )
+from tasksr_training.readers.yolo_layout import NAMES, Layout, find_layout
 
-COUNTED = ("pedestrian", "person")
+logger = logging.getLogger(__name__)
+
 FORM = "YOLO lines (class, centre x, centre y, width, height from 0 to 1)"
+MARGIN = 0.05
+"""By which shares may leave 0 to 1: what tools round or clip badly, no pixels."""
 
 
 def read(source: Path, split: str) -> list[AnnotatedImage]:
-    """Read a split: the folder's name below ``images`` and ``labels``, such as ``train``."""
-    classes = _classes(source / "data.yaml")
-    paths = sorted(
-        p for p in (source / "images" / split).glob("**/*") if p.suffix.lower() in IMAGE_SUFFIXES
-    )
-    return [_image(path, source, classes) for path in paths]
+    """Read a split, such as ``train``."""
+    layout = find_layout(source, split)
+    images = layout.files()
+    if layout.classes is None:
+        logger.warning(
+            "%s: no file names the classes (%s): class 0 is taken for pedestrians",
+            source,
+            ", ".join(NAMES),
+        )
+    _check_names(source, layout, images)
+    return [_image(path, Path(os.path.abspath(source)), layout) for path in images]
 
 
-def _classes(path: Path) -> dict[int, str] | None:
-    """Names by class number; None without the file."""
-    if not path.exists():
-        return None
-    with reading(path, "a YAML file with names of classes"):
-        names = yaml.safe_load(path.read_text())["names"]
-        numbered = names.items() if isinstance(names, dict) else enumerate(names)
-        classes = {int(number): str(name).lower() for number, name in numbered}
-        if not any(name in COUNTED for name in classes.values()):
-            raise ValueError(f"neither {' nor '.join(COUNTED)} among the names")
-        return classes
+def _check_names(source: Path, layout: Layout, images: list[Path]) -> None:
+    """Tell of labels that are read twice or not at all."""
+    uses = Counter(map(layout.label, images))
+    twice = [path for path, number in uses.items() if number > 1 and path.exists()]
+    labels = (p for p in layout.labels.rglob("*.txt") if p.name not in NAMES)
+    alone = sorted(path for path in labels if path not in uses)
+    for found, text in ((twice, "of several images"), (alone, "without an image, left out")):
+        if found:
+            shown = ", ".join(p.name for p in found[:NAMED])
+            more = ", …" if len(found) > NAMED else ""
+            logger.warning("%s: %d label files %s (%s%s)", source, len(found), text, shown, more)
 
 
-def _image(path: Path, source: Path, classes: dict[int, str] | None) -> AnnotatedImage:
-    name = path.relative_to(source)
+def _image(path: Path, source: Path, layout: Layout) -> AnnotatedImage:
     width, height, problem = size_in_file(path, "image")
-    labels = (source / "labels" / name.relative_to("images")).with_suffix(".txt")
+    labels = layout.label(path)
     people, left_out = [], Counter[str]()
     for where, words in load_lines(labels, FORM) if labels.exists() else []:
         with reading(Path(where), FORM):
-            if len(words) != 5:
-                raise ValueError(f"{len(words)} columns")
-            x, y, w, h = (float(word) for word in words[1:])
-            box: Box = ((x - w / 2) * width, (y - h / 2) * height, w * width, h * height)
-            category = _category(int(words[0]), classes)
+            number, (x, y, w, h), kind = _line(words, layout.key_points)
+            box: Box = (x * width, y * height, w * width, h * height)
+            category = _category(number, layout)
         if category is None:
-            people.append(unknown(box, where, f"class {words[0]}"))
-        elif category in COUNTED:
-            people.append(Person(box))
+            people.append(unknown(box, where, f"class {number}"))
+        elif is_pedestrian(category):
+            people.append(Person(box, problem=Problem(kind, where) if kind else None))
         else:
             left_out[category] += 1
-    return AnnotatedImage(
-        name.as_posix(), width, height, people, left_out=left_out, problem=problem
-    )
+    name = path.relative_to(source).as_posix()
+    return AnnotatedImage(name, width, height, people, left_out=left_out, problem=problem)
 
 
-def _category(number: int, classes: dict[int, str] | None) -> str | None:
-    """Its name; None where ``data.yaml`` does not have the number."""
-    if classes is None:
-        return f"class {number}" if number else COUNTED[0]
-    return classes.get(number)
+def _line(words: list[str], key_points: int) -> tuple[int, Box, str]:
+    """Class; x, y of the upper left corner, width, height as shares; and what else it was."""
+    numbers = [float(word) for word in words]
+    kind = ""
+    if len(words) == 5 + key_points:
+        numbers = numbers[:5]
+    elif len(words) == 6:
+        numbers, kind = numbers[:5], "box with a score"
+    elif len(words) >= 7 and len(words) % 2 == 1 and not key_points:
+        kind = "polygon"
+    else:
+        raise ValueError(f"{len(words)} columns")
+    if not all(-MARGIN <= value <= 1 + MARGIN for value in numbers[1:]):
+        raise ValueError(f"{' '.join(words[1:])}: no shares of the image's size (are these px?)")
+    if not math.isfinite(numbers[0]) or numbers[0] != int(numbers[0]) or numbers[0] < 0:
+        raise ValueError(f"class {words[0]}")
+    return int(numbers[0]), _enclosing(numbers[1:]), kind
+
+
+def _enclosing(shares: list[float]) -> Box:
+    """Of centre and size, or of a polygon's corners."""
+    if len(shares) == 4:
+        x, y, w, h = shares
+        return x - w / 2, y - h / 2, w, h
+    xs, ys = shares[::2], shares[1::2]
+    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+
+
+def _category(number: int, layout: Layout) -> str | None:
+    """Its name; None where the names do not have the number."""
+    if layout.classes is None:
+        return f"class {number}" if number else "pedestrian"
+    return layout.classes.get(number)

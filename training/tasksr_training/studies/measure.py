@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from tasksr_ros.evaluation.ids import ImageId
 from tasksr_training.annotations import CATEGORIES, is_outside, read_annotations
 from tasksr_training.coco import LabelledImage, read_coco
 from tasksr_training.detect import (
@@ -104,20 +105,20 @@ def write_ground_truth(sets: Sequence[ImageSet], folder: Path) -> list[str]:
     numbers = new_ids(sets)
     for one in sets:
         for image in one.content["images"]:
-            number = numbers[one.name, int(image["id"])]
+            number = numbers[one.name, image["id"]]
             sequence = (
                 {"sequence": f"{one.name}/{image['sequence']}"} if "sequence" in image else {}
             )
             images.append({**image, **sequence, "id": number})
         for annotation in one.content["annotations"]:
-            number = numbers[one.name, int(annotation["image_id"])]
+            number = numbers[one.name, annotation["image_id"]]
             annotations.append({**annotation, "image_id": number, "id": len(annotations) + 1})
     content = {"images": images, "annotations": annotations, "categories": CATEGORIES}
     write_json(set_file(folder, ALL), content)
     return [*(one.name for one in sets), ALL]
 
 
-def new_ids(sets: Sequence[ImageSet]) -> dict[tuple[str, int], int]:
+def new_ids(sets: Sequence[ImageSet]) -> dict[tuple[str, ImageId], int]:
     """Ids of the images in the set of all, by the names of their sets and their ids there."""
     keys = [(one.name, image.image_id) for one in sets for image in one.images]
     return {key: number for number, key in enumerate(keys, 1)}

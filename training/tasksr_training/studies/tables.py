@@ -13,6 +13,7 @@ import numpy as np
 
 from tasksr_ros.evaluation.bootstrap import interval, sample
 from tasksr_ros.evaluation.ground_truth import GroundTruth, read_ground_truth
+from tasksr_ros.evaluation.ids import checked_id
 from tasksr_ros.evaluation.matching import Floats
 from tasksr_ros.evaluation.predictions import read_predictions
 from tasksr_training.costs import NetworkCost
@@ -201,7 +202,7 @@ def _quality(
         return values
     numbers = new_ids(sets)
     return {
-        str(numbers[one.name, int(image_id)]): values
+        str(numbers[one.name, checked_id(image_id) or 0]): values
         for one in sets
         for image_id, values in json.loads(set_file(folder, one.name).read_text())["images"].items()
     }

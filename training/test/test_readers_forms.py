@@ -1,0 +1,309 @@
+"""Published formats as other tools write them; literal boxes, and a line for what was guessed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from published import put, put_image
+from tasksr_training.errors import TrainingDataError
+from tasksr_training.image_files import check_whole
+from tasksr_training.readers import read_published
+
+BOM = "\ufeff"
+IN_THE_MIDDLE = [24, 8, 16, 16]
+"""Of an image of 64x32 px: 0.5 0.5 0.25 0.5."""
+
+
+def boxes(content: dict[str, Any]) -> list[tuple[list[float], str]]:
+    return [(a["bbox"], a.get("ignore_reason", "")) for a in content["annotations"]]
+
+
+# YOLO
+
+
+def yolo(folder: Path, lines: str, names: str = "names: [person, car]\n") -> dict[str, Any]:
+    put_image(folder / "images/train/a.png")
+    put(folder / "labels/train/a.txt", lines)
+    if names:
+        put(folder / "data.yaml", names)
+    return read_published("yolo", folder, "train")
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("0 0.5 0.5 0.25 0.5", ""),
+        ("0.0 0.5 0.5 0.25 0.5", ""),
+        (f"{BOM}0\t0.5\t0.5\t0.25\t0.5\r", ""),
+        ("0 0.5 0.5 0.25 0.5 0.93", "1 x box with a score (labels/train/a.txt:1): kept"),
+        ("0 .375 .25 .625 .25 .625 .75 .375 .75", "1 x polygon (labels/train/a.txt:1): kept"),
+        ("0 .5 .25 .625 .75 .375 .5", "1 x polygon (labels/train/a.txt:1): kept"),
+    ],
+)
+def test_forms_of_a_line(
+    tmp_path: Path, line: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert boxes(yolo(tmp_path, line + "\n")) == [(IN_THE_MIDDLE, "")]
+    assert [kind in record.getMessage() for record in caplog.records] == ([True] if kind else [])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 32 16 16 16", "got 32 16 16 16: no shares of the image's size .are these px"),
+        ("0 24 8 40 8 40 24", "are these px"),
+        ("0 0.5 0.5 0.25 16", "are these px"),
+        ("0 0.5 0.5 -0.25 0.5", "are these px"),
+        ("0 0.5 0.5 nan 0.5", "are these px"),
+        ("0 0.5 0.5 0.01 -0.01", "1 x inverted box .images/train/a.png: 31.68, 16.16, 0.64, -0.32"),
+        ("0 .1 .1 .2 .2 .3 .3 .4", "8 columns"),
+        ("0.5 0.5 0.5 0.25 0.5", "class 0.5"),
+        ("-1 0.5 0.5 0.25 0.5", "class -1"),
+        ("person 0.5 0.5 0.25 0.5", "could not convert string to float: 'person'"),
+    ],
+)
+def test_lines_that_are_refused(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(TrainingDataError, match=message):
+        yolo(tmp_path, line + "\n")
+
+
+def test_key_points_follow_the_box(tmp_path: Path) -> None:
+    names = "names: [person]\nkpt_shape: [2, 3]\n"
+    line = "0 0.5 0.5 0.25 0.5  .4 .4 2 .6 .6 1\n"
+    assert boxes(yolo(tmp_path, line, names)) == [(IN_THE_MIDDLE, "")]
+    with pytest.raises(TrainingDataError, match="7 columns"):
+        yolo(tmp_path, "0 .5 .25 .625 .75 .375 .5\n", names)
+
+
+CLASSES = ["classes.txt", "labels/classes.txt", "labels/train/classes.txt", "obj.names"]
+
+
+@pytest.mark.parametrize("place", CLASSES)
+def test_names_of_labelling_tools(tmp_path: Path, place: str) -> None:
+    put(tmp_path / place, f"{BOM}Car\r\nPerson\r\n")
+    content = yolo(tmp_path, "1 0.5 0.5 0.25 0.5\n0 0.2 0.2 0.1 0.1\n", "")
+    assert boxes(content) == [(IN_THE_MIDDLE, "")]
+    assert content["info"]["left_out"] == {"car": 1}
+
+
+def test_names_that_disagree_are_refused(tmp_path: Path) -> None:
+    put(tmp_path / "classes.txt", "car\nperson\n")
+    with pytest.raises(
+        TrainingDataError,
+        match=r"classes.txt: expected the names of .*data.yaml .person, car., got car, person",
+    ):
+        yolo(tmp_path, "0 0.5 0.5 0.25 0.5\n")
+
+
+def test_class_0_without_names_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = yolo(tmp_path, "0 0.5 0.5 0.25 0.5\n1 0.2 0.2 0.1 0.1\n", "")
+    assert boxes(content) == [(IN_THE_MIDDLE, "")]
+    (record,) = caplog.records
+    assert "no file names the classes" in record.getMessage()
+    assert "class 0 is taken for pedestrians" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "split", "yaml"),
+    [
+        ("train/images", "train/labels", "train", "train: ../train/images\n"),
+        ("valid/images", "valid/labels", "val", "val: ../valid/images\n"),
+        ("images", "labels", "train", "path: .\ntrain: images\n"),
+        ("set/images/a", "set/labels/a", "train", "train: set/images/a\n"),
+        ("train", "train", "train", ""),
+    ],
+)
+def test_layouts(tmp_path: Path, images: str, labels: str, split: str, yaml: str) -> None:
+    put_image(tmp_path / images / "a.png")
+    put(tmp_path / labels / "a.txt", "0 0.5 0.5 0.25 0.5\n")
+    put(tmp_path / "data.yaml", f"{BOM}{yaml}names: ['person']\n")
+    content = read_published("yolo", tmp_path, split)
+    assert [i["file_name"] for i in content["images"]] == [f"{images}/a.png"]
+    assert boxes(content) == [(IN_THE_MIDDLE, "")]
+
+
+def test_a_split_in_two_places_is_refused(tmp_path: Path) -> None:
+    put_image(tmp_path / "train/images/a.png")
+    with pytest.raises(TrainingDataError, match=r"got .*images/train and .*train/images"):
+        yolo(tmp_path, "0 0.5 0.5 0.25 0.5\n")
+    with pytest.raises(TrainingDataError, match=r"the split 'val' in images/val .*, got neither"):
+        read_published("yolo", tmp_path, "val")
+
+
+def test_labels_of_two_images_or_of_none_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_image(tmp_path / "images/train/a.jpg")
+    put_image(tmp_path / "images/train/._a.jpg")
+    put(tmp_path / "labels/train/gone.txt", "0 0.5 0.5 0.25 0.5\n")
+    assert len(yolo(tmp_path, "0 0.5 0.5 0.25 0.5\n")["images"]) == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: 1 label files of several images (a.txt)",
+        f"{tmp_path}: 1 label files without an image, left out (gone.txt)",
+    ]
+
+
+# KITTI
+
+
+def kitti(folder: Path, line: str, image: str = "000000.png") -> dict[str, Any]:
+    put_image(folder / "training/image_2" / image)
+    put(folder / "training/label_2/000000.txt", line)
+    return read_published("kitti-object", folder, "training")
+
+
+LINE = "{} 0.00 0 -0.20 24.00 8.00 40.00 24.00 1.8 0.5 1.2 1.8 1.5 8.4 0.01"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("Pedestrian", ""),
+        ("pedestrian", ""),
+        ("PERSON", ""),
+        ("cyclist", "rider"),
+        ("person_sitting", "sitting"),
+        ("dontcare", "dont_care"),
+    ],
+)
+def test_types_in_any_case(tmp_path: Path, kind: str, reason: str) -> None:
+    assert boxes(kitti(tmp_path, LINE.format(kind))) == [(IN_THE_MIDDLE, reason)]
+
+
+@pytest.mark.parametrize("image", ["000000.jpg", "000000.jpeg", "000000.bmp"])
+def test_images_of_another_kind(tmp_path: Path, image: str) -> None:
+    content = kitti(
+        tmp_path, BOM + LINE.format("Pedestrian").replace(" ", "\t") + " 0.9\r\n", image
+    )
+    assert content["images"][0]["file_name"] == f"training/image_2/{image}"
+    assert boxes(content) == [(IN_THE_MIDDLE, "")]
+
+
+def test_cars_in_any_case_are_left_out(tmp_path: Path) -> None:
+    content = kitti(tmp_path, "\n".join(LINE.format(kind) for kind in ("car", "Car", "pedestrian")))
+    assert content["info"]["left_out"] == {"car": 1, "Car": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (LINE.format("Pedestrian").replace("24.00 8.00 40.00 24.00", "40 24 24 8"), "1 x inverted"),
+        (LINE.format("Pedestrian").replace("8.00 40.00", "8.00 nan"), "1 x box not finite"),
+        ("0 2 " + LINE.format("Pedestrian"), "17 columns .those of tracking"),
+        ("Pedestrian 0 0 0 24 8 40 24", "8 columns"),
+    ],
+)
+def test_kitti_lines_that_are_refused(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(TrainingDataError, match=message):
+        kitti(tmp_path, line)
+
+
+# BDD100K
+
+
+def bdd(
+    folder: Path, label: dict[str, Any], path: str = "det_20/det_val.json", wrapped: bool = False
+) -> dict[str, Any]:
+    box = {"x1": 24, "y1": 8, "x2": 39, "y2": 23}
+    labels = [{"category": "Pedestrian".lower(), "box2d": box, **label}]
+    frames = [{"name": "b-1.jpg", "size": {"width": 64, "height": 32}, "labels": labels}]
+    put(folder / "labels" / path, {"frames": frames, "config": {}} if wrapped else frames)
+    return read_published("bdd100k", folder, "val")
+
+
+@pytest.mark.parametrize("path", ["det_20/det_val.json", "bdd100k_labels_images_val.json"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_bdd_files(tmp_path: Path, path: str, wrapped: bool) -> None:
+    assert boxes(bdd(tmp_path, {}, path, wrapped)) == [(IN_THE_MIDDLE, "")]
+
+
+@pytest.mark.parametrize(
+    ("crowd", "reason"), [("false", ""), ("0", ""), (False, ""), ("true", "group"), (True, "group")]
+)
+def test_bdd_flags_as_words(tmp_path: Path, crowd: object, reason: str) -> None:
+    attributes = {"crowd": crowd, "occluded": "false", "truncated": "true"}
+    content = bdd(tmp_path, {"attributes": attributes})
+    assert boxes(content) == [(IN_THE_MIDDLE, reason)]
+    assert (content["annotations"][0]["occluded"], content["annotations"][0]["truncated"]) == (0, 1)
+
+
+def test_bdd_boxes_that_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDataError, match=r"label\[0\]: .*got no 'box2d'"):
+        bdd(tmp_path, {"box2d": None})
+    inverted = {"x1": 24, "y1": 8, "x2": 23, "y2": 23}
+    with pytest.raises(
+        TrainingDataError, match=r"1 x inverted box .images/100k/val/b-1.jpg: 24, 8,"
+    ):
+        bdd(tmp_path, {"box2d": inverted})
+
+
+# COCO
+
+
+def coco(folder: Path, **more: Any) -> dict[str, Any]:
+    content = {
+        "images": [{"id": "x", "file_name": "a\\1.png", "width": 64, "height": 32}],
+        "annotations": [{"id": "q", "image_id": "x", "category_id": "7", "bbox": IN_THE_MIDDLE}],
+        "categories": [{"id": 9, "name": "car"}, {"id": 7, "name": "Person "}],
+        **more,
+    }
+    put(folder / "annotations/instances_val.json", BOM + json.dumps(content))
+    return read_published("coco", folder, "val")
+
+
+def test_coco_with_texts_as_ids_and_names_in_any_case(tmp_path: Path) -> None:
+    content = coco(tmp_path)
+    assert boxes(content) == [(IN_THE_MIDDLE, "")]
+    assert content["images"][0]["file_name"] == "val/a/1.png"
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ({"iscrowd": "0"}, ""),
+        ({"iscrowd": "false", "ignore": "0.0"}, ""),
+        ({"iscrowd": "1"}, "group"),
+        ({"ignore": "true"}, "marked"),
+    ],
+)
+def test_coco_flags_as_words(tmp_path: Path, flags: dict[str, str], reason: str) -> None:
+    entry = {"image_id": "x", "category_id": 7, "bbox": IN_THE_MIDDLE, **flags}
+    assert boxes(coco(tmp_path, annotations=[entry])) == [(IN_THE_MIDDLE, reason)]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"bbox": [40, 8, -16, 16]}, "1 x inverted box .val/a/1.png: 40, 8, -16, 16"),
+        ({"image_id": [1]}, r"got image_id \[1\]$"),
+        ({"iscrowd": "maybe"}, "must be 0 or 1, got 'maybe'"),
+    ],
+)
+def test_coco_annotations_that_are_refused(
+    tmp_path: Path, entry: dict[str, Any], message: str
+) -> None:
+    good = {"image_id": "x", "category_id": 7, "bbox": IN_THE_MIDDLE}
+    with pytest.raises(TrainingDataError, match=message):
+        coco(tmp_path, annotations=[{**good, **entry}])
+
+
+def test_a_source_without_people_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    coco(tmp_path, annotations=[])
+    assert caplog.messages == [
+        f"{tmp_path}: no pedestrian counts in the 1 images of the split 'val'"
+    ]
+
+
+# Image files
+
+
+def test_cmyk_is_refused_as_in_detect(tmp_path: Path) -> None:
+    pixels = np.full((32, 64, 4), 90, np.uint8)
+    Image.fromarray(pixels, "CMYK").save(tmp_path / "a.jpg")
+    with pytest.raises(TrainingDataError, match=r"a.jpg: .* must be grey or RGB, got CMYK"):
+        check_whole(tmp_path / "a.jpg")
