@@ -12,12 +12,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 from tasksr_ros._version import __version__
+from tasksr_ros.threads import wait_passively
 
 if TYPE_CHECKING:
     from tasksr_ros.detections import Detections
     from tasksr_ros.io.frames import Frame
     from tasksr_ros.model import load_model
     from tasksr_ros.pipeline import Pipeline
+
+wait_passively()  # has an effect only before torch is loaded, whoever imports it
 
 _HOMES = {
     "Detections": "tasksr_ros.detections",

@@ -125,7 +125,9 @@ class EngineConfig:
         "else openvino",
     )
     device: str = option("auto", "torch device, for example cuda:0; auto: CUDA if available")
-    threads: int = option(0, "CPU threads of the engine; 0: all cores", low=0, high=1024)
+    threads: int = option(
+        0, "CPU threads of the engine; 0: all cores that it may use", low=0, high=1024
+    )
     precision: Literal["fp32", "fp16", "bf16", "int8"] = option(
         "fp32",
         "fp32: exact; fp16: for GPUs (tensorrt, torch); bf16: half the time on CPUs with "

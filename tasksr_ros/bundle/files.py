@@ -28,23 +28,27 @@ def shipped_bundles() -> list[Path]:
     return [found[name] for name in sorted(found)]
 
 
-def find_bundle(path_or_name: str | Path) -> Path:
+def find_bundle(path_or_name: str | Path, *, detecting: bool = False) -> Path:
     """Return the folder of a bundle given by path or by a shipped bundle's name.
 
+    Args:
+        path_or_name: the folder or the name.
+        detecting: whether only bundles with a detector serve.
+
     Raises:
-        BundleError: if there is none; the shipped ones that detect are named.
+        BundleError: if there is none; the shipped ones that serve are named.
     """
     if (Path(path_or_name) / DESCRIPTION).is_file():
         return Path(path_or_name)
     shipped = {path.name: path for path in shipped_bundles()}
     if str(path_or_name) in shipped:
         return shipped[str(path_or_name)]
-    nearest = difflib.get_close_matches(str(path_or_name), shipped, n=1)
+    fit = [name for name, folder in shipped.items() if not detecting or _has_detector(folder)]
+    nearest = difflib.get_close_matches(str(path_or_name), fit, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    detecting = [name for name, folder in shipped.items() if _has_detector(folder)]
     raise BundleError(
         f"no bundle {str(path_or_name)!r}: expected a folder with {DESCRIPTION}, or one of the "
-        f"shipped bundles: {', '.join(detecting) or 'none'}{hint}"
+        f"shipped bundles: {', '.join(fit) or 'none'}{hint}"
     )
 
 
@@ -60,12 +64,14 @@ def load_bundle(path_or_name: str | Path) -> Bundle:
         BundleError: if it is missing, malformed or without a detector, or the files are not
             the described ones.
     """
-    bundle = load_any_bundle(path_or_name)
+    bundle = load_any_bundle(find_bundle(path_or_name, detecting=True))
     if not isinstance(bundle, Bundle):
         network = bundle.sr.network if bundle.sr else "nothing"
+        shipped = [folder.name for folder in shipped_bundles() if _has_detector(folder)]
         raise BundleError(
             f"{bundle.folder / DESCRIPTION}: expected a bundle with a detector, "
-            f"got one of super-resolution alone ({network})"
+            f"got one of super-resolution alone ({network}); shipped ones with a detector: "
+            f"{', '.join(shipped) or 'none'}"
         )
     return bundle
 

@@ -26,6 +26,7 @@ from tasksr_ros.engines.graphs import load_graph
 from tasksr_ros.engines.interface import check_regions, engine_errors
 from tasksr_ros.errors import EngineError
 from tasksr_ros.networks.tdsr import RegionDetector
+from tasksr_ros.threads import usable_cores
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -47,8 +48,7 @@ class TorchEngine:
         self.scale_factor = bundle.scale_factor
         self._device = select_device(config.device)
         self.runs_batches = self._device.type == "cuda"
-        if config.threads:
-            torch.set_num_threads(config.threads)
+        torch.set_num_threads(config.threads or min(torch.get_num_threads(), usable_cores()))
         detect = self._detector(bundle, config)
         with engine_errors(self.name):
             self._run = self._runner(detect, config)

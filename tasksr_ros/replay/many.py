@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from tasksr_ros.errors import ConfigError, RecordingError
 from tasksr_ros.io.bag_files import is_bag
+from tasksr_ros.threads import usable_cores
 
 logger = logging.getLogger(__name__)
 
@@ -164,4 +164,4 @@ def _cancel(futures: Iterable[object]) -> None:
 
 def threads_each(workers: int) -> int:
     """CPU threads for the engine of each of several workers on this machine."""
-    return max(1, len(os.sched_getaffinity(0)) // workers)
+    return max(1, usable_cores() // workers)

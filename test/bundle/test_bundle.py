@@ -88,6 +88,21 @@ def test_missing_bundle_names_the_shipped_ones() -> None:
         load_bundle("nope")
 
 
+def test_only_bundles_that_serve_are_offered() -> None:
+    """To the node, those with a detector; of super-resolution alone, dbpn-ss-x2 is the nearest."""
+    with pytest.raises(BundleError) as error:
+        load_bundle("dbpn-ss-x")
+    offered = str(error.value).partition("shipped bundles: ")[2]
+    assert "picodet-s-x2" in offered
+    assert "bpn" not in offered
+    assert offered.endswith("; did you mean tdsr-ss-x4?")
+    with pytest.raises(BundleError, match=r"super-resolution alone .*picodet-s-x2") as error:
+        load_bundle("dbpn-ss-x2")
+    assert "bpn" not in str(error.value).partition("with a detector: ")[2]
+    with pytest.raises(BundleError, match=r"rbpn-small-x4.*; did you mean dbpn-ss-x4\?"):
+        load_any_bundle("dbpn-ss-x")
+
+
 def test_wrong_hash_is_refused(bundle: Path) -> None:
     weights = bundle / "detector.safetensors"
     data = bytearray(weights.read_bytes())

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from tasksr_ros.threads import usable_cores
 from tasksr_training.checkpoints import LAST, load_checkpoint, save_checkpoint
 from tasksr_training.datasets import Batches, Sampler, loader
 from tasksr_training.errors import CheckpointError, TrainingError
@@ -168,8 +169,7 @@ def train(stage: Stage, sampler: Sampler, config: LoopConfig, out: Path) -> Path
     check_loop(config)
     from lightning_fabric import Fabric  # takes seconds, which a plan of runs does without
 
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    torch.set_num_threads(config.threads or min(torch.get_num_threads(), usable_cores()))
     fabric = Fabric(
         accelerator=config.accelerator,
         devices=config.devices,

@@ -16,6 +16,7 @@ import torch
 import yaml
 from tqdm import tqdm
 
+from tasksr_ros.threads import usable_cores
 from tasksr_training.errors import TrainingError
 from tasksr_training.loop import spent
 from tasksr_training.run_log import LOG, last_line
@@ -129,7 +130,7 @@ class _Child:
         command = [sys.executable, "-m", "tasksr_training.studies.child", run.command]
         command += ["--config", str(run.folder / OPTIONS)]
         command += ["--data", str(data), "--out", str(run.folder)]
-        threads = max(1, len(os.sched_getaffinity(0)) // parallel)
+        threads = max(1, usable_cores() // parallel)
         self._output = (run.folder / OUTPUT).open("a")
         self._process = subprocess.Popen(
             command,
