@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tasksr_ros.errors import TaskSRError
 from tasksr_ros.evaluation.summary import Example
 from tasksr_ros.io.frames import to_bgr
+from tasksr_ros.io.named_images import NamedImages
 
 Image: TypeAlias = NDArray[np.uint8]
 SuperResolve: TypeAlias = Callable[[Image], Image]
@@ -75,8 +77,8 @@ def make_crops(
 
     Args:
         examples: of the summary.
-        images: the folder that ``file_name`` starts from, or a recording whose stamps are those
-            of the examples.
+        images: the folder that ``file_name`` starts from, or one further down the path, or a
+            recording whose stamps are those of the examples.
         super_resolve: makes the SR picture; None leaves it out.
 
     Returns:
@@ -102,11 +104,12 @@ def _read(examples: Sequence[Example], images: Path) -> Iterator[tuple[Image | N
     """Every image (RGB, None if unreadable) with the places of the examples in it."""
     by_stamp: dict[int, list[int]] = {}
     by_file: dict[Path, list[int]] = {}
+    files = _files(examples, images)
     for place, example in enumerate(examples):
-        file = images / (example["file_name"] or "")
-        if images.is_dir() and file.is_file():
+        file = files.get(example["file_name"] or "")
+        if file is not None:
             by_file.setdefault(file, []).append(place)
-        elif example["stamp_ns"] is not None:
+        elif example["stamp_ns"] is not None and not files:
             by_stamp.setdefault(example["stamp_ns"], []).append(place)
     for file, places in by_file.items():
         image = cv2.imread(str(file), cv2.IMREAD_COLOR)
@@ -114,8 +117,25 @@ def _read(examples: Sequence[Example], images: Path) -> Iterator[tuple[Image | N
             yield None, places
         else:
             yield np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), places
-    if by_stamp:
-        yield from _read_recording(by_stamp, images)
+    of_one_image = {
+        stamp: places
+        for stamp, places in by_stamp.items()
+        if len({examples[place]["image_id"] for place in places}) == 1  # not of two cameras
+    }
+    if of_one_image:
+        yield from _read_recording(of_one_image, images)
+
+
+def _files(examples: Sequence[Example], images: Path) -> dict[str, Path]:
+    """Files by ``file_name``, as a replay finds them; none where it is not certain which."""
+    names = list(dict.fromkeys(example["file_name"] or "" for example in examples))
+    found: dict[str, Path] = {}
+    if images.is_dir():
+        with suppress(TaskSRError):
+            for match in NamedImages(images / "examples", names).below(images):
+                for file, position in match.positions.items() if match.whole else ():
+                    found[names[position]] = match.folder / file
+    return found
 
 
 def _read_recording(

@@ -547,6 +547,15 @@ def test_images_come_from_a_recording_by_stamp(images: Path) -> None:
     assert np.array_equal(decoded(crops[1].pictures[0].uri), right[46:103, 84:127])
 
 
+def test_images_of_another_folder_or_camera_are_not_shown(images: Path) -> None:
+    near = [example(), example(file_name="images\\right.png"), example(file_name="rear/left.png")]
+    crops = make_crops(near, images / "images", None)
+    assert [bool(crop.pictures) for crop in crops] == [True, True, False]
+    assert make_crops(near[2:], images / "images", None)[0].pictures == ()
+    twice = [example(file_name=None, stamp_ns=0, image_id=k) for k in (1, 2)]
+    assert [crop.pictures for crop in make_crops(twice, images / "images", None)] == [(), ()]
+
+
 def test_same_box_is_super_resolved_once(images: Path) -> None:
     calls = []
 
