@@ -88,7 +88,7 @@ class NamedImages:
 
     def _nearest(self, places: Sequence[Path], named: Parts) -> Path:
         """Of folders, the one with most of its path's end in common with ``named``."""
-        common = [_common(_parts(place), named) for place in places]
+        common = [_common(_paths(place), named) for place in places]
         best = [p for p, n in zip(places, common, strict=True) if n == max(common)]
         if len(best) > 1:
             raise RecordingError(
@@ -98,9 +98,9 @@ class NamedImages:
         return best[0]
 
     def _match(self, folder: Path, candidates: Iterable[Parts]) -> FolderMatch:
-        parts = _parts(folder)
-        common = next(n for n in range(len(parts), -1, -1) if parts[len(parts) - n :] in self._ends)
-        nearest = [named for named in candidates if _common(parts, named) == common]
+        paths = _paths(folder)
+        common = max(map(self._longest, paths))
+        nearest = [named for named in candidates if _common(paths, named) == common]
         found: dict[str, int] = {}
         for name in sorted(_files(folder)):
             positions = [p for n in nearest for p in self._positions[n].get(name, ())]
@@ -116,6 +116,10 @@ class NamedImages:
         shown = " or ".join("/".join(one) for one in stated)
         return FolderMatch(folder, shown, found, common, all(len(s) <= common for s in stated))
 
+    def _longest(self, parts: Parts) -> int:
+        """How much of its end a folder has in common with any of the list."""
+        return next(n for n in range(len(parts), -1, -1) if parts[len(parts) - n :] in self._ends)
+
     def _told(self, position: int) -> str:
         return f"images[{position}] ({self._names[position]})"
 
@@ -128,8 +132,17 @@ def _stated(head: str) -> Parts:
     return tuple(part for part in PurePosixPath(head).parts if part not in ("/", "//", ".."))
 
 
-def _common(a: Parts, b: Parts) -> int:
-    """How many parts at the ends are equal."""
+def _paths(folder: Path) -> list[Parts]:
+    """Of a folder: as it is named, and where links lead to."""
+    return list(dict.fromkeys((_parts(folder), Path(os.path.realpath(folder)).parts)))
+
+
+def _common(paths: Sequence[Parts], named: Parts) -> int:
+    """How many parts at the ends are equal, for the path with most of them."""
+    return max(_equal(path, named) for path in paths)
+
+
+def _equal(a: Parts, b: Parts) -> int:
     pairs = zip(reversed(a), reversed(b), strict=False)
     return next((n for n, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
 

@@ -106,6 +106,15 @@ def test_how_much_of_the_path_is_in_common(
     assert (match.whole, match.common, match.positions) == (whole, common, {"0.png": 0})
 
 
+def test_a_link_is_the_folder_it_leads_to(tmp_path: Path) -> None:
+    names = [f"drive_{d}/data/0.png" for d in (1, 2)]
+    files(tmp_path, *names)
+    (tmp_path / "today").symlink_to("drive_2")
+    assert below(tmp_path, "today", names) == {"today/data/0.png": 1}
+    (tmp_path / "drive_3").symlink_to("drive_2")  # as it is named counts as well
+    assert below(tmp_path, "drive_3", [*names, "drive_3/data/1.png"]) == {"drive_3/data/0.png": 1}
+
+
 def test_names_that_name_no_file(tmp_path: Path) -> None:
     files(tmp_path, "a/0.png")
     assert below(tmp_path, "a", ["", "a/", "a/0.png"]) == {"a/0.png": 2}
