@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, get_origin
 
 from tasksr_ros.errors import TaskSRError
+from tasksr_ros.home import ensure_home
 from tasksr_ros.options import Value, kind_of, walk
 from tasksr_ros.replay.interrupts import interruptible
 
@@ -44,6 +45,7 @@ def exit_status(program: str, run: Callable[[], None]) -> int:
 
     A request to end (SIGINT, SIGTERM, SIGHUP) lets it finish the files that it writes.
     """
+    ensure_home()
     try:
         with interruptible():
             run()

@@ -21,6 +21,7 @@ from platformdirs import user_cache_path
 
 from tasksr_ros.bundle import Bundle, OwnDetector
 from tasksr_ros.config import EngineConfig
+from tasksr_ros.home import ensure_home
 from tasksr_ros.networks import code_of
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ _PRIVATE = 0o700
 
 def cache_folder(config: EngineConfig) -> Path:
     """The configured folder, or ``tasksr_ros`` under the user's cache directory."""
+    ensure_home()
     if config.cache_dir:
         return Path(config.cache_dir).expanduser()
     return user_cache_path("tasksr_ros", appauthor=False)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tasksr_ros.config import RegionConfig
 from tasksr_ros.errors import EngineError
-from tasksr_ros.io.recording import Recording, length
+from tasksr_ros.io.recording import Readable, Recording, length
 from tasksr_ros.io.recordings import open_recording
 from tasksr_ros.regions import distant_band, tiles
 
@@ -51,13 +51,15 @@ def calibration_regions(
     recording = open_recording(source)
     config = RegionConfig()
     found: list[NDArray[np.uint8]] = []
-    for index, frame in enumerate(recording):
+    frames = Readable(recording, lambda item: item.load())
+    for index, frame in enumerate(frames):
         if index % _step(recording, number):
             continue
         places = tiles(distant_band(frame.size, config, None), frame.size, region_size, 0)
         found.append(places[len(found) % len(places)].pixels(frame, region_size))
         if len(found) == number:
             break
+    frames.tell()
     return np.stack(found)
 
 

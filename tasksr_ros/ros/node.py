@@ -29,6 +29,7 @@ from tasksr_ros.bundle import load_bundle
 from tasksr_ros.config import DiagnosticsConfig
 from tasksr_ros.engines import build_engine
 from tasksr_ros.errors import ConfigError, EngineError, TaskSRError
+from tasksr_ros.home import ensure_home
 from tasksr_ros.model import EngineFactory, Model, load_model
 from tasksr_ros.ros import messages
 from tasksr_ros.ros.activity import LOG_PERIOD_S, Activity
@@ -387,6 +388,7 @@ def _spin(node: TaskSRNode, executor: SingleThreadedExecutor) -> None:
 def main(arguments: list[str] | None = None, engine_factory: EngineFactory = build_engine) -> int:
     """Entry point of ``tasksr_node``; see `TaskSRNode` for the engine factory."""
     node = None
+    ensure_home()
     try:
         rclpy.init(args=arguments)
         node = TaskSRNode(engine_factory=engine_factory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -143,3 +144,12 @@ def test_calibration_regions_come_from_all_images(images: Path) -> None:
     # The distant band begins at .40 of 180 rows; the first tile of the first image is its left.
     np.testing.assert_array_equal(regions[0], smooth(180, 320, 0)[72:104, :64, ::-1])
     assert len(calibration_regions(images, (64, 32), number=2)) == 2
+
+
+def test_an_unreadable_image_does_not_end_the_calibration(
+    images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(images, tmp_path / "images")
+    (tmp_path / "images/1.png").write_bytes(b"broken")
+    assert len(calibration_regions(tmp_path / "images", (64, 32), number=3)) == 2
+    assert "frame 1 not read: " in caplog.text

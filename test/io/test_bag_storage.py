@@ -164,7 +164,16 @@ def test_a_ros_1_bag_becomes_one_of_ros_2(tmp_path: Path) -> None:
 
 def test_ros_1_bags_are_recordings_of_a_folder(tmp_path: Path) -> None:
     bags = [ros_1_bag(tmp_path / name) for name in ("1.bag", "2.bag")]
-    assert recordings_below(tmp_path) == bags
+    (tmp_path / "._1.bag").write_bytes(b"\0\5\x16\7")  # as macOS copies
+    (tmp_path / "3.ts").write_bytes(b"G")
+    assert recordings_below(tmp_path) == [*bags, tmp_path / "3.ts"]
+
+
+def test_what_macos_leaves_beside_storage_files_is_none_of_them(tmp_path: Path) -> None:
+    file = plain_bag(tmp_path / "bag", "mcap")
+    (file.parent / "metadata.yaml").unlink()
+    file.with_name(f"._{file.name}").write_bytes(b"\0\5\x16\7")
+    assert numbers(open_recording(file.parent)) == [0, 1, 2]
 
 
 def test_an_unreadable_message_of_ros_1_is_one_image_less(tmp_path: Path) -> None:

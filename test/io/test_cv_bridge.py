@@ -20,9 +20,12 @@ from tasksr_ros.io.decoding import decode_message
 from tasksr_ros.io.frames import crop_rgb
 
 
-@pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setitem(sys.modules, "cv_bridge", cv_bridge_stand_in)
+@pytest.fixture(params=["stand-in", "real"])
+def installed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if request.param == "real":
+        pytest.importorskip("cv_bridge", reason="cv_bridge is not installed")
+    else:
+        monkeypatch.setitem(sys.modules, "cv_bridge", cv_bridge_stand_in)
     cv_bridge.bridge.cache_clear()
     yield
     cv_bridge.bridge.cache_clear()

@@ -213,3 +213,21 @@ def test_a_dask_cluster(
     assert run(tiny_bundle, folder, tmp_path / "p.json", "--scheduler", scheduler) == 1
     assert "1 of 3 recordings failed: broken (" in capsys.readouterr().err
     assert read(tmp_path / "p.run.json")["image_ids"] == [1, 2, 3, 4]
+
+
+def test_each_recording_gets_a_contact_sheet_of_its_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def run_part(arguments: Sequence[str], _: object) -> str:
+        asked.append([*arguments])
+        return "failed"
+
+    monkeypatch.setattr("tasksr_ros.replay.many.run_part", run_part)
+    out = tmp_path / "out"
+    options = ["--bundle", "tdsr-ss-x4", "--predictions", str(out / "p.json")]
+    assert main(["replay", str(folder), *options, "--sheet", str(out / "sheet.png")]) == 1
+    sheets = sorted(a[a.index("--sheet") + 1] for a in asked)
+    assert all(Path(sheet).parent == out / "sheet" for sheet in sheets)
+    assert len(set(sheets)) == len(sheets) == 3

@@ -142,11 +142,12 @@ def _read_recording(
     by_stamp: dict[int, list[int]], path: Path
 ) -> Iterator[tuple[Image, list[int]]]:
     """The same of a bag, video or folder by stamp; what cannot be read stays without a picture."""
+    from tasksr_ros.io.recording import Readable
     from tasksr_ros.io.recordings import open_recording
 
     wanted = dict(by_stamp)
     try:
-        for frame in open_recording(path):
+        for frame in Readable(open_recording(path), lambda item: item.load()):
             if frame.stamp_ns in wanted:
                 image = cv2.cvtColor(to_bgr(frame), cv2.COLOR_BGR2RGB)
                 yield np.asarray(image, np.uint8), wanted.pop(frame.stamp_ns)
