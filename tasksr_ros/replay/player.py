@@ -26,7 +26,8 @@ LONGEST_GAP_S = 5.0
 """Longer pauses between frames are shortened to this."""
 SETTLE_S = 0.5
 SILENCE_S = 15.0
-"""Without an answer, after which those that are missing count as dropped."""
+"""Without an answer, after which those that are missing count as dropped, unless the node says that
+it has some in work."""
 ANSWER_S = 60.0
 """To wait for the answer to one frame before it counts as dropped, where each is waited for."""
 LATE_S = 0.1
@@ -84,7 +85,13 @@ def play(
 def _wait_for(sent: Sent, session: Session, cameras: Mapping[str, Endpoint], check: Check) -> None:
     if not sent.error:
         answers = session.answers[cameras[sent.pending.camera].detections]
-        wait(lambda: sent.pending.stamp_ns in answers, ANSWER_S, check)
+        due_s = time.perf_counter() + ANSWER_S
+
+        def done() -> bool:
+            late = time.perf_counter() > due_s and not session.is_at_work()
+            return sent.pending.stamp_ns in answers or late
+
+        wait(done, float("inf"), check)
 
 
 def _connect(
@@ -199,7 +206,8 @@ def _drain(
         answered = all(
             stamp in session.answers[cameras[camera].detections] for camera, stamp in last.items()
         )
-        return answered or time.perf_counter() - max(begun, session.heard_s) > SILENCE_S
+        silent_s = time.perf_counter() - max(begun, session.heard_s)
+        return answered or (silent_s > SILENCE_S and not session.is_at_work())
 
     wait(done, float("inf"), check)
     time.sleep(SETTLE_S)  # latency comes after the detections

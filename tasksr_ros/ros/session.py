@@ -33,6 +33,8 @@ _RELIABLE = QoSProfile(depth=100)
 _POLL_S = 0.02
 START_S = 120.0
 """To wait for a node to come up, on a busy machine."""
+REPORT_S = 10.0
+"""Without a word on /diagnostics, after which a node counts as gone."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Session:
         latency_ms: milliseconds by stage, by latency topic and stamp.
         diagnostics: the last values of each status on /diagnostics, by its name.
         heard_s: when anything of a camera was heard last, by `time.perf_counter`.
+        reported_s: when anything came on /diagnostics, likewise.
     """
 
     def __init__(self, name: str, namespace: str = "") -> None:
@@ -98,7 +101,7 @@ class Session:
         self.answers: dict[str, dict[int, Answer]] = {}
         self.latency_ms: dict[str, dict[int, dict[str, float]]] = {}
         self.diagnostics: dict[str, dict[str, str]] = {}
-        self.heard_s = 0.0
+        self.heard_s = self.reported_s = 0.0
         self._publishers: dict[str, Any] = {}
         self._failure: Exception | None = None
         self._node.create_subscription(
@@ -212,8 +215,17 @@ class Session:
         self._publishers[camera.info].publish(messages.to_camera_info(model, header))
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
+        self.reported_s = time.perf_counter()
         for status in array.status:
             self.diagnostics[status.name] = {v.key: v.value for v in status.values}
+
+    def is_at_work(self) -> bool:
+        """Whether a node says that it has frames in work: a slow one answers late."""
+        if time.perf_counter() - self.reported_s > REPORT_S:
+            return False
+        told = list(self.diagnostics.values())
+        hangs = any(values.get("state") == "hangs" for values in told)
+        return not hangs and any(values.get("pending", "0") != "0" for values in told)
 
     def close(self) -> None:
         """Leave ROS 2."""
