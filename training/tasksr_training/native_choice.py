@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tasksr_ros.evaluation.matching import IGNORED, TRUE_POSITIVE
@@ -88,8 +89,9 @@ def choose_native(
         data: folder that the paths of image sets start from.
         sources: those of the run; what they hold out is measured.
         out: safetensors file to write; a JSON file beside it says what was measured.
-        start: ONNX file that a `native-detector` run began with; the other began with a bundle,
-            which its options name.
+        start: ONNX file that a `native-detector` run began with, or weights that this command
+            wrote of an earlier run; a `native-task-driven` run began with a bundle, which its
+            options name.
         choice: what is tried.
 
     Raises:
@@ -118,7 +120,7 @@ def choose_native(
         "network": "picodet-s",
         "num_classes": 1,
         "sr": None if candidates[best].sr is None else content["networks"]["sr"],
-        "start": start.name,
+        **_origin(start),
         "steps": content["step"],
         "minutes": round(content["seconds"] / 60, 1),
         "seed": _options(run).get("loop", {}).get("seed"),
@@ -172,9 +174,36 @@ def _began(run: Path, start: Path, networks: Mapping[str, Any]) -> tuple[nn.Modu
     if "sr" in networks:
         start = Path(_options(run)["stage"]["detector_checkpoint"])
         return load_network(start, "detector")[0], start
+    if start.suffix != ".safetensors":
+        detector = PicoDet(1)
+        load_onnx_weights(detector, start)
+        return detector, start
+    return load_chosen(start), start
+
+
+def _origin(start: Path) -> dict[str, Any]:
+    """The name of what training began with; after how many steps, if this was chosen before."""
+    beside = start.with_suffix(".json")
+    if start.suffix != ".safetensors" or not beside.is_file():
+        return {"start": start.name}
+    earlier = json.loads(beside.read_text())
+    return {"start": earlier["start"], "earlier_steps": earlier["steps"]}
+
+
+def load_chosen(path: Path) -> PicoDet:
+    """The detector of a file that `choose_native` wrote.
+
+    Raises:
+        TrainingDataError: for any other file.
+    """
     detector = PicoDet(1)
-    load_onnx_weights(detector, start)
-    return detector, start
+    try:
+        detector.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise TrainingDataError(
+            f"{path}: expected a detector's weights as choose-native writes them, got {error}"
+        ) from None
+    return detector
 
 
 def _options(run: Path) -> dict[str, Any]:

@@ -103,6 +103,12 @@ def native_card(description: dict[str, Any], chosen: dict[str, Any], scale_facto
             "then learnt together, the super-resolution from the detector's loss as well."
         )
     seed = "unknown" if chosen.get("seed") is None else chosen["seed"]
+    averaged = (
+        f", of which {chosen['share']:g}, and the rest\nof what was chosen after "
+        f"{chosen['earlier_steps']} steps"
+        if "earlier_steps" in chosen
+        else ""
+    )
     width, height = description["region_size"]
     calibration = chosen["calibration"]
     reliability = "\n".join(
@@ -128,7 +134,7 @@ images below.
 {stages}
 
 {recipe["steps"]} steps in {recipe["minutes"]:g} minutes of one core (beside other work), seed
-{seed}; the weights are their exponential moving average.
+{seed}; the weights are their exponential moving average{averaged}.
 
 ## Measured
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tasksr_training import native_choice
 from tasksr_training.coco import LabelledImage
 from tasksr_training.errors import TrainingDataError
@@ -15,6 +15,7 @@ from tasksr_training.native_choice import (
     between,
     choose_native,
     labelled_part,
+    load_chosen,
     spaced,
 )
 from tasksr_training.native_crops import HeldOut, NativeSourceConfig
@@ -114,6 +115,20 @@ def test_a_row_is_measured_as_it_is(data: Path) -> None:
     assert list(row["sets"]["val.json"]) == ["x1 12-60", "x1 60+", "x2 12-60", "x2 60+"]
     assert list(row["score_threshold"]) == ["x1", "x2"]
     assert list(row["calibration"]) == ["map", "before", "after"]
+
+
+def test_weights_that_were_chosen_before_are_a_start(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    detector, file = PicoDet(1), tmp_path / "before.safetensors"
+    save_file(detector.state_dict(), file)
+    file.with_suffix(".json").write_text(json.dumps({"start": "coco.onnx", "steps": 951}))
+    found = load_chosen(file)
+    assert all(torch.equal(v, found.state_dict()[k]) for k, v in detector.state_dict().items())
+    assert native_choice._origin(file) == {"start": "coco.onnx", "earlier_steps": 951}
+    assert native_choice._origin(tmp_path / "coco.onnx") == {"start": "coco.onnx"}
+    file.write_bytes(b"no weights")
+    with pytest.raises(TrainingDataError, match=r"before\.safetensors: expected a detector's"):
+        load_chosen(file)
 
 
 def test_nothing_held_out(data: Path, tmp_path: Path, ends: tuple[PicoDet, PicoDet]) -> None:
