@@ -6,6 +6,7 @@ and make boxes with loops over cells; ours go through import, bundle and engine.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from tasksr_ros.bundle.export_onnx import export_onnx
 from tasksr_ros.bundle.import_detector import REGION, Import, _side, import_detector
 from tasksr_ros.config import EngineConfig, NearConfig
 from tasksr_ros.engines import build_engine
-from tasksr_ros.engines.openvino_library import openvino_core
+from tasksr_ros.engines.openvino_library import openvino_core, ov
 from tasksr_ros.engines.verification import example_regions
 from tasksr_ros.errors import TaskSRError
 from tasksr_ros.model import load_model
@@ -40,10 +41,19 @@ LEAST = 0.05
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
+@functools.cache
+def session(file: Path) -> ort.InferenceSession:
+    return ort.InferenceSession(str(file))
+
+
+@functools.cache
+def compiled(file: Path) -> ov.CompiledModel:
+    return openvino_core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
 def picodet(file: Path, image: Image) -> Boxes:
-    session = ort.InferenceSession(str(file))
     given = ((image - np.array(MEAN)) / np.array(STD)).transpose(2, 0, 1)[None].astype(np.float32)
-    outputs = session.run(None, {"image": given})
+    outputs = session(file).run(None, {"image": given})
     found = []
     for scores, distances, stride in zip(outputs[:4], outputs[4:], (8, 16, 32, 64), strict=True):
         columns = -(-image.shape[1] // stride)
@@ -60,9 +70,8 @@ def picodet(file: Path, image: Image) -> Boxes:
 
 
 def yolox(file: Path, image: Image) -> Boxes:
-    session = ort.InferenceSession(str(file))
     given = image[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
-    (output,) = session.run(None, {"images": given})
+    (output,) = session(file).run(None, {"images": given})
     found, k = [], 0
     for stride in (8, 16, 32):
         for row in range(image.shape[0] // stride):
@@ -79,10 +88,9 @@ def yolox(file: Path, image: Image) -> Boxes:
 
 
 def detr(file: Path, image: Image) -> Boxes:
-    session = ort.InferenceSession(str(file))
     given = (image / 255).transpose(2, 0, 1)[None].astype(np.float32)
     size = np.array([[image.shape[1], image.shape[0]]], np.int64)
-    labels, boxes, scores = session.run(None, {"images": given, "orig_target_sizes": size})
+    labels, boxes, scores = session(file).run(None, {"images": given, "orig_target_sizes": size})
     return [
         (*map(float, box), float(score))
         for label, box, score in zip(labels[0], boxes[0], scores[0], strict=True)
@@ -91,8 +99,7 @@ def detr(file: Path, image: Image) -> Boxes:
 
 
 def boxes(file: Path, image: Image) -> Boxes:
-    compiled = openvino_core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    results = compiled([image[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)])
+    results = compiled(file)([image[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)])
     return [tuple(map(float, row)) for row in results["boxes"] if row[4] >= LEAST]
 
 
@@ -257,9 +264,8 @@ def test_an_exported_graph_computes_what_the_product_does(tmp_path: Path) -> Non
     assert "regions (N, 96, 320, 3) uint8 RGB -> boxes (N, A, 4) in px of 1280x384" in text
     regions = example_regions((320, 96), 2)
     ours = load_model("tdsr-ss-x4", near=ALONE).engine(regions)
-    theirs = ort.InferenceSession(str(file)).run(None, {"regions": regions})
-    compiled = openvino_core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    again = list(compiled([regions]).values())
+    theirs = session(file).run(None, {"regions": regions})
+    again = list(compiled(file)([regions]).values())
     for boxes, scores, class_ids in (theirs, again):
         np.testing.assert_allclose(scores, ours.scores, atol=1e-3)
         np.testing.assert_allclose(boxes, ours.boxes, atol=1e-2)
