@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -221,14 +222,14 @@ class Activity:
             for name, i in self._inputs.items()
         }
 
-    def close(self) -> bool:
-        """Unsubscribe and end the thread; returns False if that hangs and is left alone."""
+    def close(self, patience_s: float = math.inf) -> bool:
+        """Unsubscribe and end the thread; see `worker.Worker.close`."""
         self._jumps.unregister()
         for timer in self._timers:
             self._node.destroy_timer(timer)
         for inputs in self._inputs.values():
             inputs.close()
-        return self.worker.close()
+        return self.worker.close(patience_s)
 
 
 def batch_size(settings: Settings, model: Model) -> int:
