@@ -34,6 +34,7 @@ from tasksr_ros.home import ensure_home
 from tasksr_ros.model import EngineFactory, Model, load_model
 from tasksr_ros.ros import messages
 from tasksr_ros.ros.activity import LOG_PERIOD_S, Activity
+from tasksr_ros.ros.demand import Switch
 from tasksr_ros.ros.diagnostics import Reporter
 from tasksr_ros.ros.ending import Ending
 from tasksr_ros.ros.live.health import EngineState
@@ -96,7 +97,12 @@ class TaskSRNode(LifecycleNode):
         self._build_timer: Timer | None = None
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
+        self._switch = Switch(self, self._choose_inputs)
         self._answer_impossible_transitions()
+
+    def _choose_inputs(self) -> None:
+        if self._activity is not None:
+            self._activity.choose_inputs()
 
     def _every(self, period_s: float, callback: Callable[[], None]) -> Timer:
         return self.create_timer(period_s, callback, clock=self._steady)
@@ -186,7 +192,9 @@ class TaskSRNode(LifecycleNode):
         self._hanging = None
         self._limit_debug_images()
         self._publish_labels()
-        self._activity = Activity(self, self._settings, self._model, self._outputs)
+        self._activity = Activity(
+            self, self._settings, self._model, self._outputs, lambda: self._switch.on
+        )
 
     def _deactivate(self, patience_s: float = math.inf) -> None:
         activity, self._activity = self._activity, None
