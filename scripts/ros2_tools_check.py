@@ -132,6 +132,8 @@ def main() -> int:
     except (CheckError, subprocess.TimeoutExpired) as error:
         print(f"ros2-tools-check: {error}", file=sys.stderr)
         return 1
+    finally:
+        tools.say("daemon", "stop")  # the tools started one in this domain
     return 0
 
 
