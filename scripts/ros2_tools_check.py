@@ -169,7 +169,7 @@ def check_launch(tools: Tools, folder: Path) -> None:
         tools.expect("Set parameter successful", *setting, "region.min_distance", "50")
         tools.expect("Double value is: 50.0", "param", "get", "/far", "region.min_distance")
         tools.expect("Setting parameter failed", *setting, "region.tile_overlap", "3.5")
-        tools.expect("takes effect in configure", *setting, "cameras", "[]")
+        tools.expect("cameras must name at least one camera", *setting, "cameras", "[]")
         enable = ("service", "call", "/far/enable", "std_srvs/srv/SetBool")
         tools.expect("message='disabled'", *enable, "{data: false}")
         tools.expect("message='enabled'", *enable, "{data: true}")
