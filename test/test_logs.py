@@ -1,8 +1,9 @@
-"""What is logged is heard in tests, also where ROS 2's launch sets its logger class."""
+"""Tests run where ROS 2's launch is installed: without its plugins, and what is logged is heard."""
 
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,3 +76,24 @@ def test_with_a_plugin_that_sets_the_class_before_all_else(tmp_path: Path, root:
     run = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout
     assert "2 passed" in run.stdout
+
+
+@pytest.mark.parametrize("name", ["launch_testing", "launch_pytest", "launch_ros"])
+def test_the_plugins_of_launch_are_left_out(tmp_path: Path, root: Path, name: str) -> None:
+    """They import test files by name, and break pytest from 8.4 on."""
+    installed = tmp_path / "fake_launch-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: fake-launch\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text(f"[pytest11]\n{name} = fake_launch\n")
+    (tmp_path / "fake_launch.py").write_text("raise SystemExit('loaded')\n")
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "test/test_motion.py"]
+    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    run = subprocess.run(
+        command,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "loaded" not in run.stderr

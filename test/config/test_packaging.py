@@ -141,8 +141,8 @@ def test_container_gets_what_package_xml_wants_of_ros(root: Path) -> None:
     text = (root / "docker" / "Dockerfile").read_text()
     in_ros_base = {
         "ament_index_python", "builtin_interfaces", "diagnostic_msgs", "launch", "lifecycle_msgs",
-        "geometry_msgs", "rcl_interfaces", "rclpy", "ros2bag", "sensor_msgs", "std_msgs", "std_srvs",
-        "visualization_msgs",
+        "geometry_msgs", "rcl_interfaces", "rclpy", "ros2bag", "sensor_msgs", "std_msgs",
+        "std_srvs", "visualization_msgs",
     }  # fmt: skip
     wanted = {
         element.text or ""
