@@ -10,10 +10,10 @@ SECONDS ?= 3600
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup test demo yardstick lint types unit units-over-topics units-of-test \
-	units-of-training/test colcon soak tools clean distclean
+	units-of-training/test colcon ros2-tools-check soak tools clean distclean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## make .venv with everything to run and train; quick when nothing has changed
 	@$(PYTHON) scripts/setup_environment.py
@@ -44,6 +44,9 @@ units-of-test units-of-training/test: units-of-%:
 
 colcon: tools ## build the package as colcon does, and test what an installation can break
 	$(VENV)/python scripts/colcon_test.py
+
+ros2-tools-check: tools ## drive the installed node with the real ros2 commands, where there are
+	$(VENV)/python scripts/ros2_tools_check.py
 
 soak: tools ## the long tests, then SECONDS=… (3600) of overload; figures into docs/RELIABILITY.md
 	$(VENV)/python -m pytest -m "soak or (slow and wire)" test

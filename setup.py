@@ -61,7 +61,7 @@ setup(
     entry_points={
         "console_scripts": [
             "tasksr = tasksr_ros.cli.main:main",
-            "tasksr_node = tasksr_ros.ros.node:main",
+            "tasksr_node = tasksr_ros.ros.process:main",
         ],
     },
 )

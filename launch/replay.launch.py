@@ -50,8 +50,8 @@ def values(context: LaunchContext, name: str) -> list[str]:
 
 def listener_command(context: LaunchContext) -> list[str]:
     """`tasksr replay`, listening to the node."""
-    namespace = value(context, "namespace").strip("/")
-    node = f"/{namespace}/tasksr" if namespace else "/tasksr"
+    namespace, name = value(context, "namespace").strip("/"), value(context, "node_name")
+    node = f"/{namespace}/{name}" if namespace else f"/{name}"
     given = [
         ("--predictions", value(context, "predictions")),
         *(("--topic", topic) for topic in values(context, "image")),
@@ -65,7 +65,8 @@ def listener_command(context: LaunchContext) -> list[str]:
 
 def player_command(context: LaunchContext) -> list[str]:
     """`ros2 bag play`, publishing the time."""
-    return ["ros2", "bag", "play", value(context, "bag"), "--clock", value(context, "clock")]
+    given = ("--clock", value(context, "clock"), "--rate", value(context, "rate"))
+    return ["ros2", "bag", "play", value(context, "bag"), *given]
 
 
 def evaluation_command(context: LaunchContext) -> list[str]:
@@ -91,6 +92,7 @@ def processes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     listener = ExecuteProcess(cmd=listener_command(context), name="listener", output="screen")
     player = ExecuteProcess(cmd=player_command(context), name="player", output="screen")
     started: list[bool] = []
+    ended: list[str] = []
 
     def when_listening(event: ProcessIO) -> list[LaunchDescriptionEntity]:
         if started or LISTENING not in event.text:
@@ -101,17 +103,27 @@ def processes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     def when_heard(event: ProcessExited, _: LaunchContext) -> list[LaunchDescriptionEntity]:
         command = evaluation_command(context)
         if event.returncode != 0 or not command:
-            return [Shutdown(reason=f"the replay ended with status {event.returncode}")]
+            return end("the replay", event.returncode)
         evaluation = ExecuteProcess(cmd=command, name="evaluation", output="screen")
         done = OnProcessExit(
-            target_action=evaluation, on_exit=[Shutdown(reason="the replay is evaluated")]
+            target_action=evaluation,
+            on_exit=lambda event, _: end("the evaluation", event.returncode),
         )
         return [RegisterEventHandler(done), evaluation]
 
     def when_played(event: ProcessExited, _: LaunchContext) -> list[LaunchDescriptionEntity]:
         if event.returncode == 0:
             return []  # the listener ends when the last answer has come
-        return [Shutdown(reason=f"ros2 bag play ended with status {event.returncode}")]
+        return end("ros2 bag play", event.returncode)
+
+    def end(what: str, status: int) -> list[LaunchDescriptionEntity]:
+        """Whatever ends first ends everything; the others' ends only follow from that."""
+        if ended or context.is_shutdown:
+            return []
+        ended.append(what)
+        if status != 0:
+            raise RuntimeError(f"{what} ended with status {status}")  # so does `ros2 launch`
+        return [Shutdown(reason=f"{what} is done")]
 
     handlers = [
         OnProcessIO(target_action=listener, on_stderr=when_listening),
@@ -140,6 +152,9 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument(
             "clock", default_value="100", description="rate at which the time is published, Hz"
+        ),
+        DeclareLaunchArgument(
+            "rate", default_value="1.0", description="how fast the bag is played; 1.0: as recorded"
         ),
     ]
     share = Path(get_package_share_directory("tasksr_ros"))

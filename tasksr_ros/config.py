@@ -270,6 +270,9 @@ class InputConfig:
         low=1,
         high=100,
     )
+    lazy: bool = option(
+        False, "subscribe to images only while somebody listens to what is made of them"
+    )
 
 
 @dataclass(frozen=True)
@@ -280,6 +283,9 @@ class OutputConfig:
         "reliable", "delivery offered for detections"
     )
     depth: int = option(10, "detections kept for slow subscribers", low=1, high=1000)
+    class_id: Literal["number", "name"] = option(
+        "number", "class_id of detections: the number that label_info names, or the name itself"
+    )
 
 
 @dataclass(frozen=True)

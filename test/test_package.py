@@ -28,10 +28,11 @@ ROSDEP_KEYS = {
     "platformdirs": "python3-platformdirs",
     "pyyaml": "python3-yaml",
     "rosbags": "python3-rosbags-pip",
+    "simplejpeg": "python3-simplejpeg-pip",
     "torch": "python3-pytorch-pip",
     "tqdm": "python3-tqdm",
 }
-WITHOUT_ROSDEP_KEY = {"faster-coco-eval", "onnx", "openvino", "safetensors", "simplejpeg"}
+WITHOUT_ROSDEP_KEY = {"faster-coco-eval", "onnx", "openvino", "safetensors"}
 ROS = {"rclpy", "launch", "launch_ros", "rosidl_runtime_py", "ament_index_python"}
 
 

@@ -46,4 +46,4 @@ class IdleEngine:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], IdleEngine))
+    main(sys.argv[1:], IdleEngine)

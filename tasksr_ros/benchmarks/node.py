@@ -135,7 +135,7 @@ def _run(
     parameters: dict[str, Value],
     rate: float,
     frames: int,
-    module: str = "tasksr_ros.ros.node",
+    module: str = "tasksr_ros.ros.process",
 ) -> Run:
     begun_ns = time.time_ns()
     with node_process(NAMESPACE, parameters, module) as process:

@@ -13,8 +13,9 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -30,6 +31,9 @@ _PACKAGE = "tasksr_ros.networks."
 _NETWORKS = Path(__file__).parents[1] / "networks"
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _PRIVATE = 0o700
+_PARTIAL = ".partial-"
+_LEFT_S = 86_400
+"""Longer than the longest conversion takes."""
 
 
 def cache_folder(config: EngineConfig) -> Path:
@@ -79,13 +83,22 @@ def written_whole(folder: Path) -> Iterator[Path]:
         OSError: if it cannot be written, or is not this user's.
     """
     make_private(folder.parent)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+    _remove_left(folder.parent)
+    partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder.parent))
     try:
         yield partial
         remove(folder)
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_left(parent: Path) -> None:
+    """Remove what processes left that ended while they wrote."""
+    for partial in parent.glob(f"{_PARTIAL}*"):
+        with suppress(FileNotFoundError):  # another process is at it
+            if time.time() - partial.lstat().st_mtime > _LEFT_S:
+                remove(partial)
 
 
 def remove(path: Path) -> None:

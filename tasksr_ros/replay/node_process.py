@@ -15,7 +15,7 @@ END_S = 20.0
 
 @contextmanager
 def node_process(
-    namespace: str, parameters: Mapping[str, object], module: str = "tasksr_ros.ros.node"
+    namespace: str, parameters: Mapping[str, object], module: str = "tasksr_ros.ros.process"
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the node; it is ended at the end.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -14,6 +15,7 @@ from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import NodeConfig
 from tasksr_ros.model import Model
 from tasksr_ros.pipeline import Pipeline
+from tasksr_ros.ros.demand import idle_reason
 from tasksr_ros.ros.live.accounts import Account, Report, rates_and_ages
 from tasksr_ros.ros.live.health import InputState
 from tasksr_ros.ros.live.scheduler import RateLimit
@@ -26,7 +28,7 @@ from tasksr_ros.ros.topics import CameraInputs, CameraOutputs, OnImage
 
 LOG_PERIOD_S = 5.0
 CHOOSE_PERIOD_S = 0.5
-"""How often cameras look for publishers on which their subscriptions depend."""
+"""How often cameras look for those on whom their subscriptions depend."""
 GRAPH_PERIOD_S = 3.0
 """How often, and after which silence, the graph is asked why nothing comes; discovery takes up
 to 3 s."""
@@ -42,6 +44,7 @@ class Activity:
         settings: of all cameras.
         model: that their pipelines use.
         outputs: the cameras' publishers.
+        enabled: whether images are wanted at all, see `demand.Switch`.
     """
 
     def __init__(
@@ -50,10 +53,12 @@ class Activity:
         settings: Settings,
         model: Model,
         outputs: Mapping[str, CameraOutputs],
+        enabled: Callable[[], bool] = lambda: True,
     ) -> None:
         self._node = node
         self._settings = settings
         self._outputs = outputs
+        self._enabled = enabled
         self._throttle = Throttle(LOG_PERIOD_S)
         self._seldom = Throttle(SILENCE_LOG_S)
         self._hints: dict[str, str] = {}
@@ -80,7 +85,7 @@ class Activity:
         self._inputs: dict[str, CameraInputs] = {}
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers = (
-            node.create_timer(CHOOSE_PERIOD_S, self._follow_publishers, clock=steady),
+            node.create_timer(CHOOSE_PERIOD_S, self.choose_inputs, clock=steady),
             node.create_timer(GRAPH_PERIOD_S, self._look_around, clock=steady),
             *self._log_timer(common.diagnostics.log_period, steady),
         )
@@ -94,6 +99,7 @@ class Activity:
         try:
             for name, config in settings.cameras.items():
                 self._inputs[name] = self._subscribe(name, config)
+            self.choose_inputs()
         except Exception:
             self.close()
             raise
@@ -144,9 +150,18 @@ class Activity:
 
     # Called by the node
 
-    def _follow_publishers(self) -> None:
-        for inputs in self._inputs.values():
-            inputs.follow_publishers()
+    def choose_inputs(self) -> None:
+        """Subscribe to the images that are wanted, as they are published."""
+        for name, inputs in self._inputs.items():
+            wanted = not self._idle(name)
+            inputs.follow_publishers(wanted)
+            if not wanted:
+                self._channels[name].account.begin_to_wait(time.monotonic())
+
+    def _idle(self, name: str) -> str:
+        """Why a camera's images are not subscribed to, or ""."""
+        lazy, listeners = self._settings.cameras[name].input.lazy, self._outputs[name].listeners
+        return idle_reason(on=self._enabled(), lazy=lazy, listeners=listeners)
 
     def _look_around(self) -> None:
         """Find out why cameras are silent, and tell it."""
@@ -216,19 +231,21 @@ class Activity:
 
     def inputs(self) -> dict[str, InputState]:
         """What is known of every camera's topics."""
-        return {
-            name: InputState(i.image_topic, i.info_topic, i.qos_error, self._hints.get(name, ""))
-            for name, i in self._inputs.items()
-        }
+        return {name: self._input_state(name) for name in self._inputs}
 
-    def close(self) -> bool:
-        """Unsubscribe and end the thread; returns False if that hangs and is left alone."""
+    def _input_state(self, name: str) -> InputState:
+        inputs, hint = self._inputs[name], self._hints.get(name, "")
+        topics = (inputs.image_topic, inputs.info_topic)
+        return InputState(*topics, inputs.qos_error, hint, self._idle(name))
+
+    def close(self, patience_s: float = math.inf) -> bool:
+        """Unsubscribe and end the thread; see `worker.Worker.close`."""
         self._jumps.unregister()
         for timer in self._timers:
             self._node.destroy_timer(timer)
         for inputs in self._inputs.values():
             inputs.close()
-        return self.worker.close()
+        return self.worker.close(patience_s)
 
 
 def batch_size(settings: Settings, model: Model) -> int:

@@ -22,6 +22,7 @@ from vision_msgs.msg import (
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.detections import NO_TRACK, Detections
+from tasksr_ros.errors import RecordingError
 from tasksr_ros.io import cv_bridge
 from tasksr_ros.io.calibration import camera_from_info
 
@@ -38,15 +39,25 @@ def to_header(header: Any) -> Header:
     return copy
 
 
-def to_detection_array(detections: Detections, header: Header) -> Detection2DArray:
-    """Detections in image px, under the source image's header, inner headers too."""
+def to_detection_array(
+    detections: Detections, header: Header, classes: Sequence[str] = ()
+) -> Detection2DArray:
+    """Detections in image px, under the source image's header, inner headers too.
+
+    Args:
+        detections: boxes in image px.
+        header: of the source image.
+        classes: names by class id, to stand in place of the numbers; none: the numbers.
+    """
     return Detection2DArray(
         header=header,
-        detections=[_detection(detections, index, header) for index in range(len(detections))],
+        detections=[_detection(detections, i, header, classes) for i in range(len(detections))],
     )
 
 
-def _detection(detections: Detections, index: int, header: Header) -> Detection2D:
+def _detection(
+    detections: Detections, index: int, header: Header, classes: Sequence[str]
+) -> Detection2D:
     x0, y0, x1, y1 = (float(value) for value in detections.xyxy[index])
     track_id = int(detections.track_id[index])
     message = Detection2D(header=header, id="" if track_id == NO_TRACK else str(track_id))
@@ -55,14 +66,19 @@ def _detection(detections: Detections, index: int, header: Header) -> Detection2
     message.bbox.size_x = x1 - x0
     message.bbox.size_y = y1 - y0
     result = ObjectHypothesisWithPose()
-    result.hypothesis.class_id = str(int(detections.class_id[index]))
+    class_id = int(detections.class_id[index])
+    result.hypothesis.class_id = classes[class_id] if classes else str(class_id)
     result.hypothesis.score = float(detections.score[index])
     message.results = [result]
     return message
 
 
-def from_detection_array(message: Detection2DArray) -> Detections:
-    """The inverse of `to_detection_array`, for arrays whose detections have one result each."""
+def from_detection_array(message: Detection2DArray, classes: Sequence[str] = ()) -> Detections:
+    """The inverse of `to_detection_array`, for arrays whose detections have one result each.
+
+    Raises:
+        RecordingError: for a class_id that is neither a number nor one of the classes' names.
+    """
     boxes = [d.bbox for d in message.detections]
     centres = np.array([(b.center.position.x, b.center.position.y) for b in boxes]).reshape(-1, 2)
     halves = np.array([(b.size_x, b.size_y) for b in boxes]).reshape(-1, 2) / 2
@@ -70,10 +86,20 @@ def from_detection_array(message: Detection2DArray) -> Detections:
     detections = Detections.from_arrays(
         np.concatenate((centres - halves, centres + halves), 1),
         np.array([h.score for h in hypotheses]),
-        np.array([int(h.class_id) for h in hypotheses], np.int32),
+        np.array([_class_number(h.class_id, classes) for h in hypotheses], np.int32),
     )
     track_ids = [int(d.id) if d.id else NO_TRACK for d in message.detections]
     return replace(detections, track_id=np.array(track_ids, np.int32))
+
+
+def _class_number(class_id: str, classes: Sequence[str]) -> int:
+    if class_id in classes:
+        return classes.index(class_id)
+    try:
+        return int(class_id)
+    except ValueError:
+        known = f"a number or one of {', '.join(classes)}" if classes else "a number"
+        raise RecordingError(f"class_id must be {known}, got {class_id!r}") from None
 
 
 def to_label_info(classes: Sequence[str], threshold: float, header: Header) -> LabelInfo:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
@@ -21,7 +22,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.signals import uninstall_signal_handlers
+from rclpy.signals import SignalHandlerOptions
 from rclpy.timer import Timer
 from std_msgs.msg import Header
 
@@ -33,7 +34,9 @@ from tasksr_ros.home import ensure_home
 from tasksr_ros.model import EngineFactory, Model, load_model
 from tasksr_ros.ros import messages
 from tasksr_ros.ros.activity import LOG_PERIOD_S, Activity
+from tasksr_ros.ros.demand import Switch
 from tasksr_ros.ros.diagnostics import Reporter
+from tasksr_ros.ros.ending import Ending
 from tasksr_ros.ros.live.health import EngineState
 from tasksr_ros.ros.live.model_build import ModelBuild
 from tasksr_ros.ros.live.worker import Worker
@@ -43,6 +46,8 @@ from tasksr_ros.ros.topics import CameraOutputs
 
 BUILD_PERIOD_S = 0.05
 """How often the node looks whether a bundle that is built beside is ready."""
+PATIENCE_S = 1.0
+"""At the end of the process, for the frames in work: nothing can be published any more."""
 
 
 class _RosLogHandler(logging.Handler):
@@ -72,7 +77,6 @@ class TaskSRNode(LifecycleNode):
     ) -> None:
         super().__init__(
             "tasksr",
-            automatically_declare_parameters_from_overrides=True,
             allow_undeclared_parameters=True,  # a camera's own, checked by _on_set_parameters
             **node_arguments,
         )
@@ -93,7 +97,12 @@ class TaskSRNode(LifecycleNode):
         self._build_timer: Timer | None = None
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
+        self._switch = Switch(self, self._choose_inputs)
         self._answer_impossible_transitions()
+
+    def _choose_inputs(self) -> None:
+        if self._activity is not None:
+            self._activity.choose_inputs()
 
     def _every(self, period_s: float, callback: Callable[[], None]) -> Timer:
         return self.create_timer(period_s, callback, clock=self._steady)
@@ -183,22 +192,34 @@ class TaskSRNode(LifecycleNode):
         self._hanging = None
         self._limit_debug_images()
         self._publish_labels()
-        self._activity = Activity(self, self._settings, self._model, self._outputs)
+        self._activity = Activity(
+            self, self._settings, self._model, self._outputs, lambda: self._switch.on
+        )
 
-    def _deactivate(self) -> None:
+    def _deactivate(self, patience_s: float = math.inf) -> None:
         activity, self._activity = self._activity, None
-        if activity is not None and not activity.close():
+        if activity is not None and not activity.close(patience_s):
             self._hanging = activity.worker
-            self.get_logger().error("the engine hangs: its thread is left alone")
+            if self.context.ok():
+                self.get_logger().error("the engine hangs: its thread is left alone")
 
-    def stop(self) -> None:
-        """End the inference thread and give everything back, in any state."""
-        self._deactivate()
+    def stop(self, patience_s: float = math.inf) -> None:
+        """End the inference thread and give everything back, in any state.
+
+        Args:
+            patience_s: most to wait for the frames in work, s.
+        """
+        self._deactivate(patience_s)
         outputs, self._outputs = self._outputs, {}
         self._model, self._settings = None, None
         self._forget_build()
         for output in outputs.values():
             output.close()
+
+    def destroy_node(self) -> None:
+        """See `rclpy.node.Node`; gives the shared memory back."""
+        super().destroy_node()
+        self._state_machine = None  # rclpy keeps it, and it keeps the transport's memory
 
     # Parameters
 
@@ -366,15 +387,7 @@ def spin(node: TaskSRNode) -> int:
     """Serve the node until its context ends; returns an exit status."""
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-    try:
-        _spin(node, executor)
-    finally:  # joins rclpy's thread, which reads what the executor's end frees
-        uninstall_signal_handlers()
-    return 0
-
-
-def _spin(node: TaskSRNode, executor: SingleThreadedExecutor) -> None:
-    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
+    with contextlib.suppress(ExternalShutdownException):
         while node.context.ok():
             try:
                 executor.spin()
@@ -383,30 +396,45 @@ def _spin(node: TaskSRNode, executor: SingleThreadedExecutor) -> None:
                     text = " ".join(str(error).split())
                     node.get_logger().warning(text, throttle_duration_sec=LOG_PERIOD_S)
                     time.sleep(0.01)  # nor a lasting error take a whole core
+    return 0
 
 
-def main(arguments: list[str] | None = None, engine_factory: EngineFactory = build_engine) -> int:
-    """Entry point of ``tasksr_node``; see `TaskSRNode` for the engine factory."""
-    node = None
+def main(
+    arguments: list[str] | None = None,
+    engine_factory: EngineFactory = build_engine,
+    ending: Ending | None = None,
+) -> NoReturn:
+    """Run the node and end the process.
+
+    Args:
+        arguments: of ROS; None: the command line's.
+        engine_factory: see `TaskSRNode`.
+        ending: already looks out for signals; None: from now on.
+    """
+    if ending is None:
+        ending = Ending()
+        ending.watch()
+    nodes: list[TaskSRNode] = []
+    ending.hold(rclpy.try_shutdown, lambda: _release(nodes))
     ensure_home()
     try:
-        rclpy.init(args=arguments)
-        node = TaskSRNode(engine_factory=engine_factory)
-        return run(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        nodes.append(TaskSRNode(engine_factory=engine_factory))
+        ending.end(0 if ending.asked else run(nodes[0]))
     except Exception as error:  # of rclpy: a parameter file, a remapping, a topic's name
-        if rclpy.ok() or node is None:
+        if not ending.asked:
             print(f"tasksr_node: {' '.join(str(error).split())}", file=sys.stderr)
-            return 1
-        return 0  # asked to end while it started
-    finally:
-        if node is not None:
-            with contextlib.suppress(RuntimeError):  # RCLError, once the context is gone
-                node.stop()
-                node.destroy_node()
-        rclpy.try_shutdown()
+        ending.end(1)
+
+
+def _release(nodes: list[TaskSRNode]) -> None:
+    """Give back what the transport holds, at the end of the process."""
+    rclpy.try_shutdown()
+    for node in nodes:
+        with contextlib.suppress(Exception):
+            node.stop(PATIENCE_S)
+        node.destroy_node()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, get_origin
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -12,7 +12,13 @@ from rclpy.parameter import Parameter
 from tasksr_ros.config import NodeConfig
 from tasksr_ros.errors import ConfigError
 from tasksr_ros.options import Option, Value, flatten, walk
-from tasksr_ros.ros.settings import Settings, check_parameter, needs_configure, read_settings
+from tasksr_ros.ros.settings import (
+    Settings,
+    check_parameter,
+    declared_type,
+    needs_configure,
+    read_settings,
+)
 
 _ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
@@ -21,8 +27,7 @@ class NodeParameters:
     """Declares and reads a node's parameters.
 
     Args:
-        node: declares parameters from its overrides and allows undeclared ones: cameras' own
-            values exist only where they are given.
+        node: allows undeclared parameters: cameras' own values exist only where they are given.
 
     Attributes:
         error: the first thing wrong with the parameters that were given at the start.
@@ -31,20 +36,25 @@ class NodeParameters:
     def __init__(self, node: Node) -> None:
         self._node = node
         self.error: ConfigError | None = None
-        given = self._given()
+        given = self.ours(node._parameter_overrides.values())  # rclpy has no other access to all
         cameras = self._cameras(given)
         values: dict[str, Value] = {}
         for name, value in given.items():
             try:
-                values[name] = check_parameter(name, value, cameras)
+                values[name] = check_parameter(name, _not_empty(name, value), cameras)
             except ConfigError as error:
                 self.error = self.error or error
-            node.undeclare_parameter(name)
         for name, type_, default, option in walk(NodeConfig):
             value = _plain(values.pop(name, default))
             node.declare_parameter(name, value, _descriptor(type_, option), ignore_override=True)
         for name, value in values.items():
             node.declare_parameter(name, _plain(value), ignore_override=True)
+        node.add_pre_set_parameters_callback(self._as_declared)
+
+    def _as_declared(self, changes: list[Parameter]) -> list[Parameter]:
+        """What `ros2 param set` sends for 40 and [] in place of 40.0 and an empty list of texts."""
+        cameras = self._node.get_parameter("cameras").value
+        return [as_declared(change, cameras) for change in changes]
 
     def _given(self) -> dict[str, Any]:
         return {
@@ -75,7 +85,7 @@ class NodeParameters:
         self.error = None
 
     @staticmethod
-    def ours(changes: Sequence[Parameter]) -> dict[str, Any]:
+    def ours(changes: Iterable[Parameter]) -> dict[str, Any]:
         """Names and values of the changes that do not concern ROS itself; None: to be removed."""
         return {p.name: p.value for p in changes if not p.name.startswith(_ROS_PARAMETERS)}
 
@@ -113,6 +123,28 @@ class NodeParameters:
     @staticmethod
     def _common(name: str) -> bool:
         return name in flatten(NodeConfig())
+
+
+def as_declared(change: Parameter, cameras: Collection[str]) -> Parameter:
+    """The parameter with a whole number as a float, where it is declared as one.
+
+    Args:
+        change: as it came; one of another type, or unknown, stays as it is, to be refused.
+        cameras: by name.
+    """
+    declared = declared_type(change.name, cameras)
+    if declared is float and change.type_ == Parameter.Type.INTEGER:
+        return Parameter(change.name, value=float(change.value))
+    if get_origin(declared) is tuple and change.type_.name.endswith("ARRAY") and not change.value:
+        return Parameter(change.name, Parameter.Type.STRING_ARRAY, [])
+    return change
+
+
+def _not_empty(name: str, value: object) -> object:
+    """A value given at the start; rcl takes an empty list for no value at all."""
+    if value is None:
+        raise ConfigError(f"{name} must have a value, got an empty list: leave it out")
+    return value
 
 
 def _plain(value: Value) -> Any:

@@ -14,12 +14,12 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import GetParameters
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import parameter_value_to_python
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray
+from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.detections import Detections
@@ -30,6 +30,7 @@ from tasksr_ros.io.recording import Encoded
 from tasksr_ros.ros import messages
 
 _RELIABLE = QoSProfile(depth=100)
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _POLL_S = 0.02
 START_S = 120.0
 """To wait for a node to come up, on a busy machine."""
@@ -103,6 +104,7 @@ class Session:
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.heard_s = self.reported_s = 0.0
         self._publishers: dict[str, Any] = {}
+        self._heard: dict[str, Any] = {}
         self._failure: Exception | None = None
         self._node.create_subscription(
             DiagnosticArray, "/diagnostics", self._on_diagnostics, _RELIABLE
@@ -131,7 +133,10 @@ class Session:
         return [(n, space) for n, space in found if name in (n, f"{space.rstrip('/')}/{n}")]
 
     def endpoints(self, name: str, namespace: str) -> list[Endpoint]:
-        """The cameras of a running node, by the topics of its detections."""
+        """The cameras of a running node, by the topics of its detections.
+
+        One with input.lazy subscribes to images, and is found, soon after it was first asked for.
+        """
         taken = dict(self._node.get_subscriber_names_and_types_by_node(name, namespace))
         given = dict(self._node.get_publisher_names_and_types_by_node(name, namespace))
         images = _of_type(taken, "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -139,6 +144,7 @@ class Session:
         found = _of_type(given, "vision_msgs/msg/Detection2DArray")
         cameras = []
         for detections in found:
+            self._be_heard(detections)
             prefix = detections.rpartition("/")[0]
             beside = [t for t in images if t.startswith(f"{prefix}/image")]
             image = (beside or images if len(found) == 1 else beside or [""])[0] if images else ""
@@ -149,6 +155,13 @@ class Session:
                 latency = f"{prefix}/latency"
                 cameras.append(Endpoint(image, compressed, info[0], detections, latency))
         return cameras
+
+    def _be_heard(self, detections: str) -> None:
+        """Listen, that a lazy node listens as well."""
+        if detections not in self._heard:
+            self._heard[detections] = self._node.create_subscription(
+                Detection2DArray, detections, lambda _: None, _RELIABLE, raw=True
+            )
 
     def parameters(self, name: str, namespace: str, names: list[str]) -> dict[str, Any]:
         """The values of a node's parameters that it has; none where it does not answer."""
@@ -172,10 +185,16 @@ class Session:
         self.answers.setdefault(camera.detections, {})
         self.latency_ms.setdefault(camera.latency, {})
 
+        classes: list[str] = []
+
+        def on_labels(labels: LabelInfo) -> None:
+            classes[:] = [named.class_name for named in labels.class_map]
+
         def on_detections(message: bytes) -> None:
             self.heard_s = time.perf_counter()
             array = deserialize_message(message, Detection2DArray)
-            detections, stamp = messages.from_detection_array(array), stamp_ns(array.header)
+            detections = messages.from_detection_array(array, classes)
+            stamp = stamp_ns(array.header)
             answer = Answer(detections, stamp, self.heard_s, message)
             self.answers[camera.detections].setdefault(stamp, answer)
 
@@ -184,6 +203,8 @@ class Session:
             self.latency_ms[camera.latency].setdefault(stamp_ns(array.header), values)
 
         topic = self._node.create_subscription
+        label_info = f"{camera.detections.rpartition('/')[0]}/label_info"
+        topic(LabelInfo, label_info, on_labels, _LATCHED)
         topic(Detection2DArray, camera.detections, on_detections, _RELIABLE, raw=True)
         topic(DiagnosticArray, camera.latency, on_latency, _RELIABLE)
 

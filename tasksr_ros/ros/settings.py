@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from tasksr_ros.config import NodeConfig
 from tasksr_ros.errors import ConfigError
-from tasksr_ros.options import Value, build, check_value, flatten
+from tasksr_ros.options import Value, build, check_value, flatten, walk
 
 PER_CAMERA = ("input.", "region.", "detection.", "tracking.")
 """Groups that a camera may have of its own: ``front.region.top`` beside ``region.top``."""
@@ -66,6 +68,13 @@ def check_parameter(name: str, value: object, cameras: Collection[str]) -> Value
         raise ConfigError(f"{camera}.{error}") from None
 
 
+def declared_type(name: str, cameras: Collection[str]) -> Any:
+    """The type of a parameter, a camera's among them; None: there is no such parameter."""
+    with suppress(ConfigError):
+        return _COMMON.get(name if _is_common(name) else split(name, cameras)[1])
+    return None
+
+
 def split(name: str, cameras: Collection[str]) -> tuple[str, str]:
     """The camera and the common name of a camera's parameter.
 
@@ -89,7 +98,7 @@ def needs_configure(names: Collection[str], cameras: Collection[str]) -> list[st
     return [name for name, field in fields.items() if not field.startswith(LIVE)]
 
 
-_COMMON = frozenset(flatten(NodeConfig()))
+_COMMON = {name: type_ for name, type_, *_ in walk(NodeConfig)}
 
 
 def _is_common(name: str) -> bool:

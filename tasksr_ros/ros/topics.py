@@ -35,6 +35,7 @@ from tasksr_ros.ros.live import wire
 from tasksr_ros.ros.live.scheduler import RateLimit
 from tasksr_ros.ros.live.silence import CAMERA_INFO, SUFFIX, Wanted, why_silent
 from tasksr_ros.ros.live.worker import Answer
+from tasksr_ros.ros.overlays import Overlays
 
 OnImage: TypeAlias = Callable[[wire.Serialized], None]
 OnCamera: TypeAlias = Callable[[CameraModel], None]
@@ -99,7 +100,7 @@ class CameraInputs:
             while self.topic.endswith(SUFFIX):
                 self.topic = self.topic.removesuffix(SUFFIX)
         self.info_topic = node.resolve_topic_name(self._info_topic())
-        self.follow_publishers()
+        self.follow_publishers(wanted=False)
 
     def _info_topic(self) -> str:
         """As configured or remapped, else beside the image, as image_transport has it."""
@@ -113,9 +114,16 @@ class CameraInputs:
         image = self._of("compressed").removesuffix(SUFFIX) if compressed else self.topic
         return f"{image.rpartition('/')[0]}/camera_info"
 
-    def follow_publishers(self) -> None:
-        """Subscribe as configured; to what depends on the publishers, once they are there."""
-        self._choose_transport()
+    def follow_publishers(self, wanted: bool) -> None:
+        """Subscribe as configured; to what depends on the publishers, once they are there.
+
+        Args:
+            wanted: whether images are; without, CameraInfo alone is subscribed to.
+        """
+        if wanted:
+            self._choose_transport()
+        else:
+            self._pause()
         latched = is_latched(self._node, self.info_topic)
         qos = _LATCHED if latched else _LATEST_ONLY  # one published before is asked for, too
         if self._infos is None or (latched is not None and self._info_qos is not qos):
@@ -136,6 +144,11 @@ class CameraInputs:
             f"{self._name or 'camera'}: takes {what} of {subscription.topic_name} ({kind}; "
             f"{qos.reliability.name.lower()}, {qos.durability.name.lower()}, depth {qos.depth})"
         )
+
+    def _pause(self) -> None:
+        if self._images is not None:
+            self._node.destroy_subscription(self._images)
+        self._images, self._transport, self.qos_error = None, "", ""
 
     def _choose_transport(self) -> None:
         wanted = self._config.transport
@@ -256,8 +269,21 @@ class CameraOutputs:
         }
         self._labels = node.create_publisher(LabelInfo, _named(name, "label_info"), _LATCHED)
         self._debug = node.create_publisher(Image, _named(name, "debug_image"), QoSProfile(depth=1))
+        self._overlays = Overlays(node, _named(name, ""))
         self._debug_rate = RateLimit(0.0)
         self._debug_wanted = True
+        self._names_classes = config.class_id == "name"
+        self._classes: list[str] = []
+
+    @property
+    def listeners(self) -> int:
+        """How many listen to what is made of the images."""
+        return sum(p.get_subscription_count() for p in self._publishers if p is not self._labels)
+
+    @property
+    def _publishers(self) -> tuple[Publisher, ...]:
+        own = (self._detections, self._latency, self._labels, self._debug)
+        return (*own, *self._plain.values(), *self._overlays.publishers)
 
     def limit_debug_images(self, wanted: bool, rate_hz: float) -> None:
         """Whether to publish debug images while someone listens, and how many at most."""
@@ -265,28 +291,31 @@ class CameraOutputs:
 
     def publish_labels(self, labels: LabelInfo) -> None:
         """Publish the class names; whoever subscribes later gets them, too."""
+        self._classes = [named.class_name for named in labels.class_map]
         self._labels.publish(labels)
 
     def publish(self, answer: Answer, on_error: OnError) -> None:
-        """Publish detections and latency, and a debug image while someone listens.
+        """Publish detections and latency; a debug image and overlays while someone listens.
 
         A picture that cannot be drawn is no rejection: the detections are out.
         """
         draws = self._wants_debug_image()  # who listens later does not get this frame's picture
         header = messages.to_header(answer.header)
-        array = messages.to_detection_array(answer.result.detections, header)
-        self._detections.publish(array)
+        detections, classes = answer.result.detections, self._classes
+        named = classes if self._names_classes else ()
+        self._detections.publish(messages.to_detection_array(detections, header, named))
         try:
             latency = messages.to_latency(answer.latency_ms, self._node.get_name(), header)
             self._latency.publish(latency)
             for stage, publisher in self._plain.items():
                 if publisher.get_subscription_count():
                     publisher.publish(Float64(data=answer.latency_ms[stage]))
+            self._overlays.publish(detections, header, classes)
             if draws:
                 self._debug.publish(_debug_image(answer))
         except Exception as error:
             camera = answer.channel or "camera"
-            on_error(f"{camera}: extras", f"{camera}: no debug image or latency: {error}")
+            on_error(f"{camera}: extras", f"{camera}: no debug image, overlay or latency: {error}")
 
     def _wants_debug_image(self) -> bool:
         listened_to = self._debug_wanted and self._debug.get_subscription_count()
@@ -294,12 +323,7 @@ class CameraOutputs:
 
     def close(self) -> None:
         """Take the topics back."""
-        publishers: tuple[Publisher, ...] = (
-            *(self._detections, self._latency),
-            *(self._labels, self._debug),
-            *self._plain.values(),
-        )
-        for publisher in publishers:
+        for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
 
 

@@ -115,6 +115,18 @@ def test_container_runs_as_an_unprivileged_user_with_a_health_check(root: Path) 
     assert dict(stages)["ARG"] is not None
 
 
+def test_whoever_stops_the_node_sends_sigint_and_waits_long_enough(root: Path) -> None:
+    """`ros2 launch` leaves the node behind on SIGTERM; it kills the node itself after 15 + 5 s."""
+    assert dict(instructions(root))["STOPSIGNAL"] == "SIGINT"
+    unit = (root / "config/systemd/tasksr.service").read_text()
+    assert "\nKillSignal=SIGINT\n" in unit
+    waits = {
+        name: int(s) for name, s in re.findall(r"^(TimeoutStopSec)=(\d+)$", unit, re.MULTILINE)
+    }
+    assert waits["TimeoutStopSec"] > 20
+    assert 'SIGTERM_S = "15"' in (root / "launch" / "tasksr.launch.py").read_text()
+
+
 def test_container_is_made_of_files_that_exist(root: Path) -> None:
     copied = [arguments.split()[:-1] for name, arguments in instructions(root) if name == "COPY"]
     sources = [source for part in copied if not part[0].startswith("--from") for source in part]
@@ -129,7 +141,8 @@ def test_container_gets_what_package_xml_wants_of_ros(root: Path) -> None:
     text = (root / "docker" / "Dockerfile").read_text()
     in_ros_base = {
         "ament_index_python", "builtin_interfaces", "diagnostic_msgs", "launch", "lifecycle_msgs",
-        "rcl_interfaces", "rclpy", "sensor_msgs", "std_msgs",
+        "geometry_msgs", "rcl_interfaces", "rclpy", "ros2bag", "sensor_msgs", "std_msgs",
+        "std_srvs", "visualization_msgs",
     }  # fmt: skip
     wanted = {
         element.text or ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from tasksr_ros.config import EngineConfig
-from tasksr_ros.engines.cache import cache_folder, is_trusted, make_private
+from tasksr_ros.engines.cache import cache_folder, is_trusted, make_private, written_whole
 
 
 def mode(path: Path) -> int:
@@ -82,3 +83,16 @@ def test_what_another_user_owns_is_not(
         assert "belongs to another user" in caplog.text
         with pytest.raises(PermissionError, match="belongs to another user"):
             make_private(model)
+
+
+def test_what_an_ended_process_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    """The node ends without waiting for a conversion."""
+    cache = tmp_path / "cache"
+    for name, age_s in ((".partial-old", 90_000), (".partial-new", 60), ("model", 90_000)):
+        (cache / name).mkdir(parents=True)
+        (cache / name / "part").touch()
+        then = time.time() - age_s
+        os.utime(cache / name, (then, then))
+    with written_whole(cache / "other") as folder:
+        (folder / "model.xml").write_text("<net/>")
+    assert sorted(path.name for path in cache.iterdir()) == [".partial-new", "model", "other"]

@@ -19,6 +19,7 @@ from launch_ros.actions import LifecycleNode
 
 from launch import LaunchContext
 from tasksr_ros.config import NodeConfig
+from tasksr_ros.errors import ConfigError
 from tasksr_ros.options import flatten
 
 
@@ -152,5 +153,106 @@ def test_topics_are_remapped(
 
 
 def test_a_topic_for_each_camera_is_wanted(launch_file: ModuleType) -> None:
-    with pytest.raises(ValueError, match="a topic for each of 2 cameras, got '/a/image'"):
+    with pytest.raises(ValueError, match=r"each of 2 cameras \(front, left\), got '/a/image'$"):
         launch_file.remappings(context(launch_file, cameras="front,left", image="/a/image"))
+
+
+def params_file(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_cameras_of_the_parameter_file(launch_file: ModuleType, tmp_path: Path) -> None:
+    """Topics are those of its cameras, in their order; arguments come before the file."""
+    file = params_file(
+        tmp_path,
+        "/**:\n  ros__parameters:\n    cameras: [front, left]\n    input: {transport: auto}\n"
+        "    left: {input: {transport: raw}}\n",
+    )
+    topics = "/f/compressed, /l/compressed"
+    made = context(launch_file, params_file=file, image=topics, camera_info="/f/i,/l/i")
+    assert launch_file.remappings(made) == [
+        ("front/image", "/f"),
+        ("left/image", "/l/compressed"),
+        ("front/camera_info", "/f/i"),
+        ("left/camera_info", "/l/i"),
+    ]
+    other = context(launch_file, params_file=file, image="/r", cameras="right", transport="raw")
+    assert launch_file.remappings(other) == [("right/image", "/r")]
+    one = context(launch_file, params_file=file, image="/f")
+    message = (
+        r"^image must name a topic for each of 2 cameras \(front, left, of params_file\), got '/f'$"
+    )
+    with pytest.raises(ValueError, match=message):
+        launch_file.remappings(one)
+    assert launch_file.remappings(context(launch_file, params_file=file)) == []
+
+
+def test_the_file_speaks_to_the_node_by_its_name(launch_file: ModuleType, tmp_path: Path) -> None:
+    file = params_file(tmp_path, "/car/far:\n  ros__parameters: {cameras: [a, b]}\n")
+    given = {"params_file": file, "image": "/x,/y"}
+    named = context(launch_file, namespace="car", node_name="far", **given)
+    assert launch_file.remappings(named) == [("a/image", "/x"), ("b/image", "/y")]
+    with pytest.raises(ValueError, match="each of 1 cameras, got '/x,/y'"):
+        launch_file.remappings(context(launch_file, **given))
+
+
+def test_a_parameter_file_that_is_none_is_refused(launch_file: ModuleType, tmp_path: Path) -> None:
+    made = context(launch_file, params_file=params_file(tmp_path, "a: [1"), image="/x")
+    with pytest.raises(ConfigError, match=r"params\.yaml must be a YAML file"):
+        launch_file.nodes(made)
+
+
+def test_cameras_that_are_no_list_are_left_to_the_node(
+    launch_file: ModuleType, tmp_path: Path
+) -> None:
+    file = params_file(tmp_path, "/**:\n  ros__parameters: {cameras: front}\n")
+    assert launch_file.remappings(context(launch_file, params_file=file, image="/x")) == []
+
+
+def test_more_arguments_become_parameters(launch_file: ModuleType) -> None:
+    made = context(
+        launch_file,
+        precision="bf16",
+        score_threshold="0",
+        region_mode="full",
+        transport="auto",
+        use_sim_time="true",
+    )
+    assert launch_file.given_parameters(made) == {
+        "engine.precision": "bf16",
+        "detection.score_threshold": 0.0,
+        "region.mode": "full",
+        "input.transport": "auto",
+        "use_sim_time": True,
+    }
+    with pytest.raises(ValueError, match=r"^score_threshold must be a number, got 'high'$"):
+        launch_file.given_parameters(context(launch_file, score_threshold="high"))
+    with pytest.raises(ValueError, match=r"^use_sim_time must be true or false, got '1'$"):
+        launch_file.given_parameters(context(launch_file, use_sim_time="1"))
+
+
+def test_choices_are_those_of_the_parameters(launch_file: ModuleType) -> None:
+    description = launch_file.generate_launch_description()
+    choices = {a.name: a.choices for a in description.get_launch_arguments() if a.choices}
+    assert choices == {
+        "engine": ["", "auto", "tensorrt", "torch", "openvino", "onnxruntime"],
+        "precision": ["", "fp32", "fp16", "bf16", "int8"],
+        "transport": ["", "raw", "compressed", "auto"],
+        "region_mode": ["", "fixed", "distance", "full"],
+    }
+
+
+def test_name_respawn_and_patience(launch_file: ModuleType) -> None:
+    made = context(launch_file, node_name="far", namespace="car", respawn="true")
+    (node,) = launch_file.nodes(made)
+    parameter_files(node, made)
+    assert node.node_name == "/car/far"
+    assert node._ExecuteLocal__respawn is True
+    assert text(made, node._ExecuteLocal__sigterm_timeout) == "15"
+    (plain,) = launch_file.nodes(context(launch_file))
+    assert plain._ExecuteLocal__respawn is False
+    own = context(launch_file, sigterm_timeout="3")
+    (node,) = launch_file.nodes(own)
+    assert text(own, node._ExecuteLocal__sigterm_timeout) == "3"

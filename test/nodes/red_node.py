@@ -74,11 +74,9 @@ def options() -> argparse.Namespace:
 
 if __name__ == "__main__":
     given = options()
-    sys.exit(
-        main(
-            sys.argv[1:],
-            lambda bundle, _: RedEngine(
-                bundle, given.work_ms / 1e3, given.fail_every, given.hang_s, given.hang_after
-            ),
-        )
+    main(
+        sys.argv[1:],
+        lambda bundle, _: RedEngine(
+            bundle, given.work_ms / 1e3, given.fail_every, given.hang_s, given.hang_after
+        ),
     )

@@ -165,7 +165,7 @@ def start(
     stderr: int | None = subprocess.PIPE,
     **parameters: object,
 ) -> Iterator[subprocess.Popen[str]]:
-    arguments = [sys.executable, *(command or ("-m", "tasksr_ros.ros.node")), "--ros-args"]
+    arguments = [sys.executable, *(command or ("-m", "tasksr_ros.ros.process")), "--ros-args"]
     for name, value in parameters.items():
         arguments += ["-p", f"{name.replace('__', '.')}:={json.dumps(value)}"]
     process = subprocess.Popen(arguments, env=env, stderr=stderr, text=True)

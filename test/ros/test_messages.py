@@ -15,7 +15,7 @@ from vision_msgs.msg import Detection2DArray
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.detections import Detections
-from tasksr_ros.errors import ConfigError
+from tasksr_ros.errors import ConfigError, RecordingError
 from tasksr_ros.io.decoding import decode_message
 from tasksr_ros.ros import messages
 
@@ -54,6 +54,23 @@ def test_detections_survive_the_wire() -> None:
     assert received.header == HEADER
     assert {d.header.frame_id for d in received.detections} == {"front"}
     assert [d.id for d in received.detections] == ["", ""]
+
+
+def test_class_names_in_place_of_numbers() -> None:
+    classes = ["person", "rider", "dog"]
+    detections = Detections.from_arrays(
+        np.array([[1.0, 2, 3, 10], [0, 0, 4, 8]]), np.array([0.75, 0.5]), np.array([0, 2])
+    )
+    array = messages.to_detection_array(detections, HEADER, classes)
+    assert [d.results[0].hypothesis.class_id for d in array.detections] == ["person", "dog"]
+    assert messages.from_detection_array(array, classes).class_id.tolist() == [0, 2]
+    numbers = messages.to_detection_array(detections, HEADER)
+    assert [d.results[0].hypothesis.class_id for d in numbers.detections] == ["0", "2"]
+    assert messages.from_detection_array(numbers, classes).class_id.tolist() == [0, 2]
+    with pytest.raises(RecordingError, match=r"^class_id must be a number, got 'person'$"):
+        messages.from_detection_array(array)
+    with pytest.raises(RecordingError, match=r"must be a number or one of car, got 'person'$"):
+        messages.from_detection_array(array, ["car"])
 
 
 def test_no_detections() -> None:

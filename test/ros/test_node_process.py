@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,8 @@ from ros_client import (
 )
 from vision_msgs.msg import Detection2DArray
 
+from tasksr_ros.ros.ending import GRACE_S, RELEASE_S
+
 pytestmark = pytest.mark.wire
 
 
@@ -41,26 +44,46 @@ def play_until(client: Client, camera: Camera, arrays: list[Detection2DArray], c
         client.spin(1 / 30)
 
 
+def segments(pid: int | str) -> set[str]:
+    """The files of the shared memory that a process has a part in."""
+    found = re.findall(
+        r"/dev/shm/fastrtps_[0-9a-f]{16}$", Path(f"/proc/{pid}/maps").read_text(), re.MULTILINE
+    )
+    return set(found)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("hangs", [False, True])
+@pytest.mark.parametrize(("work_s", "again"), [(0, 0), (600, 0), (600, 3), (8, 1)])
 def test_a_signal_ends_the_node_while_images_flow(
     client: Client,
     ros_env: dict[str, str],
     tiny_bundle: Path,
     sent: signal.Signals,
-    hangs: bool,
+    work_s: float,
+    again: int,
 ) -> None:
+    """The engine works, hangs or is slow, the signal comes once or again: one end."""
     arrays = client.listen(Detection2DArray, "detections")
-    faults = ("--hang-s", "600", "--hang-after", "5") if hangs else ()
-    with red_process(ros_env, tiny_bundle, *faults, diagnostics__engine_timeout=1.0) as process:
+    faults = ("--hang-s", str(work_s), "--hang-after", "5") if work_s else ()
+    before = segments("self")
+    with red_process(ros_env, tiny_bundle, *faults) as process:
         camera = Camera(client)
         play_until(client, camera, arrays, 3)
-        if hangs:
+        if work_s:
             client.spin(0.5)
+        memory = segments(process.pid) - before
+        assert memory
+        begun_s = time.monotonic()
         process.send_signal(sent)
+        for _ in range(again):
+            client.spin(0.3)
+            process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=WAIT_S)
         assert process.returncode == 0, stderr
-        assert "Traceback" not in stderr
+        assert time.monotonic() - begun_s < GRACE_S + RELEASE_S
+        assert "configured:" in stderr.splitlines()[0]
+        assert [line for line in stderr.splitlines() if not line.startswith("[INFO]")] == []
+    assert not [path for path in memory if os.path.exists(path)]
     Expected(tiny_bundle).check(arrays, camera.sent)
 
 

@@ -103,3 +103,35 @@ def test_colcon_results_are_counted(
     (results / "pytest.xml").write_text(f'<testsuite name="t" {attributes}>{tests}</testsuite>')
     monkeypatch.setattr(colcon_test, "WORKSPACE", tmp_path)
     assert colcon_test.count_tests() == status
+
+
+def test_without_the_tools_the_check_says_that_it_is_skipped(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = load(root, "ros2_tools_check", monkeypatch)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert check.main() == 0
+    said = capsys.readouterr().out
+    assert said.startswith("ros2-tools-check: skipped: there is no ros2 with launch, run, param")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("commands", "there"),
+    [
+        ("launch run param lifecycle service node", True),
+        ("run param lifecycle service node", False),  # no ros2launch
+    ],
+)
+def test_which_tools_the_check_needs(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: str, there: bool
+) -> None:
+    check = load(root, "ros2_tools_check", monkeypatch)
+    program = tmp_path / "ros2"
+    lines = "".join(f"  {name}  what it does\\n" for name in commands.split())
+    program.write_text(f"#!/bin/sh\nprintf 'Commands:\\n{lines}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert check.has_tools() is there

@@ -144,6 +144,11 @@ class Account:
             self._last_message_s = now_s
             self._received_rate.count(now_s)
 
+    def begin_to_wait(self, now_s: float) -> None:
+        """From now on silence counts: the camera was not listened to before."""
+        with self._lock:
+            self._last_message_s = now_s
+
     def process(self, latency_ms: dict[str, float], now_s: float) -> None:
         """A frame's detections are published."""
         with self._lock:

@@ -47,12 +47,14 @@ class InputState:
         info_topic: of its intrinsics.
         qos_error: why a publisher cannot be heard, or "".
         hint: why no image comes, as far as the graph tells, or "".
+        idle: why its images are not subscribed to, or "".
     """
 
     topic: str
     info_topic: str = ""
     qos_error: str = ""
     hint: str = ""
+    idle: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ def camera_health(
         paused: whether simulated time stands still: silence is no error then.
         inputs: its topics.
     """
+    if inputs.idle:
+        return Health(Level.OK, "idle", f"no images are taken: {inputs.idle}")
     if not now.received or now.silent_s >= config.silent_warn:
         return _silence(now, config, paused, inputs)
     found = [_rejections(now, before, config), _age(now, config), _stamps(now, before)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -253,13 +254,17 @@ class Worker:
             ", or raise the timeout" if self._timeout_s else ""
         )
 
-    def close(self) -> bool:
+    def close(self, patience_s: float = math.inf) -> bool:
         """End the thread once its frame is done; returns False if it hangs and is left alone.
 
         A thread that is left alone publishes nothing more.
+
+        Args:
+            patience_s: most to wait for it, s, beside the timeout.
         """
         self._scheduler.close()
-        self._thread.join(max(0.0, (self._timeout_s or AUTO_TIMEOUT_S) - self.busy_s))
+        timeout_s = (self._timeout_s or AUTO_TIMEOUT_S) - self.busy_s
+        self._thread.join(min(patience_s, max(0.0, timeout_s)))
         with self._lock:
             self._closed = True
             for name, _ in self._in_work:
