@@ -46,6 +46,20 @@ class RegionConfig:
     tile_overlap: int = option(
         32, "least overlap of neighbouring tiles, region px", low=0, high=1024
     )
+    budget: int | Literal["auto"] = option(
+        0,
+        "most regions of a frame that are enlarged: where weak detections of the near pass or "
+        "people of the frames before are, the others in turn; 0: the whole band in every frame; "
+        "auto: as many as schedule.target_latency allows",
+        low=0,
+        high=1000,
+    )
+    revisit: float = option(
+        2.0,
+        "with a budget: time within which each part of the band is looked at again, s",
+        low=0.05,
+        high=60,
+    )
 
     def __post_init__(self) -> None:
         """Check what single limits cannot."""
@@ -223,6 +237,19 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True)
+class PaceConfig:
+    """How long the work on a frame may take."""
+
+    target_latency: float = option(
+        0.1,
+        "with region.budget auto: time from the beginning of the work on a frame to its "
+        "detections that is kept to, s; at least one region is looked at, whatever that takes",
+        low=0.001,
+        high=60,
+    )
+
+
+@dataclass(frozen=True)
 class PipelineConfig:
     """Everything that `Pipeline` needs beside the bundle."""
 
@@ -231,6 +258,7 @@ class PipelineConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     near: NearConfig = field(default_factory=NearConfig)
+    schedule: PaceConfig = field(default_factory=PaceConfig)
 
 
 @dataclass(frozen=True)
@@ -283,8 +311,8 @@ class OutputConfig:
 
 
 @dataclass(frozen=True)
-class ScheduleConfig:
-    """Which frames are worked on."""
+class ScheduleConfig(PaceConfig):
+    """Which frames are worked on, and how long that may take."""
 
     max_age: float = option(
         2.0, "oldest age since it came at which work on a frame may begin, s", low=0.001, high=3600

@@ -12,7 +12,10 @@ from tasksr_ros.options import Value, build, check_value, flatten
 PER_CAMERA = ("input.", "region.", "detection.", "tracking.")
 """Groups that a camera may have of its own: ``front.region.top`` beside ``region.top``."""
 
-LIVE = ("region.", "detection.", "input.rate_limit", "debug.", "bundle")
+LIVE = (
+    *("region.", "detection.", "input.rate_limit", "debug.", "bundle"),
+    "schedule.target_latency",
+)
 """What may change while the node is configured; the rest is read in configure."""
 
 

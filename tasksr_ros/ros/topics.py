@@ -305,7 +305,9 @@ class CameraOutputs:
 
 def _debug_image(answer: Answer) -> Image:
     regions = [tile.rect for tile in answer.result.tiles]
-    image = draw(to_bgr(answer.frame), answer.result.detections, regions)
+    attended = answer.result.attended
+    notes = () if attended is None else attended.why
+    image = draw(to_bgr(answer.frame), answer.result.detections, regions, notes)
     return messages.to_image(image, "bgr8", messages.to_header(answer.header))
 
 

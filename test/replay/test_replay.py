@@ -644,11 +644,13 @@ def test_a_wrong_region_is_refused(
     assert message in capsys.readouterr().err
 
 
-def test_tracks_make_a_killed_replay_begin_anew(
-    tiny_bundle: Path, bag: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "tracked", [("--tracking.enabled", "true"), ("--region.budget", "1", "--region", "full")]
+)
+def test_tracks_and_attention_make_a_killed_replay_begin_anew(
+    tiny_bundle: Path, bag: Path, tmp_path: Path, tracked: tuple[str, ...]
 ) -> None:
-    """A track's id depends on all frames before."""
-    tracked = ("--tracking.enabled", "true")
+    """A track's id, and where one looks, depend on all frames before."""
     whole, torn = tmp_path / "whole.json", tmp_path / "p.json"
     assert run(tiny_bundle, bag, whole, *tracked) == 0
     lines = (tmp_path / "whole.journal").read_bytes().splitlines(keepends=True)
