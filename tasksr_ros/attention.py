@@ -58,7 +58,8 @@ class Attended:
 
     Attributes:
         tiles: in the order in which they were chosen.
-        why: of each: ``revisit``, it waited for long; ``person``; ``turn``, budget was left; ``all``.
+        why: of each: ``revisit``, it waited for long; ``person``; ``turn``, budget was left;
+            ``all``.
         coverage: share of the band that was looked at within ``region.revisit``, now included.
         oldest_s: time since the last look, s, of the part of the band that waits longest.
         revisit_s: ``region.revisit``, s.
@@ -298,13 +299,12 @@ class _Choice:
         weights = weights * (1 + np.minimum(1, self._waited(centre) / revisit_s))
         open_ = ~_within(boxes, [tile.rect for tile in self.tiles]).any(1)
         firsts = self._firsts(boxes)
-        inside = ((boxes[:, None, :2] >= firsts) & (boxes[:, None, 2:] <= firsts + self._size)).all(
-            2
-        )
+        within = (boxes[:, None, :2] >= firsts) & (boxes[:, None, 2:] <= firsts + self._size)
+        holds = np.asarray(within.all(2))
         while open_.any() and len(self.tiles) < budget:
-            worth = (weights * open_) @ inside
+            worth = (weights * open_) @ holds
             best = int(np.lexsort((firsts[:, 0], firsts[:, 1], -worth.round(9)))[0])
-            seen = inside[:, best] & open_
+            seen = holds[:, best] & open_
             if not seen.any():
                 return
             self.take(self._around(boxes[seen]), "person")
