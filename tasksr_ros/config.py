@@ -237,6 +237,34 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True)
+class RangeConfig:
+    """How far people are; with the camera's intrinsics, region.camera_height and .camera_pitch."""
+
+    enabled: bool = option(
+        True, "state the distance of each detection where the camera's intrinsics are known"
+    )
+    person_height: float = option(
+        1.7, "height of a person as the detector's box has it, m", low=0.5, high=2.5
+    )
+    height_spread: float = option(
+        0.12, "standard deviation of that among people, m", low=0.01, high=1
+    )
+    pitch_spread: float = option(
+        0.8,
+        "standard deviation of the pitch against the road under a person, degrees: the vehicle's "
+        "motion and the road's slope",
+        low=0.01,
+        high=10,
+    )
+    camera_height_spread: float = option(
+        0.05, "standard deviation of region.camera_height, m", low=0, high=2
+    )
+    estimate_pitch: bool = option(
+        False, "follow the pitch by the feet and heights of tracked people"
+    )
+
+
+@dataclass(frozen=True)
 class PaceConfig:
     """How long the work on a frame may take."""
 
@@ -259,6 +287,7 @@ class PipelineConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     near: NearConfig = field(default_factory=NearConfig)
     schedule: PaceConfig = field(default_factory=PaceConfig)
+    range: RangeConfig = field(default_factory=RangeConfig)
 
 
 @dataclass(frozen=True)

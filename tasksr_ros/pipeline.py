@@ -24,7 +24,7 @@ from tasksr_ros.config import (
     DetectionConfig,
     PipelineConfig,
 )
-from tasksr_ros.detections import Detections, concatenate
+from tasksr_ros.detections import NO_TRACK, Detections, concatenate
 from tasksr_ros.engines.found import Found
 from tasksr_ros.engines.interface import Engine
 from tasksr_ros.errors import ConfigError
@@ -33,6 +33,7 @@ from tasksr_ros.io.sample_range import SampleRange
 from tasksr_ros.merge import merge
 from tasksr_ros.options import build, flatten
 from tasksr_ros.pace import Pace
+from tasksr_ros.ranging import Ranges, Ranging
 from tasksr_ros.regions import (
     Tile,
     check_overlap,
@@ -54,12 +55,14 @@ class Result:
         tiles: what of the image was looked at.
         latency_ms: milliseconds by stage: decode, regions, engine, merge, and track where it is on.
         attended: why these; None where all of the band was looked at.
+        ranges: of the detections; None without intrinsics for images of this size.
     """
 
     detections: Detections
     tiles: tuple[Tile, ...]
     latency_ms: dict[str, float]
     attended: Attended | None = None
+    ranges: Ranges | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,10 @@ class Pipeline:
         least = class_thresholds(config.detection, score_threshold, classes)
         budget, seconds = config.region.budget, config.schedule.target_latency
         self.attention = Attention(config.region, config.tracking, least) if budget else None
+        self.ranging = (
+            Ranging(config.range, config.region, classes) if config.range.enabled else None
+        )
+        self._sure = least
         self.pace = Pace(seconds) if budget == "auto" else None
         self._view: tuple[tuple[int, int], CameraModel | None] | None = None
         self._tiles: tuple[Tile, ...] | None = None
@@ -242,7 +249,8 @@ class Pipeline:
         if self.pace is not None:
             latency_ms = prepared.latency_ms
             self.pace.rest_took(sum(latency_ms.values()) - latency_ms.get("engine", 0.0))
-        return Result(merged, looked.tiles, prepared.latency_ms, looked.attended)
+        ranges = self._ranges(merged, prepared.frame)
+        return Result(merged, looked.tiles, prepared.latency_ms, looked.attended, ranges)
 
     def reset(self) -> None:
         """Forget the frames before, as after a jump in time."""
@@ -250,6 +258,8 @@ class Pipeline:
             self.tracker.reset()
         if self.attention is not None:
             self.attention.reset()
+        if self.ranging is not None:
+            self.ranging.reset()
 
     def follow(self, other: Pipeline) -> None:
         """Take the place of another pipeline of the same camera: go on with its tracks."""
@@ -262,6 +272,8 @@ class Pipeline:
             self.attention.follow(other.attention)
         if self.pace is not None and other.pace is not None:
             self.pace.follow(other.pace)
+        if self.ranging is not None and other.ranging is not None:
+            self.ranging.follow(other.ranging)
 
     def tiles(self, image_size: tuple[int, int]) -> tuple[Tile, ...]:
         """The tiles that cover the distant region of an image of (width, height) px.
@@ -369,6 +381,17 @@ class Pipeline:
         )
         cut = cut_boxes(tile, region_boxes)
         return Detections.from_arrays(xyxy[kept], scores[kept], class_ids[kept]), cut[kept]
+
+    def _ranges(self, detections: Detections, frame: Frame) -> Ranges | None:
+        camera = self.camera
+        if self.ranging is None or camera is None or (camera.width, camera.height) != frame.size:
+            return None
+        if self.tracker is not None:
+            feet = detections.select(detections.track_id != NO_TRACK)
+        else:
+            feet = detections.select(detections.score >= self._sure[detections.class_id])
+        self.ranging.learn(feet.xyxy, feet.class_id, frame.stamp_ns, camera)
+        return self.ranging.ranges(detections.xyxy, detections.class_id, camera)
 
     @property
     def _least_scores(self) -> NDArray[np.float32]:

@@ -475,3 +475,16 @@ def test_attention_is_forgotten_and_goes_on_as_tracks_do() -> None:
     attended = other.run(Frame(image, stamp_ns=13 * 10**8)).attended
     assert attended is not None
     assert attended.coverage == pytest.approx(1 / 8)
+
+
+def test_with_intrinsics_of_the_image_detections_have_ranges() -> None:
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[60, 100, 0] = 255
+    config = PipelineConfig(RegionConfig(mode="full", tile_overlap=8, camera_height=1.5))
+    looking = Pipeline(PixelEngine(), config, 0.5, classes=("bicycle",))
+    assert looking.run(Frame(image)).ranges is None
+    looking.camera = CameraModel(200, 100, 300.0, 300.0, 100.0, 50.0)
+    ranges = looking.run(Frame(image)).ranges
+    assert ranges is not None
+    assert ranges.depth == pytest.approx([1.5 * 300 / 11])
+    assert looking.run(Frame(image[:50])).ranges is None  # not of this size

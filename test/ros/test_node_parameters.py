@@ -28,7 +28,10 @@ from ros_client import (
     values,
 )
 from sensor_msgs.msg import Image
-from vision_msgs.msg import Detection2DArray, LabelInfo
+from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
+
+from tasksr_ros.camera import CameraModel
+from tasksr_ros.ros import messages
 
 pytestmark = pytest.mark.wire
 
@@ -115,7 +118,10 @@ def test_the_near_pass_finds_who_stands_outside_the_band(
 def test_a_budget_looks_where_the_near_pass_sees_someone_and_diagnostics_tell(
     client: Client, ros_domain: int, tiny_bundle: Path, arrays: list[Detection2DArray]
 ) -> None:
+    """And someone who listens hears how far away they are."""
     diagnostics = client.listen(DiagnosticArray, "/diagnostics")
+    in_space = client.listen(Detection3DArray, "detections_3d")
+    info = messages.to_camera_info(CameraModel(100, 50, 90.0, 90.0, 50.0, 25.0), header(client))
 
     def told() -> dict[str, str]:
         statuses = [s for d in diagnostics for s in d.status if s.name == "tasksr: camera"]
@@ -124,6 +130,7 @@ def test_a_budget_looks_where_the_near_pass_sees_someone_and_diagnostics_tell(
     with live_node(ros_domain, tiny_bundle, near__width=128):
         assert client.set_parameters(region__budget="some") != ""
         assert client.set_parameters(region__budget=1) == ""
+        client.publish(info, "camera_info")
         client.publish(red_image(header(client), (90, 40)))
         client.wait(lambda: len(arrays) == 1, "detections")
         client.wait(lambda: "regions" in told(), "what was looked at")
@@ -134,6 +141,13 @@ def test_a_budget_looks_where_the_near_pass_sees_someone_and_diagnostics_tell(
         assert client.set_parameters(region__budget="auto") == ""
         client.publish(red_image(header(client), (90, 40)))
         client.wait(lambda: len(arrays) == 2, "detections")
+        client.wait(lambda: in_space, "detections_3d")
+    (person,) = in_space[-1].detections
+    assert in_space[-1].header == arrays[-1].header
+    # A foot 16 px below the horizon of a camera of 90 px and 1.4 m: as near as 7.9 m. The box of
+    # 1 px says 159 m.
+    assert person.bbox.center.position.z > 7.9
+    assert person.bbox.center.position.x == pytest.approx(person.bbox.center.position.z * 40.5 / 90)
     centres = [[(d.bbox.center.position.x) for d in a.detections] for a in arrays]
     assert centres == [[90.5], [90.5]]
 
