@@ -257,8 +257,9 @@ def _rows(
 def _positive(entry: Mapping[str, Any], key: str) -> float:
     """A number above 0, else nan."""
     value = entry.get(key)
-    known = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if known and math.isfinite(value) and value > 0 else math.nan
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return math.nan
+    return float(value) if math.isfinite(value) and value > 0 else math.nan
 
 
 def _parsed(path: Path, k: int, entry: Any) -> tuple[ImageId, tuple[float, ...], float]:

@@ -107,7 +107,7 @@ def _range_error(run: Run) -> list[str]:
     error = run["range_error"]
     if error is None:
         return []
-    lines = []
+    lines: list[str] = []
     for found in (error["near"], *error["by_distance"]):
         median, bias, share = found["median_error"], found["bias"], found["within_two_sigma"]
         if median is None or bias is None:

@@ -30,7 +30,7 @@ def to_detection_3d_array(
     The frame is the image's: x right, y down, z forward (REP 103). A pose is the middle of the
     person, its covariance that of where they stand; of the orientation nothing is known.
     """
-    known = np.flatnonzero(np.isfinite(ranges.depth))
+    known = np.flatnonzero(np.isfinite(ranges.depth)).tolist()
     return Detection3DArray(
         header=header, detections=[_detection(detections, ranges, k, header) for k in known]
     )

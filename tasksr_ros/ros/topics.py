@@ -297,7 +297,8 @@ class CameraOutputs:
         """Publish where people are, while someone listens and it is known."""
         if not self._in_space.get_subscription_count():
             return
-        if answer.result.ranges is None:
+        result, ranges = answer.result, answer.result.ranges
+        if ranges is None:
             camera = answer.channel or "camera"
             width, height = answer.frame.size
             on_error(
@@ -306,8 +307,7 @@ class CameraOutputs:
                 f"of {width}x{height} px",
             )
             return
-        result = answer.result
-        self._in_space.publish(to_detection_3d_array(result.detections, result.ranges, header))
+        self._in_space.publish(to_detection_3d_array(result.detections, ranges, header))
 
     def _wants_debug_image(self) -> bool:
         listened_to = self._debug_wanted and self._debug.get_subscription_count()
