@@ -122,11 +122,12 @@ class Ranging:
             class_id: (N,).
             camera: intrinsics of that image.
         """
-        boxes = np.asarray(xyxy, np.float64).reshape(-1, 4)
+        given = np.asarray(xyxy, np.float64).reshape(-1, 4)
+        boxes = _straightened(given, camera)
         noise_px = _noise_px(boxes)
         road = self._of_feet(boxes, noise_px, camera)
         tall = self._of_height(boxes, noise_px, camera, self._is_person[class_id])
-        cut = boxes[:, 3] > camera.height - CUT
+        cut = given[:, 3] > camera.height - CUT
         inverse, deviation = _fused(road, tall)
         inverse = np.where(cut, road.value / 0.75, inverse)
         deviation = np.where(cut, inverse * (0.5 / math.sqrt(12) / 0.75), deviation)
@@ -160,8 +161,10 @@ class Ranging:
             return
         since_s = _MEMORY_S if self._newest_ns is None else (stamp_ns - self._newest_ns) / 1e9
         self._newest_ns = stamp_ns
-        boxes = np.asarray(xyxy, np.float64).reshape(-1, 4)
-        boxes = boxes[self._is_person[class_id] & (boxes[:, 3] <= camera.height - CUT)]
+        given = np.asarray(xyxy, np.float64).reshape(-1, 4)
+        whole = self._is_person[class_id] & (given[:, 3] <= camera.height - CUT)
+        boxes = _straightened(given[whole], camera)
+        boxes = boxes[np.isfinite(boxes).all(1)]
         if not len(boxes):
             return
         noise_px = _noise_px(boxes)
@@ -208,6 +211,25 @@ class Ranging:
         share = self.config.height_spread / self.config.person_height
         deviation = value * np.hypot(share, math.sqrt(2) * noise_px / height)
         return _Inverse(value, np.where(is_person, deviation, np.inf))
+
+
+def _straightened(boxes: NDArray[np.float64], camera: CameraModel) -> NDArray[np.float64]:
+    """Where a pinhole camera would see head and feet; NaN where it cannot see them."""
+    if not camera.distortion:
+        return boxes
+    middle = (boxes[:, 0] + boxes[:, 2]) / 2
+    half = (boxes[:, 2] - boxes[:, 0]) / 2
+    head, foot = (_seen(np.stack((middle, rows), 1), camera) for rows in (boxes[:, 1], boxes[:, 3]))
+    return np.stack((foot[:, 0] - half, head[:, 1], foot[:, 0] + half, foot[:, 1]), 1)
+
+
+def _seen(points: NDArray[np.float64], camera: CameraModel) -> NDArray[np.float64]:
+    """(N, 2) image px as a pinhole camera has them; NaN of those beyond the lens's model."""
+    straight = camera.straightened(points)
+    rays = np.concatenate((straight, np.ones((len(straight), 1))), 1)
+    rays[:, :2] = (straight - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
+    back = camera.project(np.nan_to_num(rays))
+    return np.where(np.abs(back - points).max(1, keepdims=True) < 1, straight, np.nan)
 
 
 def _noise_px(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

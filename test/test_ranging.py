@@ -166,3 +166,21 @@ def test_bicycles_cut_boxes_and_old_frames_teach_no_pitch() -> None:
     assert looking.pitch == 0.0
     looking.learn(box(20.0) - 17, PERSON, 10**12 + 10**8, CAMERA)
     assert looking.pitch > 0.0
+
+
+@pytest.mark.parametrize(
+    ("distortion", "coefficients"),
+    [("plumb_bob", (-0.3, 0.1, 0.001, -0.001, 0.0)), ("equidistant", (0.02, -0.01, 0.0, 0.0))],
+)
+def test_a_lens_is_taken_out(distortion: str, coefficients: tuple[float, ...]) -> None:
+    """Someone 12 m ahead and 6 m to the right; nobody behind a fisheye's 90 degrees."""
+    camera = CameraModel(1280, 720, 600.0, 600.0, 640.0, 360.0, distortion, coefficients)
+    (x, foot), (_, head) = camera.project(np.array([[6.0, 1.5, 12.0], [6.0, -0.2, 12.0]]))
+    boxes = np.array([[x - 10, head, x + 10, foot]])
+    ranges = ranging().ranges(boxes, PERSON, camera)
+    assert ranges.depth == pytest.approx([12.0], rel=0.01)
+    assert ranges.feet[0] == pytest.approx([6.0, 1.5, 12.0], rel=0.02)
+    if distortion == "equidistant":
+        aside = np.array([[640 + 1000.0, 380, 640 + 1010, 440]])  # 95 degrees
+        wide = CameraModel(2400, 720, 600.0, 600.0, 640.0, 360.0, distortion, coefficients)
+        assert np.isnan(ranging().ranges(aside, PERSON, wide).depth).all()
