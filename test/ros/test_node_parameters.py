@@ -141,11 +141,10 @@ def test_a_budget_looks_where_the_near_pass_sees_someone_and_diagnostics_tell(
         assert client.set_parameters(region__budget="auto") == ""
         client.publish(red_image(header(client), (90, 40)))
         client.wait(lambda: len(arrays) == 2, "detections")
-        client.wait(lambda: in_space, "detections_3d")
+        client.wait(lambda: in_space and in_space[-1].header == arrays[-1].header, "detections_3d")
     (person,) = in_space[-1].detections
-    assert in_space[-1].header == arrays[-1].header
     # A foot 16 px below the horizon of a camera of 90 px and 1.4 m: as near as 7.9 m. The box of
-    # 1 px says 159 m.
+    # 1 px says 153 m.
     assert person.bbox.center.position.z > 7.9
     assert person.bbox.center.position.x == pytest.approx(person.bbox.center.position.z * 40.5 / 90)
     centres = [[(d.bbox.center.position.x) for d in a.detections] for a in arrays]
