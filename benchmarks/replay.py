@@ -130,7 +130,8 @@ def _bags(config: ReplayBenchmarkConfig) -> Iterator[Sequence[str | Path]]:
 
 def _measure(recording: Recording, pipeline: Pipeline, config: ReplayBenchmarkConfig) -> Row:
     items = list(itertools.islice(recording, config.frames))
-    regions = [pipeline.prepare(frame).regions.copy() for frame in items]  # it uses its own again
+    prepared = (pipeline.prepare(frame).regions for frame in items)
+    regions = [r.copy() for r in prepared if r is not None]  # the pipeline uses its own again
     pipeline(items[0])  # the first call is no measurement
     selection = _first(recording, config.frames)
     calls = {

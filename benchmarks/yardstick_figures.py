@@ -11,7 +11,15 @@ import numpy as np
 
 from tasksr_ros.evaluation.bootstrap import interval, sample
 from tasksr_ros.evaluation.ground_truth import GroundTruth, read_ground_truth
-from tasksr_ros.evaluation.matching import FALSE_POSITIVE, IGNORED, Bools, Floats, Rule
+from tasksr_ros.evaluation.matching import (
+    FALSE_POSITIVE,
+    IGNORED,
+    NOBODY,
+    Bools,
+    Floats,
+    Ints,
+    Rule,
+)
 from tasksr_ros.evaluation.metrics import (
     Matches,
     log_average_miss_rate,
@@ -145,11 +153,23 @@ def _joined(some: Sequence[Matches]) -> Matches:
         image=image[order],
         detection=order,
         found_at=np.concatenate([m.found_at for m in some]),
+        found_by=_found_by(some),
         height=np.concatenate([m.height for m in some]),
         person=np.arange(len(people)),
         person_image=people,
         num_images=int(first[-1]),
     )
+
+
+def _found_by(some: Sequence[Matches]) -> Ints:
+    """Who found each person, as an index into the scores of all sets, one after the other."""
+    parts, first = [np.zeros(0, np.int64)], 0
+    for m in some:
+        place = np.full(1 + max(m.detection, default=0), NOBODY)
+        place[m.detection] = first + np.arange(len(m.detection))
+        parts.append(np.where(m.found_by == NOBODY, NOBODY, place[m.found_by]))
+        first += len(m.detection)
+    return np.concatenate(parts)
 
 
 def figures(matched: Matched) -> dict[str, Figures]:

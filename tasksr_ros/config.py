@@ -46,6 +46,20 @@ class RegionConfig:
     tile_overlap: int = option(
         32, "least overlap of neighbouring tiles, region px", low=0, high=1024
     )
+    budget: int | Literal["auto"] = option(
+        0,
+        "most regions of a frame that are enlarged: where weak detections of the near pass or "
+        "people of the frames before are, the others in turn; 0: the whole band in every frame; "
+        "auto: as many as schedule.target_latency allows",
+        low=0,
+        high=1000,
+    )
+    revisit: float = option(
+        2.0,
+        "with a budget: time within which each part of the band is looked at again, s",
+        low=0.05,
+        high=60,
+    )
 
     def __post_init__(self) -> None:
         """Check what single limits cannot."""
@@ -223,6 +237,47 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True)
+class RangeConfig:
+    """How far people are; with the camera's intrinsics, region.camera_height and .camera_pitch."""
+
+    enabled: bool = option(
+        True, "state the distance of each detection where the camera's intrinsics are known"
+    )
+    person_height: float = option(
+        1.7, "height of a person as the detector's box has it, m", low=0.5, high=2.5
+    )
+    height_spread: float = option(
+        0.12, "standard deviation of that among people, m", low=0.01, high=1
+    )
+    pitch_spread: float = option(
+        0.8,
+        "standard deviation of the pitch against the road under a person, degrees: the vehicle's "
+        "motion and the road's slope",
+        low=0.01,
+        high=10,
+    )
+    camera_height_spread: float = option(
+        0.05, "standard deviation of region.camera_height, m", low=0, high=2
+    )
+    estimate_pitch: bool = option(
+        False, "follow the pitch by the feet and heights of tracked people"
+    )
+
+
+@dataclass(frozen=True)
+class PaceConfig:
+    """How long the work on a frame may take."""
+
+    target_latency: float = option(
+        0.1,
+        "with region.budget auto: time from the beginning of the work on a frame to its "
+        "detections that is kept to, s; at least one region is looked at, whatever that takes",
+        low=0.001,
+        high=60,
+    )
+
+
+@dataclass(frozen=True)
 class PipelineConfig:
     """Everything that `Pipeline` needs beside the bundle."""
 
@@ -231,6 +286,8 @@ class PipelineConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     near: NearConfig = field(default_factory=NearConfig)
+    schedule: PaceConfig = field(default_factory=PaceConfig)
+    range: RangeConfig = field(default_factory=RangeConfig)
 
 
 @dataclass(frozen=True)
@@ -289,8 +346,8 @@ class OutputConfig:
 
 
 @dataclass(frozen=True)
-class ScheduleConfig:
-    """Which frames are worked on."""
+class ScheduleConfig(PaceConfig):
+    """Which frames are worked on, and how long that may take."""
 
     max_age: float = option(
         2.0, "oldest age since it came at which work on a frame may begin, s", low=0.001, high=3600

@@ -3,7 +3,7 @@
 The node's parameters and the command line's options are made from the fields. A field's full name
 is its path, for example ``region.top``; its choices are those of its ``Literal`` type. A
 field of type ``tuple[int, ...]`` (or float, str, a ``Literal``) holds several values, each of which
-is checked.
+is checked; one of type ``int | Literal["auto"]`` a number or a word.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
-from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tasksr_ros.errors import ConfigError
 
@@ -62,6 +63,11 @@ def walk(config_type: type, prefix: str = "") -> Iterator[tuple[str, type, Value
 def kind_of(type_: Any) -> Any:
     """The type of a field's value; of several values, of each."""
     return get_args(type_)[0] if get_origin(type_) is tuple else type_
+
+
+def words_of(kind: Any) -> tuple[str, ...]:
+    """The words that stand beside the numbers of such a field; () for any other."""
+    return get_args(get_args(kind)[1]) if get_origin(kind) in (Union, UnionType) else ()
 
 
 def build(config_type: type[ConfigT], values: Mapping[str, object]) -> ConfigT:
@@ -134,6 +140,9 @@ def _checked(name: str, value: object, type_: Any, option: Option) -> Value:
 
 
 def _one(name: str, value: object, type_: Any, option: Option) -> bool | int | float | str:
+    words = words_of(type_)
+    if words:
+        return _number_or_word(name, value, type_, words, option)
     wanted = str if get_origin(type_) is Literal else type_
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -150,3 +159,15 @@ def _one(name: str, value: object, type_: Any, option: Option) -> bool | int | f
             raise ConfigError(f"{name} must be at most {option.high:g}, got {value:g}")
     known: bool | int | float | str = value
     return known
+
+
+def _number_or_word(
+    name: str, value: object, type_: Any, words: tuple[str, ...], option: Option
+) -> bool | int | float | str:
+    if isinstance(value, str) and value in words:
+        return value
+    number = get_args(type_)[0]
+    if isinstance(value, str) or type(value) is not number:
+        kind = "a whole number" if number is int else "a number"
+        raise ConfigError(f"{name} must be {kind} or {' or '.join(words)}, got {value!r}")
+    return _one(name, value, number, option)

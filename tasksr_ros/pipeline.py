@@ -17,13 +17,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.attention import WEAK, Attended, Attention
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import (
     MODEL_SCORE_THRESHOLD,
     DetectionConfig,
     PipelineConfig,
 )
-from tasksr_ros.detections import Detections, concatenate
+from tasksr_ros.detections import NO_TRACK, Detections, concatenate
 from tasksr_ros.engines.found import Found
 from tasksr_ros.engines.interface import Engine
 from tasksr_ros.errors import ConfigError
@@ -31,6 +32,8 @@ from tasksr_ros.io.frames import Frame
 from tasksr_ros.io.sample_range import SampleRange
 from tasksr_ros.merge import merge
 from tasksr_ros.options import build, flatten
+from tasksr_ros.pace import Pace
+from tasksr_ros.ranging import Ranges, Ranging
 from tasksr_ros.regions import (
     Tile,
     check_overlap,
@@ -51,11 +54,15 @@ class Result:
         detections: boxes in image px.
         tiles: what of the image was looked at.
         latency_ms: milliseconds by stage: decode, regions, engine, merge, and track where it is on.
+        attended: why these; None where all of the band was looked at.
+        ranges: of the detections; None without intrinsics for images of this size.
     """
 
     detections: Detections
     tiles: tuple[Tile, ...]
     latency_ms: dict[str, float]
+    attended: Attended | None = None
+    ranges: Ranges | None = None
 
 
 @dataclass(frozen=True)
@@ -63,37 +70,55 @@ class Prepared:
     """One frame on its way to the engine.
 
     Attributes:
-        frame: as it came; its pixels are decoded.
-        tiles: what of the image is looked at.
-        regions: (tiles, height, width, 3) uint8 RGB; overwritten by the next `Pipeline.prepare`.
+        pipeline: whose frame it is.
+        frame: as it came.
+        pixels: the same, decoded.
+        tiles: what covers the distant band.
+        regions: (tiles, height, width, 3) uint8 RGB; overwritten by the pipeline's next frame;
+            None with a budget: which tiles are looked at is chosen after the near pass.
         near: (1, height, width, 3) uint8 RGB, the whole image; None without a near pass.
-        latency_ms: milliseconds by stage; `Pipeline.finish` adds to it.
+        latency_ms: milliseconds by stage; `Pipeline.look` and `Pipeline.finish` add to it.
     """
 
+    pipeline: Pipeline
     frame: Frame
+    pixels: Frame
     tiles: tuple[Tile, ...]
-    regions: NDArray[np.uint8]
+    regions: NDArray[np.uint8] | None
     near: NDArray[np.uint8] | None
     latency_ms: dict[str, float]
+
+
+class _View(NamedTuple):
+    """What the engine for regions is given of one frame; see `Prepared` and `Looked`."""
+
+    tiles: tuple[Tile, ...]
+    regions: NDArray[np.uint8]
+    attended: Attended | None = None
 
 
 class Looked(NamedTuple):
     """What the engines found in one frame.
 
     Attributes:
-        regions: in its regions.
+        tiles: what of the image was looked at.
+        regions: what is in these.
         near: in the whole image; None without a near pass.
+        attended: why these; None where all of the band was looked at.
     """
 
+    tiles: tuple[Tile, ...]
     regions: Found
     near: Found | None = None
+    attended: Attended | None = None
 
 
 class Pipeline:
     """Detects pedestrians in the frames of one camera: near ones at once, distant ones in regions.
 
     With ``tracking.enabled`` it remembers the frames before: they must come from one camera in
-    the order of their stamps, and `reset` forgets them. Without, frames are independent.
+    the order of their stamps, and `reset` forgets them. So it does with ``region.budget``, to
+    know where to look. Without both, frames are independent.
 
     Args:
         engine: the compiled networks; may be shared by pipelines of several cameras.
@@ -132,6 +157,14 @@ class Pipeline:
             else None
         )
         self.samples = SampleRange()
+        least = class_thresholds(config.detection, score_threshold, classes)
+        budget, seconds = config.region.budget, config.schedule.target_latency
+        self.attention = Attention(config.region, config.tracking, least) if budget else None
+        self.ranging = (
+            Ranging(config.range, config.region, classes) if config.range.enabled else None
+        )
+        self._sure = least
+        self.pace = Pace(seconds) if budget == "auto" else None
         self._view: tuple[tuple[int, int], CameraModel | None] | None = None
         self._tiles: tuple[Tile, ...] | None = None
         self._regions = np.empty((0, 0, 0, 3), np.uint8)
@@ -149,12 +182,11 @@ class Pipeline:
             EngineError: if the engine fails.
         """
         prepared = self.prepare(frame)
-        with _timed(prepared.latency_ms, "engine"):
-            (looked,) = self.look([prepared])
+        (looked,) = self.look([prepared])
         return self.finish(prepared, looked)
 
     def prepare(self, frame: Frame) -> Prepared:
-        """What the engine is to look at.
+        """What the engines are to look at.
 
         Raises:
             ConfigError: if the configured region does not fit the image.
@@ -167,12 +199,12 @@ class Pipeline:
             pixels = frame.decoded(bottom=lowest if self.near is None else frame.size[1])
             self.samples.look(pixels)
         with _timed(latency_ms, "regions"):
-            regions = self._crop(pixels, frame_tiles)
+            regions = self._crop(pixels, frame_tiles) if self.attention is None else None
             near = None
             if self.near is not None:
                 size = self.near.region_size
                 near = near_tile(frame.size, size).pixels(pixels, size)[None]
-        return Prepared(frame, frame_tiles, regions, near, latency_ms)
+        return Prepared(self, frame, pixels, frame_tiles, regions, near, latency_ms)
 
     def look(self, prepared: Sequence[Prepared]) -> list[Looked]:
         """Run the engines on frames, of other cameras' pipelines with the same engines too.
@@ -180,44 +212,54 @@ class Pipeline:
         Raises:
             EngineError: if an engine fails.
         """
-        found = self.engine(_stacked([one.regions for one in prepared]))
-        near: Found | None = None
-        if self.near is not None:
-            near = self.near(_stacked([one.near for one in prepared if one.near is not None]))
+        near, near_ms = self._look_near(prepared)
+        views = [
+            one.pipeline._view_of(one, found, len(prepared))
+            for one, found in zip(prepared, near, strict=True)
+        ]
+        start = time.perf_counter()
+        found = self.engine(_stacked([view.regions for view in views]))
+        regions_ms = (time.perf_counter() - start) * 1e3
         looked, first = [], 0
-        for index, one in enumerate(prepared):
-            last = first + len(one.tiles)
-            own = None if near is None else near.of(slice(index, index + 1))
-            looked.append(Looked(found.of(slice(first, last)), own))
+        for one, own, view in zip(prepared, near, views, strict=True):
+            last = first + len(view.tiles)
+            looked.append(Looked(view.tiles, found.of(slice(first, last)), own, view.attended))
+            one.latency_ms["engine"] = near_ms + regions_ms
             first = last
+        for one in prepared:
+            if one.pipeline.pace is not None:
+                one.pipeline.pace.engine_took(first, regions_ms, near_ms)
         return looked
 
     def finish(self, prepared: Prepared, looked: Looked) -> Result:
         """Detections in image px of what the engines found in what `prepare` gave."""
         with _timed(prepared.latency_ms, "merge"):
             size = prepared.frame.size
-            by_tile = [
-                self._detections(tile, looked.regions.of(slice(k, k + 1)), size, self.engine)
-                for k, tile in enumerate(prepared.tiles)
-            ]
-            if self.near is not None and looked.near is not None:
-                whole = near_tile(size, self.near.region_size)
-                by_tile.append(self._detections(whole, looked.near, size, self.near))
-            detections = self._merged(
-                concatenate([detections for detections, _ in by_tile]),
-                np.concatenate([cut for _, cut in by_tile]),
-            )
+            detections, cut = self._in_image(looked, size)
+            weak = () if self.tracker is None else (self.tracker.weak_thresholds,)
+            merged = self._merged(detections, cut, self.thresholds, *weak)
+            if self.attention is not None and looked.attended is not None:
+                people = self._merged(detections, cut, self.attention.thresholds)
+                self.attention.saw(looked.attended, people, prepared.frame.stamp_ns)
         if self.tracker is not None:
             with _timed(prepared.latency_ms, "track"):
                 stamp_ns = prepared.frame.stamp_ns
-                tracked = self.tracker.update(detections, stamp_ns, self.camera)
-                detections = tracked.select(slice(self.config.detection.max_detections))
-        return Result(detections, prepared.tiles, prepared.latency_ms)
+                tracked = self.tracker.update(merged, stamp_ns, self.camera)
+                merged = tracked.select(slice(self.config.detection.max_detections))
+        if self.pace is not None:
+            latency_ms = prepared.latency_ms
+            self.pace.rest_took(sum(latency_ms.values()) - latency_ms.get("engine", 0.0))
+        ranges = self._ranges(merged, prepared.frame)
+        return Result(merged, looked.tiles, prepared.latency_ms, looked.attended, ranges)
 
     def reset(self) -> None:
         """Forget the frames before, as after a jump in time."""
         if self.tracker is not None:
             self.tracker.reset()
+        if self.attention is not None:
+            self.attention.reset()
+        if self.ranging is not None:
+            self.ranging.reset()
 
     def follow(self, other: Pipeline) -> None:
         """Take the place of another pipeline of the same camera: go on with its tracks."""
@@ -226,6 +268,12 @@ class Pipeline:
         if mine is not None and theirs is not None and theirs.config == mine.config:
             theirs.mounting, theirs.thresholds = mine.mounting, mine.thresholds
             self.tracker = theirs
+        if self.attention is not None and other.attention is not None:
+            self.attention.follow(other.attention)
+        if self.pace is not None and other.pace is not None:
+            self.pace.follow(other.pace)
+        if self.ranging is not None and other.ranging is not None:
+            self.ranging.follow(other.ranging)
 
     def tiles(self, image_size: tuple[int, int]) -> tuple[Tile, ...]:
         """The tiles that cover the distant region of an image of (width, height) px.
@@ -241,6 +289,58 @@ class Pipeline:
             self._view, self._tiles = view, tuple(found)
         return self._tiles
 
+    def _look_near(self, prepared: Sequence[Prepared]) -> tuple[list[Found | None], float]:
+        """What is in each whole image, and the milliseconds that it took."""
+        if self.near is None:
+            return [None] * len(prepared), 0.0
+        start = time.perf_counter()
+        found = self.near(_stacked([one.near for one in prepared if one.near is not None]))
+        each: list[Found | None] = [found.of(slice(k, k + 1)) for k in range(len(prepared))]
+        return each, (time.perf_counter() - start) * 1e3
+
+    def _view_of(self, prepared: Prepared, near: Found | None, frames: int) -> _View:
+        """What to look at in a frame, given what the near pass found; ``frames`` wait together."""
+        if prepared.regions is not None or self.attention is None:
+            assert prepared.regions is not None
+            return _View(prepared.tiles, prepared.regions)
+        start = time.perf_counter()
+        size, budget = prepared.frame.size, self.config.region.budget
+        attended = self.attention.choose(
+            prepared.frame.stamp_ns,
+            prepared.tiles,
+            size,
+            self._candidates(near, size),
+            self.pace.regions(frames) if self.pace is not None else int(budget),
+        )
+        regions = self._crop(prepared.pixels, attended.tiles)
+        prepared.latency_ms["regions"] += (time.perf_counter() - start) * 1e3
+        return _View(attended.tiles, regions, attended)
+
+    def _candidates(self, near: Found | None, image_size: tuple[int, int]) -> Detections:
+        """What the near pass found, the weak included, in image px."""
+        if near is None or self.near is None or self.attention is None:
+            return Detections.empty()
+        tile = near_tile(image_size, self.near.region_size)
+        least = WEAK * self.attention.thresholds
+        return self._detections(tile, near, image_size, self.near, least)[0]
+
+    def _in_image(
+        self, looked: Looked, size: tuple[int, int]
+    ) -> tuple[Detections, NDArray[np.bool_]]:
+        """All detections of a frame in image px, and which of them a tile's side may cut."""
+        least = self._least_scores
+        by_tile = [
+            self._detections(tile, looked.regions.of(slice(k, k + 1)), size, self.engine, least)
+            for k, tile in enumerate(looked.tiles)
+        ]
+        if self.near is not None and looked.near is not None:
+            whole = near_tile(size, self.near.region_size)
+            by_tile.append(self._detections(whole, looked.near, size, self.near, least))
+        return (
+            concatenate([detections for detections, _ in by_tile]),
+            np.concatenate([cut for _, cut in by_tile]),
+        )
+
     def _crop(self, frame: Frame, frame_tiles: Sequence[Tile]) -> NDArray[np.uint8]:
         """The tiles' pixels as the engine takes them, in memory of the frame before."""
         width, height = self.engine.region_size
@@ -252,7 +352,12 @@ class Pipeline:
         return self._regions
 
     def _detections(
-        self, tile: Tile, found: Found, image_size: tuple[int, int], engine: Engine
+        self,
+        tile: Tile,
+        found: Found,
+        image_size: tuple[int, int],
+        engine: Engine,
+        least_scores: NDArray[np.float32],
     ) -> tuple[Detections, NDArray[np.bool_]]:
         """Detections of one tile in image px, and which of them the tile's side may cut.
 
@@ -261,10 +366,11 @@ class Pipeline:
             found: what it found there, and there alone.
             image_size: (width, height) in image px; boxes are clipped to it.
             engine: that looked.
+            least_scores: of each class.
         """
         scale_factor = engine.scale_factor
         scores, class_ids = found.scores[0], found.class_ids[0]
-        likely = scores >= self._least_scores[class_ids]
+        likely = scores >= least_scores[class_ids]
         if not likely.any():  # most tiles: nobody is there
             return Detections.empty(), np.zeros(0, np.bool_)
         boxes, scores, class_ids = found.boxes[0, likely], scores[likely], class_ids[likely]
@@ -276,22 +382,42 @@ class Pipeline:
         cut = cut_boxes(tile, region_boxes)
         return Detections.from_arrays(xyxy[kept], scores[kept], class_ids[kept]), cut[kept]
 
+    def _ranges(self, detections: Detections, frame: Frame) -> Ranges | None:
+        camera = self.camera
+        if self.ranging is None or camera is None or (camera.width, camera.height) != frame.size:
+            return None
+        if self.tracker is not None:
+            feet = detections.select(detections.track_id != NO_TRACK)
+        else:
+            feet = detections.select(detections.score >= self._sure[detections.class_id])
+        self.ranging.learn(feet.xyxy, feet.class_id, frame.stamp_ns, camera)
+        return self.ranging.ranges(detections.xyxy, detections.class_id, camera)
+
     @property
     def _least_scores(self) -> NDArray[np.float32]:
-        """Of each class."""
-        return self.thresholds if self.tracker is None else self.tracker.weak_thresholds
+        """Of each class: of what is published, and of what attention goes by."""
+        least = self.thresholds if self.tracker is None else self.tracker.weak_thresholds
+        return least if self.attention is None else np.minimum(least, self.attention.thresholds)
 
-    def _merged(self, detections: Detections, cut: NDArray[np.bool_]) -> Detections:
-        """Merged detections, strongest first; none is suppressed by one below the threshold."""
-        strong = detections.score >= self.thresholds[detections.class_id]
-        chosen = [strong] if self.tracker is None else [strong, ~strong]
-        limits = self.config.detection
-        return concatenate(
-            [
-                merge(detections.select(c), cut[c], limits.nms_iou, limits.max_detections)
-                for c in chosen
-            ]
-        )
+    def _merged(
+        self,
+        detections: Detections,
+        cut: NDArray[np.bool_],
+        *least_scores: NDArray[np.float32],
+    ) -> Detections:
+        """Merged detections, strongest first, of groups of falling least scores of each class.
+
+        None is suppressed by one of a weaker group.
+        """
+        limits, left = self.config.detection, np.ones(len(detections), np.bool_)
+        groups = []
+        for least in least_scores:
+            chosen = left & (detections.score >= least[detections.class_id])
+            left = left & ~chosen
+            groups.append(
+                merge(detections.select(chosen), cut[chosen], limits.nms_iou, limits.max_detections)
+            )
+        return concatenate(groups)
 
 
 def _stacked(batches: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -148,6 +148,25 @@ class Tracker:
         ids[track_of >= 0] = tracks.track_id[track_of[track_of >= 0]]
         return replace(detections, track_id=ids).select(strong | (track_of >= 0))
 
+    def predicted(
+        self, stamp_ns: int, aspect: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the living tracks should be at a time, confirmed or not.
+
+        Args:
+            stamp_ns: of the frame that is to come.
+            aspect: width of a box by its height, which is all that is remembered.
+
+        Returns:
+            (N, 4) boxes in image px, and (N,) for how long they were not seen, s.
+        """
+        tracks = self._predicted(stamp_ns)
+        x, foot, log_height = tracks.motion.position.T
+        height = np.exp(log_height)
+        half = aspect / 2 * height
+        boxes = np.stack((x - half, foot - height, x + half, foot), 1)
+        return boxes, np.maximum(0, stamp_ns - tracks.seen_ns) / 1e9
+
     def _predicted(self, stamp_ns: int) -> _Tracks:
         """The living tracks, where they should be at that time."""
         tracks = self._tracks.select(stamp_ns - self._tracks.seen_ns <= self._max_gap_ns)

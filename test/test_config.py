@@ -54,6 +54,10 @@ def test_whole_number_is_accepted_for_a_float() -> None:
         ({"engine.threads": 1.5}, "engine.threads must be of type int, got 1.5"),
         ({"engine.threads": True}, "engine.threads must be of type int, got True"),
         ({"tracking.enabled": 1}, "tracking.enabled must be of type bool, got 1"),
+        ({"region.budget": "all"}, "region.budget must be a whole number or auto, got 'all'"),
+        ({"region.budget": 1.5}, "region.budget must be a whole number or auto, got 1.5"),
+        ({"region.budget": -1}, "region.budget must be at least 0, got -1"),
+        ({"region.budget": True}, "region.budget must be a whole number or auto, got True"),
         ({"cameras": "front"}, "cameras must be a list of strings, got 'front'"),
         ({"cameras": ["a", "a"]}, "cameras must be distinct names, got a, a"),
         ({"cameras": []}, "cameras must name at least one camera"),
@@ -99,6 +103,16 @@ def test_the_command_line_takes_several_values() -> None:
     options = parser.parse_args(["--sizes", "4", "5", "--names", "b c", "a"])
     assert given(options, Several) == {"sizes": [4, 5], "names": ["b c", "a"]}
     assert "sizes, px (1 2)" in parser.format_help()
+
+
+@pytest.mark.parametrize(("text", "value"), [("3", 3), ("auto", "auto"), ("2.5", 2.5)])
+def test_a_number_or_a_word(text: str, value: object) -> None:
+    parser = argparse.ArgumentParser()
+    add_config(parser, PipelineConfig)
+    values = given(parser.parse_args(["--region.budget", text]), PipelineConfig)
+    assert values == {"region.budget": value}
+    if value != 2.5:
+        assert build(PipelineConfig, values).region.budget == value
 
 
 def test_configs_are_immutable() -> None:

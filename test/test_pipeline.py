@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -353,3 +354,137 @@ def test_classes_that_there_are_not_are_named(detection: dict[str, Any], message
     config = PipelineConfig(RegionConfig(tile_overlap=8), DetectionConfig(**detection))
     with pytest.raises(ConfigError, match=message):
         Pipeline(TwoClasses(), config, 0.3, classes=("person", "bicycle"))
+
+
+def attentive(budget: int | str, **detection: float) -> Pipeline:
+    """Eight tiles of 64 x 32 px in a row; the near pass sees the image reduced by 2."""
+    region = RegionConfig(mode="full", tile_overlap=0, budget=budget)  # type: ignore[arg-type]
+    config = PipelineConfig(region, DetectionConfig(**detection))
+    near = NearEngine()
+    near.region_size = (256, 16)
+    return Pipeline(PixelEngine(), config, 0.5, near=near)
+
+
+def wide(*reds: tuple[int, int], side: int = 1) -> NDArray[np.uint8]:
+    image = np.zeros((32, 512, 3), np.uint8)
+    for x, y in reds:
+        image[y : y + side, x : x + side, 0] = 255
+    return image
+
+
+def test_with_a_budget_the_near_pass_says_where_to_look() -> None:
+    image = wide((300, 16), side=2)  # a red pixel of the near pass
+    looking = attentive(1)
+    assert looking.prepare(Frame(image, stamp_ns=1)).regions is None
+    result = looking.run(Frame(image, stamp_ns=1))
+    assert [tile.rect.x0 for tile in result.tiles] == [269]  # 32 before the middle
+    assert result.attended is not None
+    assert result.attended.why == ("person",)
+    assert result.attended.coverage == pytest.approx(1 / 8)
+    assert list(result.latency_ms) == ["decode", "regions", "engine", "merge"]
+    without = attentive(0).run(Frame(image, stamp_ns=1))
+    assert len(without.tiles) == 8
+    assert without.attended is None
+
+
+def test_what_only_a_region_shows_is_found_in_turn_and_then_held() -> None:
+    image = wide((300, 16))  # less than a pixel of the near pass
+    looking = attentive(1)
+    found = [len(looking(Frame(image, stamp_ns=k * 10**8))) for k in range(20)]
+    first = found.index(1)
+    assert 1 <= first <= 7
+    # Then a look goes to everything else now and again: 8 tiles in 20 frames.
+    assert sum(found[first + 1 :]) >= (19 - first) // 2
+
+
+def test_cameras_of_one_call_each_look_where_their_own_people_are() -> None:
+    left, right = attentive(1), attentive(2)
+    images = wide((100, 16), side=2), wide((300, 16), side=2)
+    frames = [
+        one.prepare(Frame(image, stamp_ns=1))
+        for one, image in zip((left, right), images, strict=True)
+    ]
+    looked = left.look(frames)
+    results = [one.pipeline.finish(one, of) for one, of in zip(frames, looked, strict=True)]
+    assert [tile.rect.x0 for tile in results[0].tiles] == [69]
+    assert [tile.rect.x0 for tile in results[1].tiles] == [269, 0]
+    assert [result.detections.xyxy[:, 0].min() for result in results] == [100, 300]
+
+
+def test_the_choice_does_not_depend_on_what_is_published() -> None:
+    """A replay keeps weaker detections than the node; it looks at the same regions."""
+
+    class Faint(NearEngine):
+        region_size = (256, 16)
+
+        def __call__(self, regions: NDArray[np.uint8]) -> Found:
+            found = super().__call__(regions)
+            return Found(found.boxes, found.scores / 3, found.class_ids)
+
+    chosen = []
+    for threshold in (-1.0, 0.05, 0.95):
+        looking = attentive(2, score_threshold=threshold)
+        looking.near = Faint()
+        chosen.append(
+            [
+                looking.run(Frame(wide((20 + 9 * k, 16), (401, 7), side=2), stamp_ns=k * 10**8))
+                for k in range(12)
+            ]
+        )
+    tiles = [[result.tiles for result in results] for results in chosen]
+    assert tiles[0] == tiles[1] == tiles[2]
+    assert any(
+        result.attended and "person" in result.attended.why
+        for results in chosen
+        for result in results
+    )
+
+
+def test_auto_keeps_to_the_time_as_the_machine_slows_down() -> None:
+    class Timed(PixelEngine):
+        ms = 2.0
+
+        def __call__(self, regions: NDArray[np.uint8]) -> Found:
+            time.sleep(self.ms * len(regions) / 1e3)
+            return super().__call__(regions)
+
+    looking = attentive("auto")
+    assert looking.pace is not None
+    looking.engine = Timed()
+    image = wide()
+    counts = [len(looking.run(Frame(image, stamp_ns=k * 10**8)).tiles) for k in range(12)]
+    assert counts[0] == 1
+    assert counts[-1] == 8  # 16 of 100 ms
+    Timed.ms = 60.0
+    counts = [len(looking.run(Frame(image, stamp_ns=k * 10**8)).tiles) for k in range(12, 18)]
+    assert counts[0] == 8
+    assert counts[-1] == 1
+
+
+def test_attention_is_forgotten_and_goes_on_as_tracks_do() -> None:
+    image = wide((300, 16))
+    looking = attentive(1)
+    for k in range(12):
+        looking.run(Frame(image, stamp_ns=k * 10**8))
+    other = attentive(1)
+    other.follow(looking)
+    attended = other.run(Frame(image, stamp_ns=12 * 10**8)).attended
+    assert attended is not None
+    assert attended.coverage > 0.8
+    other.reset()
+    attended = other.run(Frame(image, stamp_ns=13 * 10**8)).attended
+    assert attended is not None
+    assert attended.coverage == pytest.approx(1 / 8)
+
+
+def test_with_intrinsics_of_the_image_detections_have_ranges() -> None:
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[60, 100, 0] = 255
+    config = PipelineConfig(RegionConfig(mode="full", tile_overlap=8, camera_height=1.5))
+    looking = Pipeline(PixelEngine(), config, 0.5, classes=("bicycle",))
+    assert looking.run(Frame(image)).ranges is None
+    looking.camera = CameraModel(200, 100, 300.0, 300.0, 100.0, 50.0)
+    ranges = looking.run(Frame(image)).ranges
+    assert ranges is not None
+    assert ranges.depth == pytest.approx([1.5 * 300 / 11])
+    assert looking.run(Frame(image[:50])).ranges is None  # not of this size

@@ -129,7 +129,9 @@ class _Cameras:
         self._pipelines = [Pipeline(engine, config, 0.5) for _ in range(number)]
         self._engine = engine
         self._make = make
-        self._regions = np.concatenate([one.regions for one in self._prepare()])
+        self._regions = np.concatenate(
+            [one.regions for one in self._prepare() if one.regions is not None]
+        )
         self.latencies_ms: list[dict[str, float]] = []
 
     def _prepare(self) -> list[Prepared]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any, get_origin
 
 from tasksr_ros.errors import TaskSRError
 from tasksr_ros.home import ensure_home
-from tasksr_ros.options import Value, kind_of, walk
+from tasksr_ros.options import Value, kind_of, walk, words_of
 from tasksr_ros.replay.interrupts import interruptible
 
 
@@ -61,7 +62,16 @@ def exit_status(program: str, run: Callable[[], None]) -> int:
 def _parser_of(kind: Any) -> Callable[[str], Any]:
     if kind is bool:
         return _yes_or_no
+    if words_of(kind):
+        return _number_or_word
     return kind if kind in (int, float) else str
+
+
+def _number_or_word(text: str) -> int | float | str:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _yes_or_no(text: str) -> bool:

@@ -51,7 +51,9 @@ def detect(recording: Recording, bundle: str, config: PipelineConfig, out: Path)
         bar = stack.enter_context(tqdm(frames, total=total, unit="frame"))
         video: VideoWriter | None = None
         for frame, result in bar:
-            predictions += coco_results(result.detections, frames.count, frame.stamp_ns)
+            ranges = result.ranges
+            known = () if ranges is None else (ranges.depth, ranges.deviation)
+            predictions += coco_results(result.detections, frames.count, frame.stamp_ns, *known)
             image = draw(to_bgr(frame), result.detections, [tile.rect for tile in result.tiles])
             if total == 1:
                 cv2.imwrite(str(out / PICTURE), image)

@@ -65,6 +65,7 @@ class Matches:
         detection: (D,) index of each in the arrays that were matched.
         found_at: (G,) score of the detection that found each counting ground-truth box,
             -inf where none did.
+        found_by: (G,) index of that detection in the arrays that were matched, `NOBODY` for none.
         height: (G,) height of these boxes, px.
         person: (G,) index of each in the arrays that were matched.
         person_image: (G,) index of the image of each.
@@ -76,6 +77,7 @@ class Matches:
     image: Ints
     detection: Ints
     found_at: Floats
+    found_by: Ints
     height: Floats
     person: Ints
     person_image: Ints
@@ -111,6 +113,8 @@ def build_matches(
     found_at = np.full(len(ignore), -np.inf)
     hit = found != NOBODY
     found_at[found[hit]] = score[hit]
+    found_by = np.full(len(ignore), NOBODY, np.int64)
+    found_by[found[hit]] = np.flatnonzero(hit)
     counting = np.flatnonzero(~ignore)
     return Matches(
         score[order],
@@ -118,6 +122,7 @@ def build_matches(
         image[order],
         order,
         found_at[counting],
+        found_by[counting],
         height[counting],
         counting,
         truth_image[counting],

@@ -1,7 +1,8 @@
 """A predictions file: COCO results JSON as arrays, and what the run wrote about itself.
 
 ``P.json`` is a list of ``{"image_id", "category_id", "bbox", "score"}`` with optional
-``distance_m``. Beside it may lie ``P.run.json``, an object with any of ``name``, ``info``,
+``distance_m`` and its standard deviation ``distance_sd_m``. Beside it may lie ``P.run.json``, an
+object with any of ``name``, ``info``,
 ``image_ids`` (images that were processed: the evaluation is over these),
 ``without_ground_truth`` (those of them that the ground truth is known to lack), ``latency_ms``
 (stage -> ms of each frame) and, of a replay, ``frames`` with their stamps. One object that holds
@@ -47,6 +48,7 @@ class Predictions:
         xywh: (D, 4) image px.
         score: (D,) finite.
         distance: (D,) m, nan where not stated.
+        distance_sd: (D,) its standard deviation, m, likewise.
         image_ids: images that were processed; None: all of the ground truth.
         info: what the run wrote about itself.
         latency_ms: stage -> ms of each frame.
@@ -61,6 +63,7 @@ class Predictions:
     xywh: Floats
     score: Floats
     distance: Floats
+    distance_sd: Floats
     image_ids: list[ImageId] | None
     info: Mapping[str, Any]
     latency_ms: Mapping[str, Sequence[float]]
@@ -80,6 +83,7 @@ class Predictions:
             xywh=self.xywh[keep],
             score=self.score[keep],
             distance=self.distance[keep],
+            distance_sd=self.distance_sd[keep],
         )
 
 
@@ -118,7 +122,7 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
             f"{path}: none of the {len(entries)} predictions is of its category; expected "
             f"category_id {_listed(truth.pedestrian_ids)}, got {entries[0].get('category_id')!r}"
         )
-    table = np.array(rows, float).reshape(-1, 7)
+    table = np.array(rows, float).reshape(-1, 8)
     table = table[np.argsort(table[:, 0], kind="stable")]
     problems["repeated_prediction"] = len(table) - len(np.unique(table[:, :6], axis=0))
     return Predictions(
@@ -129,6 +133,7 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
         xywh=table[:, 1:5],
         score=table[:, 5],
         distance=table[:, 6],
+        distance_sd=table[:, 7],
         image_ids=processed,
         info={**(run.get("info") or {}), **{k: run[k] for k in KEPT_OF_RUN if k in run}},
         latency_ms=_latency(path, run.get("latency_ms")),
@@ -225,7 +230,6 @@ def _rows(
     for k, entry in enumerate(entries):
         image_id, box, score = _parsed(path, k, entry)
         category = checked_id(entry.get("category_id"))
-        distance = entry.get("distance_m")
         if image_id in unlabelled and image_id not in index:
             continue
         if image_id not in index:
@@ -245,9 +249,17 @@ def _rows(
         else:
             problems["box_without_area"] += box[2] == 0 or box[3] == 0
             problems["box_outside_image"] += is_outside(box, sizes[index[image_id]])
-            known = isinstance(distance, (int, float)) and not isinstance(distance, bool)
-            rows.append((index[image_id], *box, score, distance if known else math.nan))
+            distance, deviation = _positive(entry, "distance_m"), _positive(entry, "distance_sd_m")
+            rows.append((index[image_id], *box, score, distance, deviation))
     return rows, problems
+
+
+def _positive(entry: Mapping[str, Any], key: str) -> float:
+    """A number above 0, else nan."""
+    value = entry.get(key)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return math.nan
+    return float(value) if math.isfinite(value) and value > 0 else math.nan
 
 
 def _parsed(path: Path, k: int, entry: Any) -> tuple[ImageId, tuple[float, ...], float]:

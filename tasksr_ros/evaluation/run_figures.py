@@ -15,6 +15,7 @@ from tasksr_ros.evaluation.gallery import gallery
 from tasksr_ros.evaluation.matching import FALSE_POSITIVE, Floats, Rule
 from tasksr_ros.evaluation.metrics import log_average_miss_rate, score_at_fppi
 from tasksr_ros.evaluation.predictions import Predictions
+from tasksr_ros.evaluation.range_error import range_error
 from tasksr_ros.evaluation.reliability import calibration
 from tasksr_ros.evaluation.run_statistics import (
     DISTANCE_EDGES,
@@ -153,6 +154,7 @@ def run_figures(run: RunStatistics, samples: Floats) -> Run:
             samples=run.config.samples,
             seed=run.config.seed,
         ),
+        "range_error": range_error(run),
         "latency": latency(found),
         "gallery": gallery(run.case, matches, run.threshold),
         "undefined": undefined,

@@ -190,6 +190,28 @@ class Tracks(TypedDict):
     rows: list[Track]
 
 
+class RangeBin(TypedDict):
+    """People found at the operating point with low <= true distance < high, both distances known.
+
+    Errors are shares of the true distance.
+    """
+
+    low: float
+    high: Number  # null: no upper limit
+    people: int
+    median_error: Number  # of its size
+    bias: Number  # median, positive: stated too far
+    deviation: Number  # median of the stated standard deviations
+    within_two_sigma: Number  # share whose truth lies within two stated standard deviations
+
+
+class RangeError(TypedDict):
+    """How good the stated distances are."""
+
+    near: RangeBin  # to 60 m
+    by_distance: list[RangeBin]
+
+
 class Latency(TypedDict):
     """ms per stage, from what the replay wrote; ``total`` is one of the stages."""
 
@@ -255,6 +277,7 @@ class Run(TypedDict):
     by_sequence: list[SequenceRow]
     calibration: Calibration
     tracks: Tracks | None
+    range_error: RangeError | None  # null where the run or the ground truth states no distances
     latency: Latency | None
     gallery: Gallery
     undefined: dict[str, str]

@@ -83,6 +83,7 @@ def _run(run: Run, summary: Summary) -> list[str]:
                 _percent,
                 f"  of {found['pedestrians']}",
             )
+    lines += _range_error(run)
     row(
         f"false positives per hour {at}",
         "false_positives_per_hour",
@@ -98,6 +99,26 @@ def _run(run: Run, summary: Summary) -> list[str]:
         row(label, f"ap.{name}", value, run["ap_interval"][name], _percent)
     for name, value in (run["kitti_ap"] or {}).items():
         row(f"KITTI AP {name}", f"kitti_ap.{name}", value, None, _percent)
+    return lines
+
+
+def _range_error(run: Run) -> list[str]:
+    """How good the stated distances are, where there are any."""
+    error = run["range_error"]
+    if error is None:
+        return []
+    lines: list[str] = []
+    for found in (error["near"], *error["by_distance"]):
+        median, bias, share = found["median_error"], found["bias"], found["within_two_sigma"]
+        if median is None or bias is None:
+            continue
+        far = "" if found["high"] is None else f"{found['high']:g}"
+        label = f"  at {found['low']:g}-{far} m" if lines else f"distance error to {far} m, median"
+        shown = "" if share is None else f", {_percent(share)} within 2 sigma"
+        lines.append(
+            f"  {label:<38}{_percent(median)}, bias {100 * bias:+.1f} %{shown}  "
+            f"of {found['people']}"
+        )
     return lines
 
 

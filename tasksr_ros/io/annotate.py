@@ -26,6 +26,7 @@ def draw(
     image: Image,
     detections: Detections,
     regions: Sequence[Rect] = (),
+    notes: Sequence[str] = (),
 ) -> Image:
     """Draw boxes, scores, region outlines and magnified insets into a copy.
 
@@ -33,6 +34,7 @@ def draw(
         image: (H, W, 3) uint8 BGR.
         detections: boxes in image px; green.
         regions: what was looked at; a thin blue outline.
+        notes: one for each of the first regions, written into it.
 
     Returns:
         (H, W, 3) uint8 BGR. The strongest detections that are low are shown magnified along
@@ -41,6 +43,9 @@ def draw(
     canvas: Image = np.array(image, np.uint8, order="C")
     for rect in regions:
         cv2.rectangle(canvas, (rect.x0, rect.y0), (rect.x1 - 1, rect.y1 - 1), _REGION, 1)
+    for rect, note in zip(regions, notes, strict=False):
+        at = rect.x0 + 3, rect.y1 - 4
+        _text(canvas, note, at, max(0.33, canvas.shape[1] / 3600), _REGION)
     order = np.argsort(-detections.score, kind="stable")
     for index in order[::-1]:
         _frame(canvas, tuple(detections.xyxy[index].tolist()), _DETECTION, gap=1)

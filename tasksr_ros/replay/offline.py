@@ -6,6 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tqdm import tqdm
@@ -83,13 +84,17 @@ def _outcome(loaded: Loaded, pipelines: Mapping[str, Pipeline]) -> Outcome:
     latency_ms = dict(result.latency_ms)
     latency_ms["decode"] += loaded.decode_ms  # most of it was done ahead
     latency_ms["total"] = sum(latency_ms.values())
-    return Outcome(
+    outcome = Outcome(
         **place,
         stamp_ns=frame.stamp_ns,
         size=frame.size,
         detections=result.detections,
         latency_ms=latency_ms,
     )
+    ranges = result.ranges
+    if ranges is None:
+        return outcome
+    return replace(outcome, depth_m=ranges.depth, deviation_m=ranges.deviation)
 
 
 def expected(recording: Recording, config: ReplayConfig) -> int | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasksr_ros.detections import Detections
 
-BOX_DECIMALS, SCORE_DECIMALS, LATENCY_DECIMALS = 3, 6, 3
+BOX_DECIMALS, SCORE_DECIMALS, LATENCY_DECIMALS, RANGE_DECIMALS = 3, 6, 3, 3
+
+_OF_RANGES = ("depth_m", "deviation_m")
 
 
 DROPPED = "the node gave no answer"
@@ -28,6 +32,8 @@ class Outcome:
         size: (width, height) in px; (0, 0) of what was not seen.
         detections: boxes in image px.
         latency_ms: milliseconds by stage.
+        depth_m, deviation_m: of each detection, NaN where unknown (see `ranging.Ranges`); empty
+            without intrinsics.
         error: why the frame could not be processed, else empty.
     """
 
@@ -39,6 +45,21 @@ class Outcome:
     detections: Detections = field(default_factory=Detections.empty)
     latency_ms: dict[str, float] = field(default_factory=dict)
     error: str = ""
+    depth_m: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    deviation_m: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    def above(self, score: float) -> Outcome:
+        """With those of the detections alone that have at least this score."""
+        kept = self.detections.score >= score
+        depth_m, deviation_m = (
+            values[kept] if len(values) else values for values in (self.depth_m, self.deviation_m)
+        )
+        return replace(
+            self,
+            detections=self.detections.select(kept),
+            depth_m=depth_m,
+            deviation_m=deviation_m,
+        )
 
 
 def to_json(outcome: Outcome) -> dict[str, Any]:
@@ -56,6 +77,7 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         "track_id": found.track_id.tolist(),
         "latency_ms": {k: round(v, LATENCY_DECIMALS) for k, v in outcome.latency_ms.items()},
         "error": outcome.error,
+        **{name: _numbers(getattr(outcome, name)) for name in _OF_RANGES},
     }
 
 
@@ -78,4 +100,10 @@ def from_json(value: dict[str, Any]) -> Outcome:
         detections,
         value["latency_ms"],
         value["error"],
+        *(np.array(value.get(name, ()), np.float64) for name in _OF_RANGES),
     )
+
+
+def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+    """Rounded; None, which is read as NaN, for what is unknown."""
+    return [round(v, RANGE_DECIMALS) if math.isfinite(v) else None for v in values.tolist()]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from tasksr_ros.io.recording import Recording
 from tasksr_ros.options import build
 from tasksr_ros.replay.job import Job
 from tasksr_ros.replay.journal import Journal
-from tasksr_ros.replay.outcome import Outcome
 from tasksr_ros.replay.outputs import write_bag, write_sheet, write_videos
 from tasksr_ros.replay.run_file import (
     beside,
@@ -68,7 +66,7 @@ def write_results(
     write_json(beside(job.predictions, ".run.json"), description)
     write_json(job.predictions, results(outcomes, ids, categories(bundle.classes, truth)))
     threshold = working_threshold(job, bundle)
-    shown = _above(outcomes, threshold)
+    shown = [outcome.above(threshold) for outcome in outcomes]  # what the node would publish
     _report(job, description, sum(len(o.detections) for o in shown), threshold)
     if job.bag:
         write_bag(job.bag, recording, job.config, shown, regions)
@@ -82,14 +80,6 @@ def working_threshold(job: Job, bundle: Bundle) -> float:
     """The score from which the node would publish: as given, else the bundle's."""
     given = build(PipelineConfig, job.values).detection.score_threshold
     return bundle.score_threshold if given == MODEL_SCORE_THRESHOLD else given
-
-
-def _above(outcomes: Sequence[Outcome], threshold: float) -> list[Outcome]:
-    """The outcomes with what of the detections the node would publish."""
-    return [
-        replace(o, detections=o.detections.select(o.detections.score >= threshold))
-        for o in outcomes
-    ]
 
 
 def _report(job: Job, run: Mapping[str, Any], published: int, threshold: float) -> None:

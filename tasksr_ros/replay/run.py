@@ -86,8 +86,9 @@ def _run_offline(
     config = next(iter(configs.values()))
     if journal.summary is not None:
         return engine_name(config, bundle)
-    if config.tracking.enabled and journal.outcomes:
-        logger.info("tracks go on from frame to frame: the replay begins anew")
+    if (config.tracking.enabled or config.region.budget) and journal.outcomes:
+        what = "tracks go" if config.tracking.enabled else "attention goes"
+        logger.info("%s on from frame to frame: the replay begins anew", what)
         journal.clear()
     model = load_model(bundle.folder, config.engine, config.near)
     pipelines = {

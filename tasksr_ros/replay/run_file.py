@@ -35,7 +35,9 @@ def results(
     """
     found = []
     for outcome, image_id in zip(outcomes, ids.ids, strict=True):
-        for entry in coco_results(outcome.detections, image_id, outcome.stamp_ns):
+        for entry in coco_results(
+            outcome.detections, image_id, outcome.stamp_ns, outcome.depth_m, outcome.deviation_m
+        ):
             class_id = entry["category_id"] - 1
             found.append({**entry, "category_id": categories.get(class_id, class_id + 1)})
     return found

@@ -102,8 +102,21 @@ def camera_status(name: str, health: Health, now: Report, inputs: InputState) ->
         "processed Hz": f"{now.processed_hz:.3g}",
         "silent s": f"{now.silent_s:.2f}",
         **{f"{stage} ms p50/p95/p99": text for stage in STAGES if (text := _stage(now, stage))},
+        **_attention(now),
     }
     return _status(name, health, values)
+
+
+def _attention(report: Report) -> dict[str, object]:
+    """What of the distant band was looked at in the last frame, with a budget."""
+    attended = report.attended
+    if attended is None:
+        return {}
+    return {
+        "regions": f"{len(attended.tiles)}: {', '.join(attended.why)}",
+        "coverage": f"{attended.coverage:.2f} within {attended.revisit_s:g} s",
+        "oldest tile s": f"{attended.oldest_s:.2f}",
+    }
 
 
 def _stage(report: Report, stage: str) -> str:

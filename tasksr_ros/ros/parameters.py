@@ -11,7 +11,7 @@ from rclpy.parameter import Parameter
 
 from tasksr_ros.config import NodeConfig
 from tasksr_ros.errors import ConfigError
-from tasksr_ros.options import Option, Value, flatten, walk
+from tasksr_ros.options import Option, Value, flatten, walk, words_of
 from tasksr_ros.ros.settings import (
     Settings,
     check_parameter,
@@ -154,6 +154,12 @@ def _plain(value: Value) -> Any:
 
 def _descriptor(type_: Any, option: Option) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(description=option.description)
+    if words_of(type_):  # a number or a word: no range and no type that ROS knows
+        descriptor.dynamic_typing = True
+        descriptor.additional_constraints = (
+            f"a number from {option.low:g} to {option.high:g}, or {' or '.join(words_of(type_))}"
+        )
+        return descriptor
     if option.choices:
         descriptor.additional_constraints = "one of " + ", ".join(option.choices)
     if option.low is not None and option.high is not None:

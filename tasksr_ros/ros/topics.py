@@ -20,8 +20,8 @@ from rclpy.qos import (
 from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Float64
-from vision_msgs.msg import Detection2DArray, LabelInfo
+from std_msgs.msg import Float64, Header
+from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import InputConfig, OutputConfig
@@ -36,6 +36,7 @@ from tasksr_ros.ros.live.scheduler import RateLimit
 from tasksr_ros.ros.live.silence import CAMERA_INFO, SUFFIX, Wanted, why_silent
 from tasksr_ros.ros.live.worker import Answer
 from tasksr_ros.ros.overlays import Overlays
+from tasksr_ros.ros.ranges import to_detection_3d_array
 
 OnImage: TypeAlias = Callable[[wire.Serialized], None]
 OnCamera: TypeAlias = Callable[[CameraModel], None]
@@ -267,6 +268,7 @@ class CameraOutputs:
             stage: node.create_publisher(Float64, _named(name, f"latency/{stage}"), qos)
             for stage in PLAIN_STAGES
         }
+        self._in_space = node.create_publisher(Detection3DArray, _named(name, "detections_3d"), qos)
         self._labels = node.create_publisher(LabelInfo, _named(name, "label_info"), _LATCHED)
         self._debug = node.create_publisher(Image, _named(name, "debug_image"), QoSProfile(depth=1))
         self._overlays = Overlays(node, _named(name, ""))
@@ -282,7 +284,7 @@ class CameraOutputs:
 
     @property
     def _publishers(self) -> tuple[Publisher, ...]:
-        own = (self._detections, self._latency, self._labels, self._debug)
+        own = (self._detections, self._latency, self._in_space, self._labels, self._debug)
         return (*own, *self._plain.values(), *self._overlays.publishers)
 
     def limit_debug_images(self, wanted: bool, rate_hz: float) -> None:
@@ -307,6 +309,7 @@ class CameraOutputs:
         try:
             latency = messages.to_latency(answer.latency_ms, self._node.get_name(), header)
             self._latency.publish(latency)
+            self._publish_in_space(answer, header, named, on_error)
             for stage, publisher in self._plain.items():
                 if publisher.get_subscription_count():
                     publisher.publish(Float64(data=answer.latency_ms[stage]))
@@ -315,7 +318,28 @@ class CameraOutputs:
                 self._debug.publish(_debug_image(answer))
         except Exception as error:
             camera = answer.channel or "camera"
-            on_error(f"{camera}: extras", f"{camera}: no debug image, overlay or latency: {error}")
+            on_error(
+                f"{camera}: extras",
+                f"{camera}: no debug image, overlay, latency or detections_3d: {error}",
+            )
+
+    def _publish_in_space(
+        self, answer: Answer, header: Header, classes: Sequence[str], on_error: OnError
+    ) -> None:
+        """Publish where people are, while someone listens and it is known."""
+        if not self._in_space.get_subscription_count():
+            return
+        result, ranges = answer.result, answer.result.ranges
+        if ranges is None:
+            camera = answer.channel or "camera"
+            width, height = answer.frame.size
+            on_error(
+                f"{camera}: detections_3d",
+                f"{camera}: no detections_3d: they need range.enabled and a CameraInfo for images "
+                f"of {width}x{height} px",
+            )
+            return
+        self._in_space.publish(to_detection_3d_array(result.detections, ranges, header, classes))
 
     def _wants_debug_image(self) -> bool:
         listened_to = self._debug_wanted and self._debug.get_subscription_count()
@@ -329,7 +353,9 @@ class CameraOutputs:
 
 def _debug_image(answer: Answer) -> Image:
     regions = [tile.rect for tile in answer.result.tiles]
-    image = draw(to_bgr(answer.frame), answer.result.detections, regions)
+    attended = answer.result.attended
+    notes = () if attended is None else attended.why
+    image = draw(to_bgr(answer.frame), answer.result.detections, regions, notes)
     return messages.to_image(image, "bgr8", messages.to_header(answer.header))
 
 

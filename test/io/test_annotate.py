@@ -50,6 +50,15 @@ def test_regions_have_their_own_colour() -> None:
     assert drawn[20, 50].tolist() == drawn[59, 50].tolist() == [255, 190, 60]
 
 
+def test_notes_stand_in_their_regions() -> None:
+    regions = [Rect(10, 20, 110, 60), Rect(200, 20, 300, 60)]
+    plain, noted = (draw(GREY, Detections.empty(), regions, notes) for notes in ((), ("turn",)))
+    changed = np.argwhere((plain != noted).any(2))
+    assert len(changed) > 20
+    assert (changed.min(0) >= (21, 11)).all()
+    assert (changed.max(0) < (60, 110)).all()
+
+
 def test_a_distant_detection_is_magnified() -> None:
     image = GREY.copy()
     image[300:320, 400:408] = (0, 0, 255)  # a red person of 8 x 20 px

@@ -644,11 +644,13 @@ def test_a_wrong_region_is_refused(
     assert message in capsys.readouterr().err
 
 
-def test_tracks_make_a_killed_replay_begin_anew(
-    tiny_bundle: Path, bag: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "tracked", [("--tracking.enabled", "true"), ("--region.budget", "1", "--region", "full")]
+)
+def test_tracks_and_attention_make_a_killed_replay_begin_anew(
+    tiny_bundle: Path, bag: Path, tmp_path: Path, tracked: tuple[str, ...]
 ) -> None:
-    """A track's id depends on all frames before."""
-    tracked = ("--tracking.enabled", "true")
+    """A track's id, and where one looks, depend on all frames before."""
     whole, torn = tmp_path / "whole.json", tmp_path / "p.json"
     assert run(tiny_bundle, bag, whole, *tracked) == 0
     lines = (tmp_path / "whole.journal").read_bytes().splitlines(keepends=True)
@@ -658,3 +660,25 @@ def test_tracks_make_a_killed_replay_begin_anew(
     ids = [[json.loads(line).get("track_id") for line in some] for some in (lines, again)]
     assert ids[0] == ids[1]
     assert len(again) == len(lines)
+
+
+def test_with_intrinsics_predictions_state_distances(
+    tiny_bundle: Path, bag: Path, tmp_path: Path
+) -> None:
+    camera = {"width": 64, "height": 32, "fx": 60.0, "fy": 60.0, "cx": 32.0, "cy": 10.0}
+    calibration = tmp_path / "camera.json"
+    calibration.write_text(json.dumps({"camera": camera}))
+    assert run(tiny_bundle, bag, tmp_path / "a.json", "--region", "full") == 0
+    assert not any("distance_m" in entry for entry in read(tmp_path / "a.json"))
+    given = ("--region", "full", "--calibration", calibration)
+    assert run(tiny_bundle, bag, tmp_path / "b.json", *given) == 0
+    known = [entry for entry in read(tmp_path / "b.json") if "distance_m" in entry]
+    assert known
+    assert all(0 < entry["distance_m"] <= 300 and entry["distance_sd_m"] > 0 for entry in known)
+    journal = [json.loads(line) for line in (tmp_path / "b.journal").read_text().splitlines()]
+    depths = [line["depth_m"] for line in journal if "depth_m" in line]
+    assert len(depths) == 6
+    again = tmp_path / "b.json"
+    before = again.read_bytes()
+    assert run(tiny_bundle, bag, again, *given) == 0  # from the journal
+    assert again.read_bytes() == before

@@ -12,6 +12,7 @@ import yaml
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from red_node import RedEngine
 from ros_client import (
@@ -27,7 +28,10 @@ from ros_client import (
     values,
 )
 from sensor_msgs.msg import Image
-from vision_msgs.msg import Detection2DArray, LabelInfo
+from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
+
+from tasksr_ros.camera import CameraModel
+from tasksr_ros.ros import messages
 
 pytestmark = pytest.mark.wire
 
@@ -109,6 +113,42 @@ def test_the_near_pass_finds_who_stands_outside_the_band(
         client.wait(lambda: len(arrays) == 1, "detections")
     centres = [d.bbox.center.position for d in arrays[0].detections]
     assert sorted((c.x, c.y) for c in centres) == [(7.5, 3.5), (40.5, 25.5)]
+
+
+def test_a_budget_looks_where_the_near_pass_sees_someone_and_diagnostics_tell(
+    client: Client, ros_domain: int, tiny_bundle: Path, arrays: list[Detection2DArray]
+) -> None:
+    """And someone who listens hears how far away they are."""
+    diagnostics = client.listen(DiagnosticArray, "/diagnostics")
+    in_space = client.listen(Detection3DArray, "detections_3d")
+    info = messages.to_camera_info(CameraModel(100, 50, 90.0, 90.0, 50.0, 25.0), header(client))
+
+    def told() -> dict[str, str]:
+        statuses = [s for d in diagnostics for s in d.status if s.name == "tasksr: camera"]
+        return values(statuses[-1]) if statuses else {}
+
+    with live_node(ros_domain, tiny_bundle, near__width=128):
+        assert client.set_parameters(region__budget="some") != ""
+        assert client.set_parameters(region__budget=1) == ""
+        client.publish(info, "camera_info")
+        client.publish(red_image(header(client), (90, 40)))
+        client.wait(lambda: len(arrays) == 1, "detections")
+        client.wait(lambda: "regions" in told(), "what was looked at")
+        assert told()["regions"] == "1: person"
+        assert told()["coverage"].endswith(" within 2 s")
+        assert float(told()["coverage"].split()[0]) < 0.8
+        assert float(told()["oldest tile s"]) == 0.0
+        assert client.set_parameters(region__budget="auto") == ""
+        client.publish(red_image(header(client), (90, 40)))
+        client.wait(lambda: len(arrays) == 2, "detections")
+        client.wait(lambda: in_space and in_space[-1].header == arrays[-1].header, "detections_3d")
+    (person,) = in_space[-1].detections
+    # A foot 16 px below the horizon of a camera of 90 px and 1.4 m: as near as 7.9 m. The box of
+    # 1 px says 153 m.
+    assert person.bbox.center.position.z > 7.9
+    assert person.bbox.center.position.x == pytest.approx(person.bbox.center.position.z * 40.5 / 90)
+    centres = [[(d.bbox.center.position.x) for d in a.detections] for a in arrays]
+    assert centres == [[90.5], [90.5]]
 
 
 @pytest.mark.parametrize("changes", [60, pytest.param(3000, marks=pytest.mark.slow)])

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tasksr_ros.attention import Attended
+
 REPLACED = "replaced"
 """A newer frame of the camera came before this one was begun."""
 EXPIRED = "expired"
@@ -41,6 +43,7 @@ class Report:
         latency_ms: (frames,) milliseconds by stage, of the last ``WINDOW`` processed frames.
         time_jumps: how often time jumped backwards.
         received_hz, processed_hz: see `Rate`.
+        attended: what was looked at in the last frame; None where all of the band is.
     """
 
     received: int = 0
@@ -53,6 +56,7 @@ class Report:
     time_jumps: int = 0
     received_hz: float = 0.0
     processed_hz: float = 0.0
+    attended: Attended | None = None
 
     @property
     def pending(self) -> int:
@@ -136,6 +140,7 @@ class Account:
         self._latency: deque[dict[str, float]] = deque(maxlen=WINDOW)
         self._time_jumps = 0
         self._received_rate, self._processed_rate = Rate(), Rate()
+        self._attended: Attended | None = None
 
     def receive(self, now_s: float) -> None:
         """A message came."""
@@ -149,10 +154,13 @@ class Account:
         with self._lock:
             self._last_message_s = now_s
 
-    def process(self, latency_ms: dict[str, float], now_s: float) -> None:
+    def process(
+        self, latency_ms: dict[str, float], now_s: float, attended: Attended | None = None
+    ) -> None:
         """A frame's detections are published."""
         with self._lock:
             self._processed += 1
+            self._attended = attended
             self._latency.append(latency_ms)
             self._processed_rate.count(now_s)
 
@@ -189,4 +197,5 @@ class Account:
                 self._time_jumps,
                 self._received_rate.hz(now_s),
                 self._processed_rate.hz(now_s),
+                self._attended,
             )

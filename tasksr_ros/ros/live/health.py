@@ -14,6 +14,9 @@ from tasksr_ros.config import DiagnosticsConfig
 from tasksr_ros.ros.live.accounts import Report
 from tasksr_ros.ros.live.stamps import FUTURE, OUT_OF_ORDER, REPEATED, ZERO
 
+LATE = 1.5
+"""Of ``region.revisit``: what of the band waits longer is told."""
+
 
 class Level(IntEnum):
     """As in diagnostic_msgs/DiagnosticStatus."""
@@ -107,7 +110,12 @@ def camera_health(
         return Health(Level.OK, "idle", f"no images are taken: {inputs.idle}")
     if not now.received or now.silent_s >= config.silent_warn:
         return _silence(now, config, paused, inputs)
-    found = [_rejections(now, before, config), _age(now, config), _stamps(now, before)]
+    found = [
+        _rejections(now, before, config),
+        _age(now, config),
+        _stamps(now, before),
+        _coverage(now),
+    ]
     return max(found, key=lambda health: health.level)
 
 
@@ -153,6 +161,17 @@ def _stamps(now: Report, before: Report) -> Health:
                 Level.WARN, "ok", f"{finding}: {dropped} frames dropped, {noted} published"
             )
     return Health(Level.OK, "ok", "ok")
+
+
+def _coverage(now: Report) -> Health:
+    attended = now.attended
+    if attended is None or attended.oldest_s <= LATE * attended.revisit_s:
+        return Health(Level.OK, "ok", "ok")
+    text = (
+        f"region.budget is too small for region.revisit of {attended.revisit_s:g} s: a part of the "
+        f"band was not looked at for {attended.oldest_s:.1f} s"
+    )
+    return Health(Level.WARN, "ok", text)
 
 
 def engine_health(state: EngineState) -> Health:

@@ -302,18 +302,15 @@ class Worker:
         if not works:
             return
         self._expect(works)
-        start = time.perf_counter()
         try:
             looked = works[0].pipeline.look([work.prepared for work in works])
         except Exception as error:
             for work in works:
                 self._reject(work.channel.name, work.job, error)
             return
-        engine_ms = (time.perf_counter() - start) * 1e3
         if self.hangs:  # the stamp says how old it is: late is better than never
             self._outlet.warn("engine", f"the engine answers again after {self.busy_s:.1f} s")
         for work, found in zip(works, looked, strict=True):
-            work.prepared.latency_ms["engine"] = engine_ms
             self._finish(work, found)
 
     def _prepare(self, name: str, job: Job) -> _Work | None:
@@ -343,7 +340,7 @@ class Worker:
                 return
             self._outlet.publish(answer)
             if self._settle(work.channel.name, work.job):
-                work.channel.account.process(answer.latency_ms, time.monotonic())
+                work.channel.account.process(answer.latency_ms, time.monotonic(), result.attended)
         except Exception as error:
             self._reject(work.channel.name, work.job, error)
 

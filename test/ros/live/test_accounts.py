@@ -10,6 +10,7 @@ import types
 import numpy as np
 import pytest
 
+from tasksr_ros.attention import Attended
 from tasksr_ros.config import DiagnosticsConfig
 from tasksr_ros.ros.live.accounts import REPLACED, Account, Report, rates_and_ages, rejection
 from tasksr_ros.ros.live.health import (
@@ -56,6 +57,20 @@ def test_every_frame_is_in_the_account_once() -> None:
     assert (report.received, report.processed, report.pending, report.rejected) == (6, 1, 2, 1)
     assert report.dropped == {REPLACED: 2, "rejected ValueError": 1}
     assert (report.notes, report.last_rejection, report.silent_s) == ({ZERO: 1}, "too dark", 2.0)
+
+
+@pytest.mark.parametrize(("oldest_s", "level"), [(2.9, Level.OK), (3.1, Level.WARN)])
+def test_a_budget_that_is_too_small_is_told(oldest_s: float, level: Level) -> None:
+    account = Account(0.0)
+    account.receive(0.0)
+    account.process({"total": 5.0}, 0.0, Attended((), (), 0.7, oldest_s, 2.0))
+    found = health(account.report(0.5))
+    assert found.level == level
+    if level:
+        assert found.message == (
+            "region.budget is too small for region.revisit of 2 s: a part of the band was not "
+            "looked at for 3.1 s"
+        )
 
 
 def test_percentiles_of_a_stage() -> None:
