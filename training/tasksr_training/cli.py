@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser
 from tasksr_ros.errors import TaskSRError
 from tasksr_training import data_commands
 from tasksr_training.checkpoints import LAST, OPTIONS
+from tasksr_training.errors import TrainingError
 from tasksr_training.options import as_yaml, differences
 from tasksr_training.peers import command as peer_commands
 from tasksr_training.whole_files import replace_text
@@ -24,6 +25,7 @@ COMMANDS = {
     "native-detector": "stage_commands.native_detector",
     "task-driven": "stage_commands.task_driven",
     "native-task-driven": "stage_commands.native_task_driven",
+    "adapt": "adapt.command.adapt",
     "study": "studies.command.study",
     "study-page": "studies.page.study_page",
     "compare-sr": "studies.compare_sr_command.compare_sr",
@@ -44,6 +46,9 @@ FLAGS = {
     "so_far": "train nothing, make the tables of what is trained",
 }
 """Of `study`."""
+
+PATHS = {"adapt": {"recordings": "bags, videos, folders of images"}}
+"""Options that take any number of paths, by command."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,7 +91,12 @@ def _options(name: str) -> ArgumentParser:
     function = _function(name)
     command = ArgumentParser(description=(function.__doc__ or "").split("\n")[0])
     command.add_argument("--config", action="config", help="YAML file of these options")
-    command.add_function_arguments(function, skip=set(FLAGS), as_positional=name == "study-page")
+    paths = PATHS.get(name, {})
+    command.add_function_arguments(
+        function, skip={*FLAGS, *paths}, as_positional=name == "study-page"
+    )
+    for path, text in paths.items():
+        command.add_argument(f"--{path}", nargs="+", type=str, required=True, help=text)
     for flag, text in FLAGS.items() if name == "study" else ():
         command.add_argument(f"--{flag}", action="store_true", help=text)
     return command
@@ -95,7 +105,8 @@ def _options(name: str) -> ArgumentParser:
 def _check(values: dict[str, Any]) -> None:
     from tasksr_training.stage_commands import check_options
 
-    check_options(values["stage"], values["patches"], values["loop"])
+    if "stage" in values:
+        check_options(values["stage"], values["patches"], values["loop"])
 
 
 def _keep(text: str, out: Path) -> None:
@@ -107,13 +118,16 @@ def _keep(text: str, out: Path) -> None:
 
     if rank_zero_only.rank:
         return
-    out.mkdir(parents=True, exist_ok=True)
     path = out / OPTIONS
     if (out / LAST).exists() and path.exists():
         before = path.read_text(encoding="utf-8")
         for name, was, now in differences(*(yaml.safe_load(t) for t in (before, text))):
             print(f"tasksr-train: {out}: goes on with {name} {now}, was {was}", file=sys.stderr)
-    replace_text(path, text)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        replace_text(path, text)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -260,7 +260,7 @@ class _Run:
             self.seconds = self._of_rank_0(before + time.monotonic() - start)
             if log and self.step % config.log_every == 0:
                 log.write(self.step, self.seconds, self._numbers(losses))
-                bar.set_postfix(loss=f"{float(losses['total'].detach()):.4f}")
+                bar.set_postfix(loss=f"{float(losses['total'].detach()):.4f}", left=self._left())
             if self.seconds - saved > 60 * config.checkpoint_minutes:
                 self._save()
                 saved = self.seconds
@@ -275,6 +275,12 @@ class _Run:
 
     def _progress(self) -> float:
         return spent(self.step, self.seconds, self.config)
+
+    def _left(self) -> str:
+        """Time until the budget is spent, as far as is known."""
+        progress = self._progress()
+        minutes = self.seconds * max(0.0, 1 / progress - 1) / 60 if progress else 0.0
+        return f"{minutes:.0f} min"
 
     def _of_rank_0(self, value: float) -> float:
         """One clock for all processes: they must end, save and wait at the same step."""

@@ -1,0 +1,104 @@
+"""HR patches from the chosen frames: around people, around what looks like them, anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasksr_training.adapt.config import CropConfig
+from tasksr_training.adapt.frames import Chosen, Frames, people
+from tasksr_training.datasets import PADDING, Batch, Patch, collate, flip
+
+Boxes = NDArray[np.float32]
+Labels = Mapping[str, tuple[Boxes, NDArray[np.bool_]]]
+"""Boxes (M, 4) xyxy px and whether each is ignored, by the frame's file."""
+
+_MIN_VISIBLE = 0.4
+"""A labelled box with less of its area in the patch is ignored."""
+
+
+class CropSampler:
+    """Draws HR patches; see `tasksr_training.datasets.Sampler`.
+
+    Args:
+        frames: where they are.
+        chosen: those to draw from.
+        size: (width, height) of a patch, HR px.
+        config: how often around what.
+        least_score: of a person.
+        labels: of the frames, where there are any.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        chosen: Sequence[Chosen],
+        size: tuple[int, int],
+        config: CropConfig,
+        least_score: float,
+        labels: Labels | None = None,
+    ) -> None:
+        self._frames, self._chosen, self._size = frames, list(chosen), size
+        self._config, self._labels = config, labels or {}
+        self._people = [(f, box) for f in chosen for box in people(f, least_score)]
+        self._weak = [
+            (f, np.array(box, np.float32))
+            for f in chosen
+            for box, score in zip(f.boxes, f.scores, strict=True)
+            if score < least_score
+        ]
+        heights = np.array([box[3] - box[1] for _, box in self._people])
+        weights = np.minimum(1.0, config.far_height / np.maximum(heights, 1.0))
+        self._shares = weights / weights.sum() if len(weights) else weights
+
+    def draw(self, rng: np.random.Generator) -> Patch:
+        """Draw one patch; the same generator state gives the same patch."""
+        kind, config = rng.random(), self._config
+        if kind < config.people_fraction and self._people:
+            frame, box = self._people[int(rng.choice(len(self._people), p=self._shares))]
+            patch = self._around(frame, box, rng)
+        elif kind < config.people_fraction + config.background_fraction and self._weak:
+            frame, box = self._weak[int(rng.integers(len(self._weak)))]
+            patch = self._around(frame, box, rng)
+        else:
+            frame = self._chosen[int(rng.integers(len(self._chosen)))]
+            room = np.maximum(np.array(frame.size) - self._size, 0)
+            patch = self._cut(frame, room * rng.random(2))
+        return flip(patch) if rng.random() < 0.5 else patch
+
+    def collate(self, samples: Sequence[Patch], rng: np.random.Generator) -> Batch:
+        """Stack patches."""
+        return collate(samples, rng)
+
+    def _around(self, frame: Chosen, box: Boxes, rng: np.random.Generator) -> Patch:
+        centre = (box[:2] + box[2:]) / 2
+        return self._cut(frame, centre - np.array(self._size) * rng.uniform(0.25, 0.75, 2))
+
+    def _cut(self, frame: Chosen, corner: NDArray[np.floating]) -> Patch:
+        x, y, image = cut_inside(self._frames.image(frame), corner, self._size)
+        boxes, ignore = self._labels.get(frame.file, (np.zeros((0, 4)), np.zeros(0, bool)))
+        moved = boxes - np.array([x, y, x, y], np.float32)
+        clipped = moved.clip(0, [*self._size, *self._size]).astype(np.float32)
+        sides = clipped[:, 2:] - clipped[:, :2]
+        inside = (sides > 1).all(1)
+        area = np.maximum((moved[:, 2:] - moved[:, :2]).prod(1), 1e-6)
+        hidden = sides.prod(1) < _MIN_VISIBLE * area
+        return Patch(image, clipped[inside], (ignore | hidden)[inside])
+
+
+def cut_inside(
+    image: NDArray[np.uint8], corner: NDArray[np.floating], size: tuple[int, int]
+) -> tuple[int, int, NDArray[np.uint8]]:
+    """Cut a patch of (width, height) px, moved into the image where it fits; grey outside.
+
+    Returns:
+        x and y of its upper left corner, and the patch.
+    """
+    room = np.array(image.shape[1::-1]) - np.array(size)
+    x, y = np.clip(np.round(corner), 0, np.maximum(room, 0)).astype(int).tolist()
+    part = image[y : y + size[1], x : x + size[0]]
+    patch = np.full((size[1], size[0], 3), PADDING, np.uint8)
+    patch[: part.shape[0], : part.shape[1]] = part
+    return x, y, patch

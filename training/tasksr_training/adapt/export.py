@@ -1,0 +1,83 @@
+"""The bundle: the detector as it is, the new network before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from tasksr_ros.bundle import Bundle, ForeignDetector, OwnDetector, save_bundle
+from tasksr_training.adapt.systems import behind_bicubic
+from tasksr_training.checkpoints import sr_section
+
+
+def export_adapted(
+    bundle: Bundle,
+    sr: nn.Module,
+    sr_description: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    told: str,
+    folder: Path,
+) -> None:
+    """Write a bundle in the place of an older one.
+
+    Args:
+        bundle: whose detector it is.
+        sr: the network.
+        sr_description: what `build_network` takes.
+        recipe: how it came about.
+        told: what was measured, for the card.
+        folder: to write; its name is the bundle's.
+
+    Raises:
+        BundleError: if what was written cannot be loaded.
+    """
+    own = bundle.detector
+    region = behind_bicubic(bundle, int(sr_description["scale_factor"])).region_size
+    description = {
+        "name": folder.name,
+        "sr": sr_section(sr_description),
+        "detector": _section(own),
+        "classes": list(bundle.classes),
+        "region_size": list(region),
+        "score_threshold": float(bundle.score_threshold),
+        "recipe": dict(recipe),
+    }
+    card = f"""# {folder.name}
+
+The detector of the bundle `{bundle.name}`, as it is, behind super-resolution
+`{sr_description["name"]}` x{sr_description["scale_factor"]} that learnt to show it what it needs
+(`tasksr-train adapt`): {recipe["steps"]} steps in {recipe["minutes"]:g} minutes, taught by what the
+detector itself sees in recordings.
+
+{told}
+
+The detector's licence, and that of the recordings, are their owners' to say.
+"""
+    if isinstance(own, ForeignDetector):
+        model = bundle.folder / own.model
+        beside = [model.with_suffix(".bin")] if model.suffix.lower() == ".xml" else []
+        save_bundle(folder, description, card, sr=sr, detector=[model, *beside])
+    else:
+        detector = replace(bundle, sr=None).load().detector
+        save_bundle(folder, description, card, sr=sr, detector=detector)
+
+
+def _section(detector: OwnDetector | ForeignDetector) -> dict[str, Any]:
+    """As ``model.yaml`` has it, without the names of files."""
+    if isinstance(detector, OwnDetector):
+        return {"network": detector.network, "options": dict(detector.options)}
+    taken = {k: _plain(v) for k, v in asdict(detector.input).items() if v is not None}
+    return {
+        "decoder": detector.decoder,
+        "decoder_options": dict(detector.decoder_options),
+        "labels": list(detector.labels),
+        "input": taken,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
