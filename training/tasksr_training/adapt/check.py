@@ -126,11 +126,11 @@ def _check_alive(frozen: Frozen, bundle: Bundle, images: Tensor) -> None:
 
 
 def _check_gradient(frozen: Frozen, bundle: Bundle, images: Tensor) -> None:
-    image = images[:1].clone().requires_grad_()
-    scores = frozen(image).scores
+    given = images.clone().requires_grad_()
+    scores = frozen(given).scores
     gradient = None
     if scores.requires_grad:
-        (gradient,) = torch.autograd.grad(scores.sum(), image, allow_unused=True)
+        (gradient,) = torch.autograd.grad(scores.sum(), given, allow_unused=True)
     if gradient is not None and torch.isfinite(gradient).all() and float(gradient.abs().max()) > 0:
         return
     got = "none" if gradient is None else "one that is zero or not finite"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from tasksr_ros.bundle import Bundle, find_bundle, load_bundle
+from tasksr_ros.bundle import Bundle, ForeignDetector, find_bundle, load_bundle
+from tasksr_ros.config import SIZE_MULTIPLE
 from tasksr_training.adapt.check import check_detector
 from tasksr_training.adapt.config import (
     CROPS,
@@ -104,8 +106,8 @@ def adapt(
         people = people_of(bundle, classes)
         behind_bicubic(bundle, scale_factor)  # refuses what does not fit, before anything is read
         begins = starting_network(start, scale_factor, out)
-        frozen = frozen_detector(bundle, people, loss.layers, network)
-        size = _patch_size(frozen, crops, scale_factor)
+        size = _patch_size(bundle, crops, scale_factor)
+        frozen = frozen_detector(bundle, people, size, loss.layers, network)
         out.mkdir(parents=True, exist_ok=True)
         key = {"detector": bundle.sha256, "classes": people}
         look = System(alone(bundle), people, loop.threads)
@@ -164,15 +166,16 @@ def _finish(
     recipe = _recipe(out, bundle)
     export_adapted(bundle, sr, description, recipe, "Not measured yet.", candidate)
     results = _results(bundle, people, candidate, setting, labels, threads, out)
-    better, told = helps(results)
+    better, told = helps(results, setting.config)
     shutil.rmtree(candidate, ignore_errors=True)
     exported = export == "anyway" or (better and export == "if-better")
     answer = f"{'It helps' if better else 'It is not shown to help'}. {told}."
     if exported:
         export_adapted(bundle, sr, description, recipe, answer, final)
-    elif final.is_dir():
+    elif final.is_dir() and export != "never":
         shutil.rmtree(final)  # of earlier weights
     networks = _networks(start, sr, scale_factor, out)
+    frozen.cpu()  # where the crops are
     shown = list(batches[:_SHOWN])
     lrs = [setting.degradation.lr(b.hr, scale_factor, b.seed) for b in shown]
     write_page(out / PAGE, answer, results, lines, crops_sheet(shown, lrs, networks, frozen))
@@ -249,16 +252,19 @@ def _blur(text: str) -> float | None:
     return value
 
 
-def _patch_size(frozen: Frozen, crops: CropConfig, scale_factor: int) -> tuple[int, int]:
+def _patch_size(bundle: Bundle, crops: CropConfig, scale_factor: int) -> tuple[int, int]:
     """(width, height) of HR patches, HR px."""
-    size = frozen.size or (crops.size, crops.size)
-    multiple = int(np.lcm(frozen.multiple, scale_factor)) if frozen.size is None else scale_factor
-    if min(size) <= 0 or any(side % multiple for side in size):
+    foreign = bundle.detector if isinstance(bundle.detector, ForeignDetector) else None
+    if foreign is not None and foreign.input.size is not None:
+        return foreign.input.size
+    taken = SIZE_MULTIPLE if foreign is None else foreign.input.size_multiple
+    multiple = math.lcm(taken, scale_factor)
+    if crops.size <= 0 or crops.size % multiple:
         raise TrainingError(
             f"crops.size: expected a multiple of {multiple} px, as the detector and the scale "
-            f"factor ask for, got {size[0]}x{size[1]}"
+            f"factor ask for, got {crops.size}"
         )
-    return size
+    return crops.size, crops.size
 
 
 def _batch(sampler: CropSampler, index: int, number: int) -> Batch:

@@ -83,6 +83,8 @@ class MeasureConfig:
         far_height: people lower than this, HR px, have figures of their own.
         samples: of the bootstrap.
         confidence: of the intervals.
+        least_units: with fewer parts that are drawn there is no answer.
+        least_people: with fewer people to be found there is no answer.
         unit_s: frames of one recording within so many seconds are drawn together, s.
         seed: of the draws.
     """
@@ -92,6 +94,8 @@ class MeasureConfig:
     far_height: float = 64.0
     samples: int = 1000
     confidence: float = 0.95
+    least_units: int = 8
+    least_people: int = 20
     unit_s: float = 2.0
     seed: int = 1
 

@@ -78,7 +78,7 @@ class CropSampler:
 
     def _cut(self, frame: Chosen, corner: NDArray[np.floating]) -> Patch:
         x, y, image = cut_inside(self._frames.image(frame), corner, self._size)
-        boxes, ignore = self._labels.get(frame.file, (np.zeros((0, 4)), np.zeros(0, bool)))
+        boxes, ignore = self._labels.get(frame.file, self._unlabelled(frame))
         moved = boxes - np.array([x, y, x, y], np.float32)
         clipped = moved.clip(0, [*self._size, *self._size]).astype(np.float32)
         sides = clipped[:, 2:] - clipped[:, :2]
@@ -86,6 +86,12 @@ class CropSampler:
         area = np.maximum((moved[:, 2:] - moved[:, :2]).prod(1), 1e-6)
         hidden = sides.prod(1) < _MIN_VISIBLE * area
         return Patch(image, clipped[inside], (ignore | hidden)[inside])
+
+    def _unlabelled(self, frame: Chosen) -> tuple[Boxes, NDArray[np.bool_]]:
+        """Where other frames have labels, all of this one is left open."""
+        number = min(len(self._labels), 1)
+        everything = np.array([[0, 0, *frame.size]] * number, np.float32).reshape(number, 4)
+        return everything, np.ones(number, bool)
 
 
 def cut_inside(

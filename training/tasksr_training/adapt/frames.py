@@ -143,13 +143,13 @@ def choose_frames(
         held_out: _Group(folder, config, most)
         for held_out, most in ((False, config.most), (True, config.held_out))
     }
-    seen = [0, 0.0]
+    best: list[float] = []
     for number, path in enumerate(recordings):
         for chosen, image in _looked_at(path, topic, look, config, number):
-            seen = [seen[0] + 1, max(seen[1], *chosen.scores, 0.0)]
+            best.append(max(chosen.scores, default=0.0))
             groups[chosen.held_out].offer(chosen, image)
     frames = Frames(folder, groups[False].chosen(), groups[True].chosen())
-    _check_people(frames, config, int(seen[0]), seen[1])
+    _check_people(frames, config, best)
     kept = [asdict(f) for f in (*frames.train, *frames.held_out)]
     replace_text(folder / LIST, json.dumps({"asked": asked, "frames": kept}, indent=1))
     return frames
@@ -167,7 +167,7 @@ class _Group:
     def __init__(self, folder: Path, config: FrameConfig, most: int) -> None:
         self._folder, self._least = folder, config.least_score
         without = min(most - 1, round(most * config.background_fraction))
-        self._most = {True: most - without, False: without}
+        self._most = {True: most, False: without}
         self._best: dict[bool, list[tuple[float, int, Chosen]]] = {True: [], False: []}
         self._count = 0
 
@@ -188,7 +188,11 @@ class _Group:
         _write(self._folder / frame.file, image)
 
     def chosen(self) -> list[Chosen]:
-        """In the order in which they came."""
+        """In the order in which they came; people have the room that backgrounds leave."""
+        room = self._most[True] - len(self._best[False])
+        while len(self._best[True]) > room:
+            _, _, dropped = heapq.heappop(self._best[True])
+            (self._folder / dropped.file).unlink()
         both = [*self._best[True], *self._best[False]]
         return [frame for _, _, frame in sorted(both, key=lambda entry: -entry[1])]
 
@@ -281,13 +285,15 @@ def _candidates(path: str, stamps: Sequence[int], most: int) -> dict[int, bool]:
     return found
 
 
-def _check_people(frames: Frames, config: FrameConfig, seen: int, best: float) -> None:
+def _check_people(frames: Frames, config: FrameConfig, best: Sequence[float]) -> None:
+    """Raise TrainingDataError unless both groups have people; ``best`` is each frame's score."""
+    alike = ", the same in each of them" if max(best) == min(best) else ""
     for group, what in ((frames.train, "the first part"), (frames.held_out, "the last fifth")):
         if not any(len(people(f, config.least_score)) for f in group):
             raise TrainingDataError(
                 f"expected people in the recordings, the detector sees nobody in {what} of them: "
-                f"its best score in all {seen} frames is {best:.2f}, a person is one of at least "
-                f"{config.least_score:g} (frames.least_score)"
+                f"its best score in {len(best)} frames is {max(best):.2f}{alike}; a person is one of "
+                f"at least {config.least_score:g} (frames.least_score)"
             )
 
 

@@ -53,17 +53,9 @@ class Frozen(nn.Module):
         detector: the network.
         layers: names of its modules whose outputs are wanted.
 
-    Attributes:
-        size: (width, height) px of the only images that it takes; None: any multiple of
-            ``multiple``.
-        multiple: px.
-
     Raises:
         TrainingError: for layers that it lacks.
     """
-
-    size: tuple[int, int] | None = None
-    multiple = 32
 
     def __init__(self, detector: nn.Module, layers: Sequence[str] = ()) -> None:
         super().__init__()
@@ -140,8 +132,6 @@ class ForeignNetwork(Frozen):
     ) -> None:
         super().__init__(network, layers)
         taken = described.input
-        self.size = taken.size
-        self.multiple = max(taken.size_multiple, 1)
         self._input = DetectorInput(None, taken.channels, taken.mean, taken.std, taken.layout)
         self._names = list(names)
         self._labels = [described.labels[k] for k in classes]
@@ -162,7 +152,7 @@ class ForeignNetwork(Frozen):
             TrainingError: for another number of outputs than the file has.
         """
         height, width = given.shape[1:3] if self._input.layout == "nhwc" else given.shape[2:]
-        more = [torch.tensor([[width, height]])] if self._wants_size else []
+        more = [torch.tensor([[width, height]], device=given.device)] if self._wants_size else []
         found = self.detector(given, *more)
         if isinstance(found, dict):
             return {str(name): value for name, value in found.items()}
@@ -196,7 +186,8 @@ class ForeignNetwork(Frozen):
                 decoder = self._decoder(Signature(shapes, (width, height)))
             except ValueError as error:
                 raise TrainingError(f"the detector's outputs: {error}") from None
-            self._decoders[width, height] = decoder.to(image.device)
+            self._decoders[width, height] = decoder
+        decoder = decoder.to(image.device)
         taken = [outputs[name] for name in decoder.outputs]
         boxes, scores, _ = decoder(*taken)
         return Seen(boxes, scores, _bins(decoder, taken))
@@ -228,13 +219,18 @@ def people_of(bundle: Bundle, wanted: Sequence[str] = ()) -> list[int]:
 
 
 def frozen_detector(
-    bundle: Bundle, classes: Sequence[int], layers: Sequence[str] = (), network: str = ""
+    bundle: Bundle,
+    classes: Sequence[int],
+    size: tuple[int, int],
+    layers: Sequence[str] = (),
+    network: str = "",
 ) -> Frozen:
     """The detector of a bundle, for training.
 
     Args:
         bundle: whose detector it is.
         classes: ids of people.
+        size: (width, height) px of the images that it is to see.
         layers: names of its modules whose outputs are wanted.
         network: ``module:factory`` of a function without arguments that gives it as a torch module;
             empty: the bundle's own file.
@@ -257,7 +253,7 @@ def frozen_detector(
             f"{path}: expected an ONNX file, for gradients, got OpenVINO's form; name the detector "
             "as a torch module: --network MODULE:FACTORY"
         )
-    module = read_module(path)
+    module = read_module(path, size)
     return ForeignNetwork(module, _names(bundle), described, classes, _wants_size(bundle), layers)
 
 

@@ -79,7 +79,7 @@ def measure(
     return results
 
 
-def helps(results: dict[str, dict[str, Any]]) -> tuple[bool, str]:
+def helps(results: dict[str, dict[str, Any]], config: MeasureConfig) -> tuple[bool, str]:
     """Whether super-resolution is better than bicubic enlargement for certain, and why or why not.
 
     Where there are labels they decide, else the agreement with the detector's own view.
@@ -95,6 +95,12 @@ def helps(results: dict[str, dict[str, Any]]) -> tuple[bool, str]:
         f"{row['ap'][BICUBIC]:.3f}, adapted {row['ap'][ADAPTED]:.3f}; adapted less bicubic "
         f"{difference:+.3f} [{bounds[0]:+.3f}, {bounds[1]:+.3f}]"
     )
+    if row["draws_of"] < config.least_units or row["people"] < config.least_people:
+        return False, (
+            f"{told}; too little to tell: {row['draws_of']} parts of {config.unit_s:g} s with "
+            f"{row['people']} people, at least {config.least_units} with {config.least_people} are "
+            "needed (more or longer recordings, more frames.held_out)"
+        )
     return bounds[0] > 0, told
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import onnx
 import torch
 from torch import nn
 
-from tasksr_ros.bundle.onnx_file import read_onnx
+from tasksr_ros.bundle.onnx_file import image_input, read_onnx
 from tasksr_training.errors import TrainingError
 
 NO_GRADIENT = (
@@ -27,16 +28,28 @@ NO_GRADIENT = (
 """Operators that no gradient goes through."""
 
 
-def read_module(path: Path) -> nn.Module:
+def read_module(path: Path, size: tuple[int, int]) -> nn.Module:
     """An ONNX file as a PyTorch module in eval mode, whose weights do not learn.
+
+    Args:
+        path: of the file.
+        size: (width, height) px of its image.
 
     Raises:
         BundleError: if the file cannot be read.
         TrainingError: if onnx2torch is not installed, or it cannot convert an operator.
     """
-    model = read_onnx(path)
     convert, converter_of = _onnx2torch()
+    model = read_onnx(path)
+    try:
+        model = with_size(model, size)
+    except Exception as error:  # ONNX Runtime's have no common base of their own
+        raise TrainingError(
+            f"{path}: ONNX Runtime does not take an image of {size[0]}x{size[1]} px: "
+            f"{_one_line(error)}"
+        ) from error
     constants_to_initialisers(model)
+    name_nodes(model)
     _check_operators(model, path, converter_of)
     try:
         with warnings.catch_warnings():
@@ -67,6 +80,45 @@ def constants_to_initialisers(model: onnx.ModelProto) -> None:
             model.graph.initializer.append(tensor)
     del model.graph.node[:]
     model.graph.node.extend(kept)
+
+
+def with_size(model: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProto:
+    """The model for one image of (width, height) px, what it computes of sizes alone folded.
+
+    The converter takes a tensor of unknown shape for one without axes.
+    """
+    import onnxruntime as ort
+
+    image = image_input(model)
+    dims = image.type.tensor_type.shape.dim
+    last = dims[3].dim_value == 3 and dims[1].dim_value != 3
+    wanted = [1, size[1], size[0], 3] if last else [1, 3, size[1], size[0]]
+    for dim, side in zip(dims, wanted, strict=True):
+        dim.dim_value = side
+    given = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in given]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)  # initialisers that are inputs as well are not folded
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    with tempfile.TemporaryDirectory() as folder:
+        folded = Path(folder) / "folded.onnx"
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(folded)
+        ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        found: onnx.ModelProto = onnx.load(folded)
+    return found
+
+
+def name_nodes(model: onnx.ModelProto) -> None:
+    """Give each node without a name of its own one: the converter's own may be another node's."""
+    seen: set[str] = set()
+    for number, node in enumerate(model.graph.node):
+        if not node.name or node.name in seen:
+            node.name = f"{node.op_type}_no_{number}"
+        seen.add(node.name)
 
 
 def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
@@ -108,9 +160,11 @@ def _check_operators(model: onnx.ModelProto, path: Path, converter_of: Callable[
 
 
 def _onnx2torch() -> tuple[Callable[..., nn.Module], Callable[..., Any]]:
-    if importlib.util.find_spec("onnx2torch") is None:
+    lacking = [n for n in ("onnx2torch", "onnxruntime") if importlib.util.find_spec(n) is None]
+    if lacking:
         raise TrainingError(
-            "a detector in an ONNX file needs onnx2torch: pip install 'tasksr-training[onnx]'"
+            f"a detector in an ONNX file needs {' and '.join(lacking)}: "
+            "pip install 'tasksr-training[onnx]'"
         )
     with _torchvision():
         from onnx2torch import convert

@@ -16,7 +16,8 @@ from tasksr_ros.config import (
     PipelineConfig,
     RegionConfig,
 )
-from tasksr_ros.engines import build_engine
+from tasksr_ros.engines import Engine, build_engine
+from tasksr_ros.engines.found import Found as EngineFound
 from tasksr_ros.engines.guarded import GuardedEngine
 from tasksr_ros.io.frames import Frame
 from tasksr_ros.model import Model
@@ -37,7 +38,8 @@ class System:
     """
 
     def __init__(self, bundle: Bundle, classes: Sequence[int], threads: int = 0) -> None:
-        engine = GuardedEngine(build_engine(bundle, EngineConfig(threads=threads)))
+        built = build_engine(bundle, EngineConfig(threads=threads))
+        engine = GuardedEngine(_Finite(built, bundle.name))
         config = PipelineConfig(
             region=RegionConfig(mode="full"),
             detection=DetectionConfig(
@@ -53,6 +55,27 @@ class System:
         """People in an image (H, W, 3) uint8 RGB, strongest first."""
         found = self._pipeline(Frame(np.ascontiguousarray(image)))
         return found.xyxy, found.score
+
+
+class _Finite:
+    """An engine whose results must be finite; see `engines.Engine`."""
+
+    def __init__(self, engine: Engine, bundle: str) -> None:
+        self._engine, self._bundle = engine, bundle
+        self.name = engine.name
+        self.region_size, self.scale_factor = engine.region_size, engine.scale_factor
+        self.runs_batches = engine.runs_batches
+
+    def __call__(self, regions: NDArray[np.uint8]) -> EngineFound:
+        """As the engine, but raises TrainingError for NaN."""
+        found = self._engine(regions)
+        boxes = found.boxes[found.scores >= LEAST_SCORE]
+        if not (np.isfinite(found.scores).all() and np.isfinite(boxes).all()):
+            raise TrainingError(
+                f"{self._bundle}: expected finite scores and boxes of the detector on the "
+                "recordings' images, got NaN or infinite ones"
+            )
+        return found
 
 
 def alone(bundle: Bundle) -> Bundle:
