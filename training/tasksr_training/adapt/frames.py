@@ -292,8 +292,8 @@ def _check_people(frames: Frames, config: FrameConfig, best: Sequence[float]) ->
         if not any(len(people(f, config.least_score)) for f in group):
             raise TrainingDataError(
                 f"expected people in the recordings, the detector sees nobody in {what} of them: "
-                f"its best score in {len(best)} frames is {max(best):.2f}{alike}; a person is one of "
-                f"at least {config.least_score:g} (frames.least_score)"
+                f"its best score in {len(best)} frames is {max(best):.2f}{alike}; a person is one "
+                f"of at least {config.least_score:g} (frames.least_score)"
             )
 
 

@@ -88,6 +88,7 @@ def test_a_run_that_was_stopped_goes_on_to_a_bundle_that_runs(
     assert bundle.sr is not None and bundle.sr.network == "dbpn-ss-8"
     assert bundle.region_size == (SIZE[0] // 2, SIZE[1] // 2)
     assert bundle.detector == load_bundle(detector).detector
+    assert bundle.files["dark.onnx"] == load_bundle(detector).files["dark.onnx"]
     found = load_model(out / "bundle").pipeline()(Frame(picture(np.random.default_rng(1), 1)))
     assert len(found.score) >= 0 and not (out / "candidate").exists()
 
