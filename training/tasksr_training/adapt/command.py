@@ -233,7 +233,7 @@ def _recipe(out: Path, bundle: Bundle) -> dict[str, Any]:
     return {
         "stages": ["tasksr-train adapt"],
         "adapted_to": bundle.name,
-        "detector_recipe": json.dumps(dict(bundle.recipe))[:2000],
+        "detector_recipe": dict(bundle.recipe),
         "steps": int(content["step"]),
         "minutes": round(content["seconds"] / 60, 1),
         "licence": "of the detector and of the recordings: their owners'",

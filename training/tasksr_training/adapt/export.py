@@ -46,12 +46,12 @@ def export_adapted(
         "score_threshold": float(bundle.score_threshold),
         "recipe": dict(recipe),
     }
+    before = f"`{sr_description['name']}` x{sr_description['scale_factor']}"
     card = f"""# {folder.name}
 
-The detector of the bundle `{bundle.name}`, as it is, behind super-resolution
-`{sr_description["name"]}` x{sr_description["scale_factor"]} that learnt to show it what it needs
-(`tasksr-train adapt`): {recipe["steps"]} steps in {recipe["minutes"]:g} minutes, taught by what the
-detector itself sees in recordings.
+The detector of the bundle `{bundle.name}`, as it is, behind {before}, which learnt to show it what
+it needs: `tasksr-train adapt`, {recipe["steps"]} steps in {recipe["minutes"]:g} minutes, taught by
+what the detector itself sees in recordings.
 
 {told}
 
