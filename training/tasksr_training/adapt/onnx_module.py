@@ -50,13 +50,16 @@ def read_module(path: Path, size: tuple[int, int]) -> nn.Module:
         ) from error
     constants_to_initialisers(model)
     name_nodes(model)
-    _check_operators(model, path, converter_of)
+    check_operators(model, path, converter_of)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what differs is found by `check`, not guessed
             module: nn.Module = convert(model)
     except Exception as error:  # whatever a converter of one operator raises
-        raise TrainingError(f"{path}: onnx2torch cannot convert it: {_one_line(error)}") from error
+        raise TrainingError(
+            f"{path}: onnx2torch cannot convert {_operator(error)}: {_one_line(error)}; name the "
+            "detector as a torch module: --network MODULE:FACTORY"
+        ) from error
     return module.eval().requires_grad_(False)
 
 
@@ -139,7 +142,8 @@ def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
     )
 
 
-def _check_operators(model: onnx.ModelProto, path: Path, converter_of: Callable[..., Any]) -> None:
+def check_operators(model: onnx.ModelProto, path: Path, converter_of: Callable[..., Any]) -> None:
+    """Raise TrainingError for an operator without gradient or converter; both by name."""
     versions = {opset.domain: opset.version for opset in model.opset_import}
     suppressed = [n for n in model.graph.node if n.op_type == "NonMaxSuppression"]
     if suppressed:
@@ -203,6 +207,17 @@ def _torchvision() -> Iterator[None]:
 
 def _missing(*_: Any, **__: Any) -> torch.Tensor:
     raise TrainingError("RoiAlign and NonMaxSuppression need torchvision, which does not load here")
+
+
+def _operator(error: BaseException) -> str:
+    """The node that onnx2torch was at, from where the error came."""
+    place = error.__traceback__
+    while place is not None:
+        node = place.tb_frame.f_locals.get("onnx_node")
+        if node is not None:
+            return f"{node.operation_type} ({node.name})"
+        place = place.tb_next
+    return "the graph"
 
 
 def _one_line(error: BaseException) -> str:

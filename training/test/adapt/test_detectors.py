@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from dark_boxes import SIZE, DarkBoxes, write_bundle
+from onnx import TensorProto, helper
 from tasksr_training.adapt.check import check_detector
 from tasksr_training.adapt.frozen import Frozen, frozen_detector, people_of
+from tasksr_training.adapt.onnx_module import check_operators, read_module
 from tasksr_training.errors import TrainingError
 
 from tasksr_ros.bundle import Bundle, load_bundle
@@ -102,6 +105,32 @@ def test_what_cannot_be_learnt_from_is_refused(
     images[0, :, :8, :8] = 0.0  # whose logarithm is not finite
     with pytest.raises(TrainingError, match=told):
         check_detector(built(bundle), bundle, images)
+
+
+def test_what_the_converter_fails_at_is_named(onnx2torch: None, tmp_path: Path) -> None:
+    sides = [1, 3, "height", "width"]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMin", ["image"], ["least"], keepdims=0),
+            helper.make_node("Clip", ["image", "least"], ["output"], name="clip_7"),
+        ],
+        "clips",
+        [value("image", TensorProto.FLOAT, sides)],
+        [value("output", TensorProto.FLOAT, sides)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "clips.onnx")
+    with pytest.raises(TrainingError, match=r"onnx2torch cannot convert Clip \(clip_7\)"):
+        read_module(tmp_path / "clips.onnx", SIZE)
+
+
+def test_a_graph_that_suppresses_is_refused(tmp_path: Path) -> None:
+    nodes = [helper.make_node("NonMaxSuppression", ["boxes", "scores"], ["kept"], name="nms")]
+    with pytest.raises(TrainingError, match=r"got NonMaxSuppression \(nms\); export"):
+        check_operators(
+            helper.make_model(helper.make_graph(nodes, "n", [], [])), tmp_path, lambda *_: None
+        )
 
 
 def test_ours_have_gradients_and_distributions() -> None:
