@@ -27,6 +27,9 @@ NO_GRADIENT = (
 )
 """Operators that no gradient goes through."""
 
+_NOT_CONVERTED = ["SliceConcatToSpaceToDepthFusion"]
+"""What ONNX Runtime would make operators of that the converter lacks."""
+
 
 def read_module(path: Path, size: tuple[int, int]) -> nn.Module:
     """An ONNX file as a PyTorch module in eval mode, whose weights do not learn.
@@ -110,7 +113,12 @@ def with_size(model: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProto:
         options.log_severity_level = 3
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(folded)
-        ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        ort.InferenceSession(
+            model.SerializeToString(),
+            options,
+            ["CPUExecutionProvider"],
+            disabled_optimizers=_NOT_CONVERTED,
+        )
         found: onnx.ModelProto = onnx.load(folded)
     return found
 

@@ -16,6 +16,7 @@ from tasksr_training.adapt.onnx_module import check_operators, read_module
 from tasksr_training.errors import TrainingError
 
 from tasksr_ros.bundle import Bundle, load_bundle
+from tasksr_ros.bundle.onnx_file import free_size, read_onnx
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
 
@@ -105,6 +106,33 @@ def test_what_cannot_be_learnt_from_is_refused(
     images[0, :, :8, :8] = 0.0  # whose logarithm is not finite
     with pytest.raises(TrainingError, match=told):
         check_detector(built(bundle), bundle, images)
+
+
+@pytest.mark.parametrize("name", ["picodet_s_416_coco", "yolox_nano_coco"])
+def test_public_detectors_made_to_take_any_size_have_gradients(
+    onnx2torch: None, shared: Path, tmp_path: Path, name: str
+) -> None:
+    import onnxruntime
+
+    file = shared / "weights" / f"{name}.onnx"
+    if not file.is_file():
+        pytest.skip(f"no {file.name} in ../shared/weights")
+    model = read_onnx(file)
+    free_size(model)
+    onnx.save(model, tmp_path / file.name)
+    module = read_module(tmp_path / file.name, (96, 64))
+    image = torch.rand(1, 3, 64, 96, requires_grad=True)
+    found = module(image)
+    found = found if isinstance(found, list | tuple) else [found]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(tmp_path / file.name), options)
+    wanted = session.run(None, {session.get_inputs()[0].name: image.detach().numpy()})
+    assert len(found) == len(wanted)
+    for got, value in zip(found, wanted, strict=True):
+        assert torch.allclose(got, torch.from_numpy(value), atol=2e-3, rtol=1e-4)
+    (gradient,) = torch.autograd.grad(sum(v.sum() for v in found), image)
+    assert float(gradient.abs().max()) > 0
 
 
 def test_what_the_converter_fails_at_is_named(onnx2torch: None, tmp_path: Path) -> None:
