@@ -66,7 +66,8 @@ def _matched(listed: TruthImages, frames: list[Chosen], topic: str) -> list[tupl
         outcomes = []
         try:
             for item in open_recording(recording, topic or None).pending():
-                size = mine[item.camera, item.index].size if _key(item) in mine else (0, 0)
+                chosen = mine.get((item.camera, item.index))
+                size = (0, 0) if chosen is None else chosen.size
                 outcomes.append(Outcome(item.camera, item.index, item.name, item.stamp_ns, size))
         except RecordingError as error:
             logger.warning("%s", error)
@@ -79,7 +80,3 @@ def _matched(listed: TruthImages, frames: list[Chosen], topic: str) -> list[tupl
             if known and (o.camera, o.index) in mine
         ]
     return pairs
-
-
-def _key(item: object) -> tuple[str, int]:
-    return item.camera, item.index  # type: ignore[attr-defined]

@@ -109,6 +109,17 @@ def test_patches_hold_the_person_that_they_are_cut_around(tmp_path: Path) -> Non
     assert batch.hr.shape == (2, 3, 48, 64) and batch.kind.tolist() == [[1], [1]]
 
 
+def test_a_frame_without_labels_among_others_is_left_open(tmp_path: Path) -> None:
+    frames = choose(write_frames(tmp_path / "drive", 12, people=1), tmp_path / "run")
+    labels = {"another.png": (np.zeros((0, 4), np.float32), np.zeros(0, bool))}
+    rng = np.random.default_rng(3)
+    for known, kinds in ((labels, [[True]]), (None, [[]])):
+        sampler = CropSampler(frames, frames.train, (64, 48), CropConfig(), 0.2, known)
+        patches = [sampler.draw(rng) for _ in range(5)]
+        assert [p.ignore.tolist() for p in patches] == kinds * 5
+    assert patches[0].boxes.shape == (0, 4)
+
+
 def test_an_image_smaller_than_the_patch_is_surrounded_by_grey() -> None:
     x, y, patch = cut_inside(np.full((4, 6, 3), 9, np.uint8), np.array([-3.0, 20.0]), (8, 8))
     assert (x, y) == (0, 0)
