@@ -82,7 +82,9 @@ def test_a_signal_ends_the_node_while_images_flow(
         assert process.returncode == 0, stderr
         assert time.monotonic() - begun_s < GRACE_S + RELEASE_S
         assert "configured:" in stderr.splitlines()[0]
-        assert [line for line in stderr.splitlines() if not line.startswith("[INFO]")] == []
+        # On a busy machine the camera may be found late, which is told: that is not of the end.
+        told = [line for line in stderr.splitlines() if "no image on" not in line]
+        assert [line for line in told if not line.startswith("[INFO]")] == []
     assert not [path for path in memory if os.path.exists(path)]
     Expected(tiny_bundle).check(arrays, camera.sent)
 
