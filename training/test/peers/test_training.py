@@ -210,7 +210,7 @@ def test_the_shipped_comparison_is_of_the_documented_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = Path(__file__).resolve().parents[3]
-    path = root / "training" / "configs" / "compare_peers.yaml"
+    path = root / "training" / "configs" / "compare_sr_peers.yaml"
     comparisons = yaml.safe_load(path.read_text())["comparisons"]
     runs = [s["run"] for c in comparisons for s in c["systems"] if "run" in s]
     text = (root / "docs" / "PEERS.md").read_text()
