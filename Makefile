@@ -9,8 +9,10 @@ SECONDS ?= 3600
 # Where it is set, as in many images, every process compiles all it imports: of PyTorch, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test demo yardstick lint types unit units-over-topics units-of-test \
-	units-of-training/test colcon ros2-tools-check soak tools clean distclean
+ROOMS_OF_ENGINES := test/bundle test/engines test/benchmarks
+
+.PHONY: help setup test demo yardstick lint types unit units-over-topics units-of-training \
+	units-of-engines units-of-the-rest colcon ros2-tools-check soak tools clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -33,14 +35,17 @@ types: tools ## check the types of the deployed package
 
 # On a busy machine those over topics go first: they wait for messages, but not forever.
 unit: tools ## run the tests, those over real ROS 2 topics included
-	@$(MAKE) --no-print-directory -j 3 --output-sync=target \
-		units-over-topics units-of-test units-of-training/test
+	@$(MAKE) --no-print-directory -j 4 --output-sync=target \
+		units-over-topics units-of-training units-of-engines units-of-the-rest
 
 units-over-topics:
 	$(VENV)/python -m pytest --durations 15 -m "wire and not soak" test
 
-units-of-test units-of-training/test: units-of-%:
-	nice $(VENV)/python -m pytest --durations 15 -m "not soak and not wire" $*
+units-of-training: WHERE := training/test
+units-of-engines: WHERE := $(ROOMS_OF_ENGINES)
+units-of-the-rest: WHERE := test $(ROOMS_OF_ENGINES:%=--ignore=%)
+units-of-training units-of-engines units-of-the-rest:
+	nice $(VENV)/python -m pytest --durations 15 -m "not soak and not wire" $(WHERE)
 
 colcon: tools ## build the package as colcon does, and test what an installation can break
 	$(VENV)/python scripts/colcon_test.py

@@ -222,7 +222,7 @@ def test_a_tiny_run(tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.Monke
     pytest.importorskip("matplotlib")
     write_set(tmp_path / "data" / "one", [(1, tall(30))], [])
     for k in (1, 2, 3):
-        cv2.imwrite(str(tmp_path / "data" / "one" / f"{k}.png"), np.zeros((64, 64, 3), np.uint8))
+        cv2.imwrite(str(tmp_path / "data" / "one" / f"{k}.png"), np.zeros((200, 200, 3), np.uint8))
     names = dict.fromkeys(name for pair in yardstick.FUSED for name in pair)
     runners = [yardstick.Runner(name, str(tiny_bundle), False, "whole") for name in names]
     monkeypatch.setattr(yardstick, "public_runners", lambda weights, folder: runners)

@@ -20,6 +20,7 @@ bundle, config = load_bundle(sys.argv[1]), EngineConfig(name="openvino", cache_d
 first = build_engine(bundle, config)
 second = build_engine(bundle, config)
 del first, second
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 try:
     os.kill(os.getpid(), signal.SIGINT)
 except KeyboardInterrupt:
