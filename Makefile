@@ -9,7 +9,8 @@ SECONDS ?= 3600
 # Where it is set, as in many images, every process compiles all it imports: of PyTorch, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-ROOMS_OF_ENGINES := test/bundle test/engines test/benchmarks
+# The benchmarks first: one of them states the memory of its process.
+ROOMS_OF_ENGINES := test/benchmarks test/bundle test/engines
 
 .PHONY: help setup test demo yardstick lint types unit units-over-topics units-of-training \
 	units-of-engines units-of-the-rest colcon ros2-tools-check soak tools clean distclean
