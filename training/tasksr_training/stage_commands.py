@@ -56,6 +56,12 @@ def _sampler(data: Path, sources: Sequence[SourceConfig], patches: PatchConfig) 
     return PatchSampler(read_sources(data, sources), sources, patches)
 
 
+def _native_sampler(
+    data: Path, pseudo: Path, sources: Sequence[NativeSourceConfig], patches: PatchConfig
+) -> NativeSampler:
+    return NativeSampler(read_native(data, pseudo, sources), sources, patches)
+
+
 def super_resolution(
     out: Path,
     data: Path,
@@ -134,7 +140,7 @@ def native_detector(
         pseudo: folder that `tasksr-train pseudo-labels` wrote.
     """
     torch.manual_seed(loop.seed)
-    sampler = NativeSampler(read_native(data, pseudo, sources), sources, patches)
+    sampler = _native_sampler(data, pseudo, sources, patches)
     train(NativeDetectorStage(stage, data, sources), sampler, loop, out)
 
 
@@ -188,8 +194,7 @@ def native_task_driven(
             f"stage.loss.assignment: expected task-aligned, got {stage.loss.assignment}"
         )
     torch.manual_seed(loop.seed)
-    sampler = NativeSampler(read_native(data, pseudo, sources), sources, patches)
-    train(TaskDriven(stage, data), sampler, loop, out)
+    train(TaskDriven(stage, data), _native_sampler(data, pseudo, sources, patches), loop, out)
 
 
 STAGES: dict[str, Callable[..., None]] = {
