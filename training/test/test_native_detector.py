@@ -71,6 +71,21 @@ def test_it_trains_resumes_bit_for_bit_and_keeps_no_teacher(
         assert f'"{name}"' in log
 
 
+def test_it_begins_with_an_earlier_run_and_another_teaches(
+    data: Path, tmp_path: Path, published: None
+) -> None:
+    earlier = run(data, tmp_path / "earlier")
+    config = NativeDetectorConfig(start=str(tmp_path / "earlier"), teacher="any.onnx")
+    stage = NativeDetectorStage(config, data, SOURCES)
+    begun = stage.module.get_submodule("detector")
+    for one, other in zip(begun.parameters(), earlier.parameters(), strict=True):
+        assert torch.equal(one, other)
+    taught = stage._teacher
+    assert taught is not None
+    pairs = zip(begun.parameters(), taught.parameters(), strict=True)
+    assert not all(torch.equal(one, other) for one, other in pairs)
+
+
 def test_distillation_is_nothing_at_the_teachers_scores() -> None:
     logits = torch.tensor([[[[0.0, 2.0], [-3.0, 1.0]]]], requires_grad=True)
     level = LevelOutput(8, logits, torch.ones(1, 4, 2, 2))
@@ -101,6 +116,10 @@ def test_distillation_by_hand_outside_labelled_people() -> None:
         (
             NativeDetectorConfig(distillation_weight=0, loss=module.DetectionLossConfig()),
             "stage.loss.assignment: expected task-aligned, got gaussian",
+        ),
+        (
+            NativeDetectorConfig(start="a.onnx", teacher="run"),
+            "stage.teacher: expected an ONNX file, got run",
         ),
         (
             NativeDetectorConfig(distillation_weight=0, backbone_rate=-1),

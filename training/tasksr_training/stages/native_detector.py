@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tasksr_ros.networks.detectors.levels import LevelOutput
 from tasksr_ros.networks.detectors.picodet import PicoDet
+from tasksr_training.checkpoints import load_network
 from tasksr_training.coco import LabelledImage
 from tasksr_training.datasets import PEDESTRIAN, Batch, check_size
 from tasksr_training.degradations import CorruptionConfig, corrupt
@@ -33,8 +34,9 @@ class NativeDetectorConfig:
     """What the stage trains.
 
     Attributes:
-        start: ONNX file with the published COCO weights of PicoDet-S, with which the network
-            begins and which stay its teacher; empty: from scratch.
+        start: what the network begins with: the ONNX file with the published COCO weights of
+            PicoDet-S, or an earlier run of this stage; empty: from scratch.
+        teacher: ONNX file with the published weights that teach; empty: ``start``.
         distillation_weight: of the teacher's scores as targets, where no labelled pedestrian is;
             0: no teacher.
         backbone_rate: factor of the learning rate of the backbone.
@@ -44,6 +46,7 @@ class NativeDetectorConfig:
     """
 
     start: str = ""
+    teacher: str = ""
     distillation_weight: float = 1.0
     backbone_rate: float = 0.3
     corruption: CorruptionConfig = field(default_factory=lambda: CorruptionConfig(probability=0.3))
@@ -63,15 +66,14 @@ class NativeDetectorStage:
         self.networks: dict[str, dict[str, Any]] = {
             "detector": {"name": "picodet-s", "num_classes": 1}
         }
-        detector = PicoDet(1)
-        if config.start:
-            load_onnx_weights(detector, Path(config.start))
+        detector = beginning(config.start)
         self.module: nn.Module = DetectorOnly(detector)
         self.learning_rates = {"detector": 1.0, "detector.backbone": config.backbone_rate}
         self._config = config
         self._teacher: nn.Module | None = None
         if config.distillation_weight:
-            self._teacher = copy.deepcopy(detector).requires_grad_(False).eval()
+            teacher = beginning(config.teacher) if config.teacher else copy.deepcopy(detector)
+            self._teacher = teacher.requires_grad_(False).eval()
             self._teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._held_out: dict[str, list[LabelledImage]] = {}
         if config.validate_every:
@@ -108,6 +110,25 @@ class NativeDetectorStage:
         return Validation(found, {})
 
 
+def beginning(path: str) -> PicoDet:
+    """PicoDet-S with the weights of a file or run; see `NativeDetectorConfig.start`.
+
+    Raises:
+        TrainingDataError: for an ONNX file that does not fit.
+        CheckpointError: for a run that cannot be read.
+        TrainingError: for a run of another detector.
+    """
+    detector = PicoDet(1)
+    if path.endswith(".onnx"):
+        load_onnx_weights(detector, Path(path))
+    elif path:
+        earlier, description = load_network(Path(path), "detector")
+        if not isinstance(earlier, PicoDet) or earlier.num_classes != 1:
+            raise TrainingError(f"{path}: expected a run of native-detector, got {description}")
+        detector = earlier
+    return detector
+
+
 def distillation_loss(
     levels: Sequence[LevelOutput], wanted: Sequence[LevelOutput], boxes: Tensor, kind: Tensor
 ) -> Tensor:
@@ -130,11 +151,13 @@ def check_options(config: NativeDetectorConfig) -> None:
     Raises:
         TrainingError: saying which.
     """
-    if config.distillation_weight and not config.start:
+    if config.distillation_weight and not (config.teacher or config.start):
         raise TrainingError(
             "stage.distillation_weight: expected 0 without stage.start, whose weights teach, "
             f"got {config.distillation_weight}"
         )
+    if config.teacher and not config.teacher.endswith(".onnx"):
+        raise TrainingError(f"stage.teacher: expected an ONNX file, got {config.teacher}")
     if config.loss.assignment != "task-aligned":
         raise TrainingError(
             f"stage.loss.assignment: expected task-aligned, got {config.loss.assignment}"
