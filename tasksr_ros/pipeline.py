@@ -7,7 +7,6 @@ detections = pipeline(Frame(rgb_image))
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,32 +16,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasksr_ros.attention import WEAK, Attended, Attention
+from tasksr_ros.attention import Attended
+from tasksr_ros.budget import Budget
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.config import (
-    MODEL_SCORE_THRESHOLD,
-    DetectionConfig,
-    PipelineConfig,
-)
-from tasksr_ros.detections import NO_TRACK, Detections, concatenate
+from tasksr_ros.config import MODEL_SCORE_THRESHOLD, PipelineConfig
+from tasksr_ros.detections import NO_TRACK, Detections
 from tasksr_ros.engines.found import Found
 from tasksr_ros.engines.interface import Engine
-from tasksr_ros.errors import ConfigError
+from tasksr_ros.in_image import InImage, in_image, joined
 from tasksr_ros.io.frames import Frame
 from tasksr_ros.io.sample_range import SampleRange
-from tasksr_ros.merge import merge
 from tasksr_ros.options import build, flatten
-from tasksr_ros.pace import Pace
 from tasksr_ros.ranging import Ranges, Ranging
-from tasksr_ros.regions import (
-    Tile,
-    check_overlap,
-    cut_boxes,
-    distant_band,
-    near_tile,
-    seen_whole_elsewhere,
-    tiles,
-)
+from tasksr_ros.regions import Tile, check_overlap, distant_band, near_tile, tiles
+from tasksr_ros.thresholds import class_thresholds
 from tasksr_ros.tracking import Tracker
 
 
@@ -158,13 +145,11 @@ class Pipeline:
         )
         self.samples = SampleRange()
         least = class_thresholds(config.detection, score_threshold, classes)
-        budget, seconds = config.region.budget, config.schedule.target_latency
-        self.attention = Attention(config.region, config.tracking, least) if budget else None
+        self.budget = Budget(config, least) if config.region.budget else None
         self.ranging = (
             Ranging(config.range, config.region, classes) if config.range.enabled else None
         )
         self._sure = least
-        self.pace = Pace(seconds) if budget == "auto" else None
         self._view: tuple[tuple[int, int], CameraModel | None] | None = None
         self._tiles: tuple[Tile, ...] | None = None
         self._regions = np.empty((0, 0, 0, 3), np.uint8)
@@ -199,7 +184,7 @@ class Pipeline:
             pixels = frame.decoded(bottom=lowest if self.near is None else frame.size[1])
             self.samples.look(pixels)
         with _timed(latency_ms, "regions"):
-            regions = self._crop(pixels, frame_tiles) if self.attention is None else None
+            regions = self._crop(pixels, frame_tiles) if self.budget is None else None
             near = None
             if self.near is not None:
                 size = self.near.region_size
@@ -227,28 +212,26 @@ class Pipeline:
             one.latency_ms["engine"] = near_ms + regions_ms
             first = last
         for one in prepared:
-            if one.pipeline.pace is not None:
-                one.pipeline.pace.engine_took(first, regions_ms, near_ms)
+            if one.pipeline.budget is not None:
+                one.pipeline.budget.engine_took(first, regions_ms, near_ms)
         return looked
 
     def finish(self, prepared: Prepared, looked: Looked) -> Result:
         """Detections in image px of what the engines found in what `prepare` gave."""
         with _timed(prepared.latency_ms, "merge"):
-            size = prepared.frame.size
-            detections, cut = self._in_image(looked, size)
+            found = self._in_image(looked, prepared.frame.size)
             weak = () if self.tracker is None else (self.tracker.weak_thresholds,)
-            merged = self._merged(detections, cut, self.thresholds, *weak)
-            if self.attention is not None and looked.attended is not None:
-                people = self._merged(detections, cut, self.attention.thresholds)
-                self.attention.saw(looked.attended, people, prepared.frame.stamp_ns)
+            merged = self._merged(found, self.thresholds, *weak)
+            if self.budget is not None and looked.attended is not None:
+                people = self._merged(found, self.budget.people_scores)
+                self.budget.saw(looked.attended, people, prepared.frame.stamp_ns)
         if self.tracker is not None:
             with _timed(prepared.latency_ms, "track"):
                 stamp_ns = prepared.frame.stamp_ns
                 tracked = self.tracker.update(merged, stamp_ns, self.camera)
                 merged = tracked.select(slice(self.config.detection.max_detections))
-        if self.pace is not None:
-            latency_ms = prepared.latency_ms
-            self.pace.rest_took(sum(latency_ms.values()) - latency_ms.get("engine", 0.0))
+        if self.budget is not None:
+            self.budget.frame_took(prepared.latency_ms)
         ranges = self._ranges(merged, prepared.frame)
         return Result(merged, looked.tiles, prepared.latency_ms, looked.attended, ranges)
 
@@ -256,8 +239,8 @@ class Pipeline:
         """Forget the frames before, as after a jump in time."""
         if self.tracker is not None:
             self.tracker.reset()
-        if self.attention is not None:
-            self.attention.reset()
+        if self.budget is not None:
+            self.budget.reset()
         if self.ranging is not None:
             self.ranging.reset()
 
@@ -268,10 +251,8 @@ class Pipeline:
         if mine is not None and theirs is not None and theirs.config == mine.config:
             theirs.mounting, theirs.thresholds = mine.mounting, mine.thresholds
             self.tracker = theirs
-        if self.attention is not None and other.attention is not None:
-            self.attention.follow(other.attention)
-        if self.pace is not None and other.pace is not None:
-            self.pace.follow(other.pace)
+        if self.budget is not None and other.budget is not None:
+            self.budget.follow(other.budget)
         if self.ranging is not None and other.ranging is not None:
             self.ranging.follow(other.ranging)
 
@@ -300,46 +281,47 @@ class Pipeline:
 
     def _view_of(self, prepared: Prepared, near: Found | None, frames: int) -> _View:
         """What to look at in a frame, given what the near pass found; ``frames`` wait together."""
-        if prepared.regions is not None or self.attention is None:
+        if prepared.regions is not None or self.budget is None:
             assert prepared.regions is not None
             return _View(prepared.tiles, prepared.regions)
         start = time.perf_counter()
-        size, budget = prepared.frame.size, self.config.region.budget
-        attended = self.attention.choose(
-            prepared.frame.stamp_ns,
-            prepared.tiles,
-            size,
-            self._candidates(near, size),
-            self.pace.regions(frames) if self.pace is not None else int(budget),
+        size = prepared.frame.size
+        candidates = self._candidates(near, size, self.budget.candidate_scores)
+        attended = self.budget.choose(
+            prepared.frame.stamp_ns, prepared.tiles, size, candidates, frames
         )
         regions = self._crop(prepared.pixels, attended.tiles)
         prepared.latency_ms["regions"] += (time.perf_counter() - start) * 1e3
         return _View(attended.tiles, regions, attended)
 
-    def _candidates(self, near: Found | None, image_size: tuple[int, int]) -> Detections:
+    def _candidates(
+        self, near: Found | None, size: tuple[int, int], least: NDArray[np.float32]
+    ) -> Detections:
         """What the near pass found, the weak included, in image px."""
-        if near is None or self.near is None or self.attention is None:
+        if near is None or self.near is None:
             return Detections.empty()
-        tile = near_tile(image_size, self.near.region_size)
-        least = WEAK * self.attention.thresholds
-        return self._detections(tile, near, image_size, self.near, least)[0]
+        return self._of_near(self.near, near, size, least).detections
 
-    def _in_image(
-        self, looked: Looked, size: tuple[int, int]
-    ) -> tuple[Detections, NDArray[np.bool_]]:
-        """All detections of a frame in image px, and which of them a tile's side may cut."""
-        least = self._least_scores
-        by_tile = [
-            self._detections(tile, looked.regions.of(slice(k, k + 1)), size, self.engine, least)
+    def _in_image(self, looked: Looked, size: tuple[int, int]) -> InImage:
+        """All detections of a frame."""
+        least, engine = self._least_scores, self.engine
+        overlap = self.config.region.tile_overlap
+        parts = [
+            in_image(
+                tile, looked.regions.of(slice(k, k + 1)), engine.scale_factor, size, least, overlap
+            )
             for k, tile in enumerate(looked.tiles)
         ]
         if self.near is not None and looked.near is not None:
-            whole = near_tile(size, self.near.region_size)
-            by_tile.append(self._detections(whole, looked.near, size, self.near, least))
-        return (
-            concatenate([detections for detections, _ in by_tile]),
-            np.concatenate([cut for _, cut in by_tile]),
-        )
+            parts.append(self._of_near(self.near, looked.near, size, least))
+        return joined(parts)
+
+    def _of_near(
+        self, engine: Engine, found: Found, size: tuple[int, int], least: NDArray[np.float32]
+    ) -> InImage:
+        """What the near pass found."""
+        tile, overlap = near_tile(size, engine.region_size), self.config.region.tile_overlap
+        return in_image(tile, found, engine.scale_factor, size, least, overlap)
 
     def _crop(self, frame: Frame, frame_tiles: Sequence[Tile]) -> NDArray[np.uint8]:
         """The tiles' pixels as the engine takes them, in memory of the frame before."""
@@ -350,37 +332,6 @@ class Pipeline:
         for region, tile in zip(self._regions, frame_tiles, strict=True):
             region[:] = tile.pixels(frame, (width, height))
         return self._regions
-
-    def _detections(
-        self,
-        tile: Tile,
-        found: Found,
-        image_size: tuple[int, int],
-        engine: Engine,
-        least_scores: NDArray[np.float32],
-    ) -> tuple[Detections, NDArray[np.bool_]]:
-        """Detections of one tile in image px, and which of them the tile's side may cut.
-
-        Args:
-            tile: where the engine looked.
-            found: what it found there, and there alone.
-            image_size: (width, height) in image px; boxes are clipped to it.
-            engine: that looked.
-            least_scores: of each class.
-        """
-        scale_factor = engine.scale_factor
-        scores, class_ids = found.scores[0], found.class_ids[0]
-        likely = scores >= least_scores[class_ids]
-        if not likely.any():  # most tiles: nobody is there
-            return Detections.empty(), np.zeros(0, np.bool_)
-        boxes, scores, class_ids = found.boxes[0, likely], scores[likely], class_ids[likely]
-        region_boxes = boxes / scale_factor
-        xyxy = tile.to_image(boxes, scale_factor).clip(0, np.tile(image_size, 2))
-        kept = (xyxy[:, 2:] > xyxy[:, :2]).all(1) & ~seen_whole_elsewhere(
-            tile, region_boxes, self.config.region.tile_overlap
-        )
-        cut = cut_boxes(tile, region_boxes)
-        return Detections.from_arrays(xyxy[kept], scores[kept], class_ids[kept]), cut[kept]
 
     def _ranges(self, detections: Detections, frame: Frame) -> Ranges | None:
         camera = self.camera
@@ -397,27 +348,11 @@ class Pipeline:
     def _least_scores(self) -> NDArray[np.float32]:
         """Of each class: of what is published, and of what attention goes by."""
         least = self.thresholds if self.tracker is None else self.tracker.weak_thresholds
-        return least if self.attention is None else np.minimum(least, self.attention.thresholds)
+        return least if self.budget is None else np.minimum(least, self.budget.people_scores)
 
-    def _merged(
-        self,
-        detections: Detections,
-        cut: NDArray[np.bool_],
-        *least_scores: NDArray[np.float32],
-    ) -> Detections:
-        """Merged detections, strongest first, of groups of falling least scores of each class.
-
-        None is suppressed by one of a weaker group.
-        """
-        limits, left = self.config.detection, np.ones(len(detections), np.bool_)
-        groups = []
-        for least in least_scores:
-            chosen = left & (detections.score >= least[detections.class_id])
-            left = left & ~chosen
-            groups.append(
-                merge(detections.select(chosen), cut[chosen], limits.nms_iou, limits.max_detections)
-            )
-        return concatenate(groups)
+    def _merged(self, found: InImage, *least_scores: NDArray[np.float32]) -> Detections:
+        limits = self.config.detection
+        return found.merged(limits.nms_iou, limits.max_detections, *least_scores)
 
 
 def _stacked(batches: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -429,41 +364,3 @@ def _timed(latency_ms: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     latency_ms[stage] = (time.perf_counter() - start) * 1e3
-
-
-def class_thresholds(
-    config: DetectionConfig, score_threshold: float, classes: Sequence[str]
-) -> NDArray[np.float32]:
-    """The least score of each class; more than 1 of those that are not wanted.
-
-    Raises:
-        ConfigError: for classes that there are not, or thresholds that are no numbers from 0 to 1.
-    """
-    wanted = [name for name in config.classes if name]
-    own = dict(_threshold(text) for text in config.class_thresholds if text)
-    for name in (*wanted, *own):
-        if name not in classes:
-            raise ConfigError(
-                f"detection.classes must be of the bundle's, {', '.join(classes)}, got {name!r}"
-            )
-    least = [
-        own.get(name, score_threshold) if name in wanted or not wanted else _NEVER
-        for name in classes
-    ]
-    return np.array(least, np.float32)
-
-
-_NEVER = 2.0
-
-
-def _threshold(text: str) -> tuple[str, float]:
-    name, _, value = text.rpartition("=")
-    try:
-        least = float(value)
-    except ValueError:
-        least = math.nan
-    if not name or not 0 <= least <= 1:
-        raise ConfigError(
-            f"detection.class_thresholds must be name=value with values from 0 to 1, got {text!r}"
-        )
-    return name, least
