@@ -28,7 +28,8 @@ from tasksr_ros.replay.run_file import beside, write_json
 
 logger = logging.getLogger(__name__)
 
-LEAST_SCORE = 0.01
+LEAST_SCORE = 0.001
+"""Of scores that are probabilities; a raw score of .01 is further up."""
 
 
 @dataclass(frozen=True)

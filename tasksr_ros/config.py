@@ -534,7 +534,7 @@ class ReplayConfig:
         2.0, "most that a frame's stamp and its ground truth's may differ, ms", low=0, high=1000
     )
     least_score: float = option(
-        0.05,
+        0.005,
         "least score in the predictions file, since curves need more than the model's threshold "
         "lets through; -1: that; not used with detection.score_threshold or tracking",
         low=-1,

@@ -12,6 +12,7 @@ from torch import nn
 
 from tasksr_ros.bundle import DESCRIPTION, Bundle, OwnDetector, load_any_bundle, load_bundle
 from tasksr_ros.networks import build_detector
+from tasksr_training.batch_norm import folded
 from tasksr_training.errors import CheckpointError
 from tasksr_training.networks import build_any_sr
 from tasksr_training.whole_files import replacing
@@ -73,7 +74,7 @@ def load_network(path: Path, part: str) -> tuple[nn.Module, dict[str, Any]]:
     network = build_network(part, description)
     prefix = f"{part}."
     weights = {k[len(prefix) :]: v for k, v in content["ema"].items() if k.startswith(prefix)}
-    network.load_state_dict(weights)
+    network.load_state_dict(folded(weights))
     return network.eval(), description
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from tasksr_ros.networks import BLIND_SR_NAMES, VIDEO_SR_NAMES
 from tasksr_training.clips import ClipConfig, ClipSampler
@@ -28,6 +30,8 @@ from tasksr_training.stages.video import VideoSuperResolution
 
 CLIPS = ClipConfig()
 PSEUDO = Path("pseudo")
+NORMALISED_BY = 4
+"""Samples from which a native detector's normalisations take their first statistics."""
 
 StageConfig = SuperResolutionConfig | DetectorConfig | NativeDetectorConfig | TaskDrivenConfig
 
@@ -141,7 +145,17 @@ def native_detector(
     """
     torch.manual_seed(loop.seed)
     sampler = _native_sampler(data, pseudo, sources, patches)
-    train(NativeDetectorStage(stage, data, sources), sampler, loop, out)
+    trained = NativeDetectorStage(stage, data, sources)
+    if stage.normalised:
+        trained.normalise(_some(sampler, loop.seed))
+    train(trained, sampler, loop, out)
+
+
+def _some(sampler: NativeSampler, seed: int) -> Iterator[Tensor]:
+    """Batches of crops, (N, 3, P, P) RGB in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    for _ in range(NORMALISED_BY):
+        yield sampler.collate([sampler.draw(rng)], rng).hr
 
 
 def task_driven(

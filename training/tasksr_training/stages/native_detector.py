@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tasksr_ros.networks.detectors.levels import LevelOutput
 from tasksr_ros.networks.detectors.picodet import PicoDet
+from tasksr_training.batch_norm import normalise
 from tasksr_training.checkpoints import load_network
 from tasksr_training.coco import LabelledImage
 from tasksr_training.datasets import PEDESTRIAN, Batch, check_size
@@ -39,6 +40,8 @@ class NativeDetectorConfig:
         teacher: ONNX file with the published weights that teach; empty: ``start``.
         distillation_weight: of the teacher's scores as targets, where no labelled pedestrian is;
             0: no teacher.
+        normalised: whether batch normalisation, which the published weights have folded in, is put
+            behind the convolutions while they learn.
         backbone_rate: factor of the learning rate of the backbone.
         corruption: faults added to the crops; the teacher sees them without.
         loss: how boxes become targets.
@@ -48,6 +51,7 @@ class NativeDetectorConfig:
     start: str = ""
     teacher: str = ""
     distillation_weight: float = 1.0
+    normalised: bool = True
     backbone_rate: float = 0.3
     corruption: CorruptionConfig = field(default_factory=lambda: CorruptionConfig(probability=0.3))
     loss: DetectionLossConfig = field(
@@ -79,6 +83,18 @@ class NativeDetectorStage:
         if config.validate_every:
             found = {s.path: read_held_out(data, s)[:: config.validate_every] for s in sources}
             self._held_out = {name: images for name, images in found.items() if images}
+
+    def normalise(self, images: Iterable[Tensor]) -> None:
+        """Put batch normalisation into the detector; see `NativeDetectorConfig.normalised`.
+
+        Args:
+            images: (N, 3, H, W) RGB in [0, 1], batches like those to learn from.
+        """
+        detector = self.module.get_submodule("detector")
+        heads = detector.get_submodule("head")
+        last = [level.get_submodule("2") for level in heads.children()]
+        normalise(detector.eval(), images, keep=last)
+        detector.train()
 
     def loss(self, module: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Detection loss, and the distance to the teacher's scores; see `Stage`."""
