@@ -12,8 +12,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # The benchmarks first: one of them states the memory of its process.
 ROOMS_OF_ENGINES := test/benchmarks test/bundle test/engines
 
-.PHONY: help setup test demo yardstick lint types unit units-over-topics units-of-training \
-	units-of-engines units-of-the-rest colcon ros2-tools-check soak tools clean distclean
+# On a busy machine those over topics go first: they wait for messages, but not forever.
+UNITS := units-over-topics units-of-training units-of-engines units-of-the-rest
+SIDE_BY_SIDE := --no-print-directory --output-sync=target -j
+
+.PHONY: help setup test demo yardstick lint types unit $(UNITS) colcon ros2-tools-check soak tools \
+	clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,19 +29,18 @@ demo: setup ## replay a drive through the real node into out/; yours with BAG=â€
 	@$(VENV)/python demo/demo.py $(if $(BAG),--bag "$(BAG)") $(if $(VIDEO),--video "$(VIDEO)") \
 		$(if $(TOPIC),--topic "$(TOPIC)") $(if $(OUT),--out "$(OUT)")
 
-test: lint types unit colcon ## run everything there is to check
+test: lint ## run everything there is to check
+	@$(MAKE) $(SIDE_BY_SIDE) 6 $(UNITS) types colcon
 
 lint: tools ## check style, and which file may import what
 	$(VENV)/ruff check $(CODE)
 	$(VENV)/ruff format --check $(CODE)
 
 types: tools ## check the types of the deployed package
-	@$(VENV)/python scripts/check_types.py
+	@nice $(VENV)/python scripts/check_types.py
 
-# On a busy machine those over topics go first: they wait for messages, but not forever.
 unit: tools ## run the tests, those over real ROS 2 topics included
-	@$(MAKE) --no-print-directory -j 4 --output-sync=target \
-		units-over-topics units-of-training units-of-engines units-of-the-rest
+	@$(MAKE) $(SIDE_BY_SIDE) 4 $(UNITS)
 
 units-over-topics:
 	$(VENV)/python -m pytest --durations 15 -m "wire and not soak" test

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +41,16 @@ TORCH_NOTICE = """\
 
 @dataclass(frozen=True)
 class Step:
-    """A part of the setup, done again when one of its inputs has changed."""
+    """A part of the setup, done again when one of its inputs has changed.
+
+    One that is done beside the others takes its time while those after it are done.
+    """
 
     name: str
     title: str
     action: Callable[[], None]
     inputs: tuple[Path | str, ...]
+    beside: bool = False
 
     def fingerprint(self) -> str:
         """Return a hash of the inputs: of texts, and of the names and contents of files."""
@@ -83,6 +88,7 @@ def steps(distribution: str | None, with_test_tools: bool) -> list[Step]:
             "vision_msgs, built from interfaces/",
             lambda: _run(PYTHON, BUILD_INTERFACES),
             (ROOT / "interfaces", BUILD_INTERFACES, REQUIREMENTS / "ros.txt"),
+            beside=True,  # a compiler's work, where pip's is mostly one process'
         ),
     ]
     tools = [_requirements_step("test", "tools of make test", "--quiet")]
@@ -109,12 +115,28 @@ def run(wanted: list[Step], distribution: str | None) -> None:
     machine.check(distribution)
     print(f"==> {machine.describe(distribution)}", flush=True)
     start = time.monotonic()
-    for number, step in enumerate(outdated, 1):
-        print(f"==> [{number}/{len(outdated)}] {step.title}", flush=True)
-        step.action()
-        DONE.write_text(json.dumps(_done() | {step.name: step.fingerprint()}, indent=2))
+    _do(outdated)
     _check_ros()
     print(f"==> {VENV.name} is ready after {time.monotonic() - start:.0f} s", flush=True)
+
+
+def _do(outdated: list[Step]) -> None:
+    with ThreadPoolExecutor() as threads:
+        beside = []
+        for number, step in enumerate(outdated, 1):
+            print(f"==> [{number}/{len(outdated)}] {step.title}", flush=True)
+            if step.beside:
+                beside.append((step, threads.submit(step.action)))
+            else:
+                step.action()
+                _note(step)
+        for step, work in beside:
+            work.result()
+            _note(step)
+
+
+def _note(step: Step) -> None:
+    DONE.write_text(json.dumps(_done() | {step.name: step.fingerprint()}, indent=2))
 
 
 def _outdated(wanted: list[Step]) -> list[Step]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -69,6 +71,35 @@ def test_steps_notice_changed_inputs(
     (tmp_path / "a.msg").write_text("float64 x\n")
     (tmp_path / "b.msg").write_text("")
     assert fingerprint(tmp_path, "jazzy") != first
+
+
+def test_a_step_beside_the_others_is_waited_for(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = load(root, "setup_environment", monkeypatch)
+    monkeypatch.setattr(setup, "DONE", tmp_path / "done.json")
+    monkeypatch.setattr(setup, "PYTHON", Path(sys.executable))
+    next_one, done = threading.Event(), []
+
+    def compiled() -> None:
+        assert next_one.wait(60)  # for ever, if the next step waited for it
+        done.append("compiled")
+
+    def fails() -> None:
+        raise setup.SetupError("no compiler")
+
+    steps = [
+        setup.Step("compile", "Compile", compiled, (), beside=True),
+        setup.Step("install", "Install", next_one.set, ()),
+    ]
+    setup._do(steps)
+    assert done == ["compiled"]
+    assert sorted(json.loads((tmp_path / "done.json").read_text())) == ["compile", "install"]
+
+    (tmp_path / "done.json").unlink()
+    with pytest.raises(setup.SetupError, match="no compiler"):
+        setup._do([setup.Step("compile", "Compile", fails, (), beside=True), steps[1]])
+    assert sorted(json.loads((tmp_path / "done.json").read_text())) == ["install"]
 
 
 @pytest.mark.parametrize(

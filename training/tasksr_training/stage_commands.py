@@ -13,7 +13,8 @@ from tasksr_ros.networks import BLIND_SR_NAMES, VIDEO_SR_NAMES
 from tasksr_training.clips import ClipConfig, ClipSampler
 from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
 from tasksr_training.errors import TrainingError
-from tasksr_training.loop import LoopConfig, check_loop, train
+from tasksr_training.loop import train
+from tasksr_training.loop_config import LoopConfig, check_loop
 from tasksr_training.native_crops import NativeSampler, NativeSourceConfig, read_native
 from tasksr_training.peers.systems import BLIND_PEERS, VIDEO_PEERS
 from tasksr_training.stages import detector as detector_stage

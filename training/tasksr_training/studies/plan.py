@@ -16,7 +16,8 @@ from tasksr_ros.bundle import DESCRIPTION
 from tasksr_training.checkpoints import LAST, load_checkpoint, networks_of
 from tasksr_training.coco import find_set, paths_of
 from tasksr_training.errors import TrainingDataError, TrainingError
-from tasksr_training.loop import LoopConfig, spent
+from tasksr_training.loop import spent
+from tasksr_training.loop_config import LoopConfig
 from tasksr_training.stage_commands import STAGES, check_options
 from tasksr_training.studies.config import RunConfig, SetConfig, TableConfig
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import yaml
 from tasksr_training.checkpoints import LAST, load_checkpoint
 from tasksr_training.cli import main
 
-STEPS, TDSR_STEPS = 80, 40
+STEPS, TDSR_STEPS = 40, 20
 """Of the detector and of TDSR: enough to be killed in the midst of them."""
 
 LIMIT_S = 300.0
@@ -106,12 +107,21 @@ def step_of(run: Path) -> int:
     return int(load_checkpoint(run)["step"]) if (run / LAST).is_file() else 0
 
 
-def wait_for_steps(run: Path, study: subprocess.Popen[str], more_than: int) -> None:
-    until = time.monotonic() + LIMIT_S
-    while step_of(run) <= more_than:
-        assert study.poll() is None, study.communicate()[1]
+def saved(run: Path) -> int:
+    """When its checkpoint was written; to read that 20 times a second takes half a core."""
+    return (run / LAST).stat().st_mtime_ns if (run / LAST).is_file() else 0
+
+
+def wait_for_a_save(run: Path, study: subprocess.Popen[str] | Future[int]) -> None:
+    """The run's next, while the study goes on."""
+    until, before = time.monotonic() + LIMIT_S, saved(run)
+    while saved(run) == before:
+        if isinstance(study, Future):
+            assert not study.done()
+        else:
+            assert study.poll() is None, study.communicate()[1]
         assert time.monotonic() < until
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 def trainers(run: Path) -> list[int]:
@@ -152,19 +162,20 @@ def test_a_study_survives_kills_and_makes_its_table(
     run = out / "runs" / "detector"
     options = ["--config", str(write_study(tmp_path)), f"--data={data}", f"--out={out}"]
     assert main(["study", *options, "--plan"]) == 0
-    assert "run 4 of 4: tdsr: task-driven, 40 steps, not started, after detector, sr" in (
+    assert "run 4 of 4: tdsr: task-driven, 20 steps, not started, after detector, sr" in (
         capsys.readouterr().out
     )
     assert main(["study", *options, "--only=[2]"]) == 1
     assert "only: expected numbers of tables, 1 to 1, got 2" in capsys.readouterr().err
     assert not out.exists()
 
-    study = start([*options, "--parallel=1"])  # its run is killed
-    wait_for_steps(run, study, more_than=0)
-    for process in trainers(run):
-        os.kill(process, signal.SIGKILL)
-    error = study.communicate(timeout=LIMIT_S)[1].strip().splitlines()[-1]
-    assert study.returncode == 1
+    with ThreadPoolExecutor(1) as thread:
+        here = thread.submit(main, ["study", *options, "--parallel=1"])
+        wait_for_a_save(run, here)
+        for process in trainers(run):  # its run is killed
+            os.kill(process, signal.SIGKILL)
+        assert here.result(timeout=LIMIT_S) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("tasksr-train: run detector ended with exit status -9: ")
     assert "; not trained, as they start from such a run: bicubic, tdsr; " in error
     assert "a table's baseline and another row, to be trained; trained: sr" in error
@@ -175,9 +186,8 @@ def test_a_study_survives_kills_and_makes_its_table(
         capsys.readouterr().err
     )
 
-    before = step_of(run)
     study = start([*options, "--parallel=1"])  # it is killed itself
-    wait_for_steps(run, study, more_than=before)
+    wait_for_a_save(run, study)
     study.kill()
     study.communicate(timeout=LIMIT_S)
     wait_for_end(run)  # with it
@@ -185,7 +195,7 @@ def test_a_study_survives_kills_and_makes_its_table(
     assert 0 < before < STEPS
 
     study, tdsr = start(options), out / "runs" / "tdsr"
-    wait_for_steps(tdsr, study, more_than=0)
+    wait_for_a_save(tdsr, study)
     study.kill()
     study.communicate(timeout=LIMIT_S)
     wait_for_end(tdsr)
