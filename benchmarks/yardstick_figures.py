@@ -32,10 +32,11 @@ from tasksr_ros.evaluation.samplers import Draws, PrecisionSampler
 from tasksr_ros.evaluation.summary import Interval
 
 INF = math.inf
-FAR, NEAR, EVERYONE = "12-60", "60+", "12+"
+FARTHEST, FAR, NEAR, EVERYONE = "12-32", "12-60", "60+", "12+"
 BANDS = {
     EVERYONE: (12.0, INF),
     FAR: (12.0, 60.0),
+    FARTHEST: (12.0, 32.0),
     "12-20": (12.0, 20.0),
     "20-32": (20.0, 32.0),
     "32-60": (32.0, 60.0),
@@ -65,7 +66,7 @@ class Figures:
         miss_rate: log-average miss rate, MR⁻², at IoU .5.
         recall_01: at 0.1 false positives per image, of this band.
         recall_1: at 1 false positive per image.
-        difference: ap50 less that of the best public single row.
+        difference: ap50 less that of the row that it is compared with.
         interval: of the difference, 95 %.
     """
 
@@ -215,11 +216,16 @@ def ap_difference(best: Matches, row: Matches, samples: int, seed: int = 0) -> I
 
 
 def compared(
-    row: Matched, own: dict[str, Figures], best: Matched, theirs: dict[str, Figures], samples: int
+    row: Matched,
+    own: dict[str, Figures],
+    best: Matched,
+    theirs: dict[str, Figures],
+    samples: int,
+    bands: Sequence[str] = (FAR, NEAR),
 ) -> dict[str, Figures]:
-    """A row's figures with the differences to the best public row, in the two main bands."""
+    """A row's figures with the differences to another's, such as the best public one's."""
     result = dict(own)
-    for band in (FAR, NEAR):
+    for band in bands:
         a, b = theirs[band].ap50, own[band].ap50
         if a is not None and b is not None:
             span = ap_difference(best.iou50[band], row.iou50[band], samples)

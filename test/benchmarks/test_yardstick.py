@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from small_sets import matched, tall, write_set
 
 from benchmarks import yardstick
 from benchmarks.fusion import fuse
@@ -20,45 +20,12 @@ from benchmarks.yardstick_figures import (
     ap_difference,
     compared,
     figures,
-    match_file,
     pooled,
 )
 from benchmarks.yardstick_replays import find_sets, fused
 from benchmarks.yardstick_report import ALL, Row, best_public, picture, table
 from benchmarks.yardstick_rows import own_runners, region_side
 from tasksr_ros.errors import ConfigError
-
-Box = tuple[float, float, float, float]
-Found = tuple[int, Box, float]
-
-
-def write_set(folder: Path, people: list[tuple[int, Box]], found: list[Found], **image: Any) -> Any:
-    """Ground truth and predictions of three images; boxes are xywh."""
-    folder.mkdir(parents=True, exist_ok=True)
-    images = [
-        {"id": k, "file_name": f"{k}.png", "width": 200, "height": 200, **image} for k in (1, 2, 3)
-    ]
-    annotations = [
-        {"id": k, "image_id": i, "category_id": 1, "bbox": box, "height": box[3]}
-        for k, (i, box) in enumerate(people)
-    ]
-    categories = [{"id": 1, "name": "pedestrian"}]
-    truth = {"images": images, "annotations": annotations, "categories": categories}
-    results = [
-        {"image_id": i, "category_id": 1, "bbox": box, "score": score} for i, box, score in found
-    ]
-    paths = folder / "val.json", folder / "found.json"
-    for path, value in zip(paths, (truth, results), strict=True):
-        path.write_text(json.dumps(value))
-    return paths
-
-
-def matched(folder: Path, people: list[tuple[int, Box]], found: list[Found], **image: Any) -> Any:
-    return match_file(*write_set(folder, people, found, **image))
-
-
-def tall(height: float, x: float = 10) -> Box:
-    return (x, 10.0, height / 2, height)
 
 
 def test_bands_keep_who_counts_and_detections_of_about_their_size(tmp_path: Path) -> None:

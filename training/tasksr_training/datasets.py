@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -111,6 +111,10 @@ class Patch:
     scale: float = 1.0
 
 
+AnyPatch = TypeVar("AnyPatch", bound=Patch)
+AnyBatch = TypeVar("AnyBatch", bound="Batch")
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """A batch of patches.
@@ -131,7 +135,7 @@ class Batch:
     open_below: Tensor | None = None
     scale: Tensor | None = None
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self: AnyBatch, device: torch.device) -> AnyBatch:
         """Return the batch on ``device``."""
         tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **tensors)
@@ -307,7 +311,7 @@ def _visible(
     return clipped[inside].astype(np.float32), (ignore | remnant)[inside]
 
 
-def flip(patch: Patch) -> Patch:
+def flip(patch: AnyPatch) -> AnyPatch:
     """Mirror a patch left to right."""
     width = patch.image.shape[1]
     boxes = patch.boxes.copy()

@@ -13,7 +13,7 @@ from torch.autograd.function import FunctionCtx
 from torch.func import functional_call
 
 from tasksr_ros.networks.super_resolution.dbpn import DBPN
-from tasksr_ros.networks.super_resolution.lr_space import to_lr_space
+from tasksr_ros.networks.super_resolution.lr_space import LRSpaceDBPN, to_lr_space
 
 
 def super_resolve(network: nn.Module, lr: Tensor) -> Tensor:
@@ -49,8 +49,10 @@ class LRSpaceForm:
                 parameter.copy_(torch.arange(first, first + count).view_as(parameter))
                 first += count
         form = to_lr_space(numbered, (1, 1))
+        assert isinstance(form, LRSpaceDBPN)
         _learn_slopes(form)
         self._positions = {name: p.detach().long() for name, p in form.named_parameters()}
+        form.base = network.base  # it has nothing to learn, and lies where the network does
         self._form = form
 
     def __call__(self, network: DBPN, lr: Tensor) -> Tensor:

@@ -18,10 +18,15 @@ def gradients(network: nn.Module, sr: Tensor) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize(("name", "scale_factor"), [("dbpn-ss", 2), ("dbpn-ss", 4), ("dbpn-m", 8)])
-def test_result_and_gradients_are_the_networks_own(name: str, scale_factor: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "scale_factor", "residual"),
+    [("dbpn-ss", 2, False), ("dbpn-ss", 4, False), ("dbpn-m", 8, False), ("dbpn-ss-8", 2, True)],
+)
+def test_result_and_gradients_are_the_networks_own(
+    name: str, scale_factor: int, residual: bool
+) -> None:
     torch.manual_seed(0)
-    network = build_sr(name, scale_factor).double()
+    network = build_sr(name, scale_factor, residual=residual).double()
     for parameter in network.parameters():  # biases and slopes that differ
         if parameter.ndim == 1:
             nn.init.uniform_(parameter, -0.1, 0.1)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from tasksr_ros.networks.super_resolution.bicubic import ConvolvedBicubic
 from tasksr_ros.networks.super_resolution.blocks import (
     ConvBlock,
     DownUnit,
@@ -45,9 +46,11 @@ class DBPN(nn.Module):
             maps before it, newest first.
         reconstruction_kernel_size: 3 as in the released code, or 1 as in the paper's luminance
             networks.
+        residual: the network's result is added to bicubic enlargement (ours; of RGB images).
 
     Raises:
-        ValueError: for a scale factor without defined projections or no stage.
+        ValueError: for a scale factor without defined projections, no stage, or a residual of
+            other images than RGB.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class DBPN(nn.Module):
         num_stages: int = 2,
         dense: bool = False,
         reconstruction_kernel_size: int = 3,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         check_scale_factor(scale_factor)
@@ -68,8 +72,11 @@ class DBPN(nn.Module):
             raise ValueError(
                 f"reconstruction_kernel_size must be 1 or 3, got {reconstruction_kernel_size}"
             )
+        if residual and num_channels != 3:
+            raise ValueError(f"residual needs 3 image channels, got {num_channels}")
         self.scale_factor = scale_factor
         self.num_channels = num_channels
+        self.base = ConvolvedBicubic(scale_factor) if residual else None
         self.num_stages = num_stages
         self.dense = dense
         self.feat0 = ConvBlock(num_channels, n0, 3, 1, 1)
@@ -108,7 +115,7 @@ class DBPN(nn.Module):
                 lr_maps.insert(0, down(torch.cat(hr_maps, 1) if self.dense else hr_maps[0]))
                 x = torch.cat(lr_maps, 1) if self.dense else lr_maps[0]
         sr: Tensor = self.output_conv(torch.cat(hr_maps, 1))
-        return sr
+        return sr if self.base is None else sr + self.base(lr)
 
     def load_reference_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
         """Load the weights of a published checkpoint, with or without ``module.`` prefixes.

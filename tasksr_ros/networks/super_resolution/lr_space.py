@@ -237,6 +237,7 @@ class LRSpaceDBPN(nn.Module):
                 downs.append(LRDownUnit(down, scale_factor))
         self.ups, self.downs = nn.ModuleList(ups), nn.ModuleList(downs)
         self.reconstruction = _Reconstruction(dbpn.output_conv.conv, scale_factor, num_stages)
+        self.base = dbpn.base
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, num_channels, H, W) with (H, W) = region_hw -> (N, num_channels, H·s, W·s).
@@ -255,7 +256,7 @@ class LRSpaceDBPN(nn.Module):
                 lr_maps.insert(0, self.downs[stage](self._down_input(hr_maps)))
                 x = torch.cat(lr_maps, 1) if self.dense else lr_maps[0]
         sr: Tensor = self.reconstruction(hr_maps)
-        return sr
+        return sr if self.base is None else sr + self.base(lr)
 
     def _down_input(self, hr_maps: list[Parts]) -> Parts:
         """The newest map, or all maps' features side by side at every offset."""

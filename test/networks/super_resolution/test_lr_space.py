@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tasksr_ros.networks import build_sr
+from tasksr_ros.networks.super_resolution.bicubic import Bicubic
 from tasksr_ros.networks.super_resolution.blocks import KERNEL_STRIDE_PADDING
 from tasksr_ros.networks.super_resolution.dbpn import DBPN
 from tasksr_ros.networks.super_resolution.kbpn import KBPN
@@ -42,6 +43,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "dense": {"n0": 8, "nr": 4, "num_stages": 5, "dense": True},
     "luminance": {"num_channels": 1, "n0": 8, "nr": 5, "reconstruction_kernel_size": 1},
     "one stage": {"n0": 8, "nr": 5, "num_stages": 1},
+    "residual": {"n0": 8, "nr": 5, "residual": True},
 }
 
 
@@ -56,6 +58,17 @@ def test_output_equals_the_reference_graph(
     with torch.no_grad():
         expected, output = network(lr), to_lr_space(network, region_hw)(lr)
     assert (output - expected).abs().max() <= 1e-12 * (expected.max() - expected.min())
+
+
+def test_a_residual_of_nothing_is_bicubic_enlargement() -> None:
+    network = DBPN(2, n0=8, nr=5, residual=True)
+    assert network.state_dict().keys() == DBPN(2, n0=8, nr=5).state_dict().keys()
+    for parameter in network.output_conv.parameters():
+        nn.init.zeros_(parameter)
+    lr = torch.rand(1, 3, 5, 7)
+    torch.testing.assert_close(network(lr), Bicubic(2)(lr), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="residual needs 3 image channels, got 1"):
+        DBPN(2, num_channels=1, residual=True)
 
 
 VIDEO = {"base_filter": 7, "feat": 5, "num_stages": 3, "n_resblock": 1, "num_frames": 3}

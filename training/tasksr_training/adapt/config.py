@@ -41,10 +41,10 @@ class CropConfig:
             proportion to their height.
     """
 
-    size: int = 256
-    people_fraction: float = 0.7
-    background_fraction: float = 0.15
-    far_height: float = 96.0
+    size: int = 320
+    people_fraction: float = 0.8
+    background_fraction: float = 0.1
+    far_height: float = 64.0
 
 
 @dataclass(frozen=True)
@@ -53,24 +53,23 @@ class AdaptLossConfig:
 
     Attributes:
         scores: weight of the distance of the detector's scores on SR to those on HR.
+        focus: exponent of the difference of two scores that their distance is weighted by.
         boxes: weight of the distance of its boxes, as distributions where it has them.
         least_score: boxes count where its score on HR is above this.
         features: weight of the distance of its features.
         layers: modules of the detector whose outputs are the features; none: no such distance.
         alpha: weight of the mean absolute distance of the images.
         labels: weight of the detection loss, of a detector of ours with labels.
-        images_fraction: share of the budget at the start in which a network without weights learns
-            from the images' distance alone.
     """
 
     scores: float = 1.0
+    focus: float = 1.0
     boxes: float = 0.5
     least_score: float = 0.2
     features: float = 0.1
     layers: Sequence[str] = ()
-    alpha: float = 10.0
+    alpha: float = 2.0
     labels: float = 0.5
-    images_fraction: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class MeasureConfig:
 
 FRAMES, CROPS, LOSS, MEASURE = FrameConfig(), CropConfig(), AdaptLossConfig(), MeasureConfig()
 LOOP = LoopConfig(
-    max_minutes=45.0, batch_size=2, warmup_steps=50, ema_decay=0.99, learning_rate=5e-4
+    max_minutes=45.0, batch_size=3, warmup_steps=50, ema_decay=0.995, learning_rate=5e-4
 )
 START = "dbpn-ss-8"
 SCALE_FACTOR = 2
@@ -128,11 +127,10 @@ def check_options(frames: FrameConfig, crops: CropConfig, loss: AdaptLossConfig)
         "crops.people_fraction": crops.people_fraction,
         "crops.people_fraction + background_fraction": crops.people_fraction
         + crops.background_fraction,
-        "loss.images_fraction": loss.images_fraction,
     }
     for name, share in shares.items():
         if not 0 <= share <= 1:
             raise TrainingError(f"{name}: expected 0 to 1, got {share:g}")
-    for name in ("scores", "boxes", "features", "alpha", "labels"):
+    for name in ("scores", "focus", "boxes", "features", "alpha", "labels"):
         if not getattr(loss, name) >= 0:
             raise TrainingError(f"loss.{name}: expected 0 or more, got {getattr(loss, name)}")

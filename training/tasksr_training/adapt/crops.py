@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_training.adapt.config import CropConfig
+from tasksr_training.adapt.degradation import Degradation
 from tasksr_training.adapt.frames import Chosen, Frames, people
 from tasksr_training.datasets import PADDING, Batch, Patch, collate, flip
 
@@ -19,6 +21,24 @@ _MIN_VISIBLE = 0.4
 """A labelled box with less of its area in the patch is ignored."""
 
 
+AS_IT_IS = Degradation(0.0, 0.0, None)
+"""Reduced, and nothing else."""
+
+
+@dataclass(frozen=True)
+class Crop(Patch):
+    """A patch, and how an LR copy of its recording is made."""
+
+    degradation: Degradation = AS_IT_IS
+
+
+@dataclass(frozen=True, eq=False)
+class CropBatch(Batch):
+    """A batch, and how the LR copy of each of its patches is made."""
+
+    degradations: tuple[Degradation, ...] = ()
+
+
 class CropSampler:
     """Draws HR patches; see `tasksr_training.datasets.Sampler`.
 
@@ -28,6 +48,7 @@ class CropSampler:
         size: (width, height) of a patch, HR px.
         config: how often around what.
         least_score: of a person.
+        degradations: of the recordings, by their names.
         labels: of the frames, where there are any.
     """
 
@@ -38,10 +59,12 @@ class CropSampler:
         size: tuple[int, int],
         config: CropConfig,
         least_score: float,
+        degradations: Mapping[str, Degradation],
         labels: Labels | None = None,
     ) -> None:
         self._frames, self._chosen, self._size = frames, list(chosen), size
         self._config, self._labels = config, labels or {}
+        self._degradations = degradations
         self._people = [(f, box) for f in chosen for box in people(f, least_score)]
         self._weak = [
             (f, np.array(box, np.float32))
@@ -53,7 +76,7 @@ class CropSampler:
         weights = np.minimum(1.0, config.far_height / np.maximum(heights, 1.0))
         self._shares = weights / weights.sum() if len(weights) else weights
 
-    def draw(self, rng: np.random.Generator) -> Patch:
+    def draw(self, rng: np.random.Generator) -> Crop:
         """Draw one patch; the same generator state gives the same patch."""
         kind, config = rng.random(), self._config
         if kind < config.people_fraction and self._people:
@@ -68,15 +91,16 @@ class CropSampler:
             patch = self._cut(frame, room * rng.random(2))
         return flip(patch) if rng.random() < 0.5 else patch
 
-    def collate(self, samples: Sequence[Patch], rng: np.random.Generator) -> Batch:
+    def collate(self, samples: Sequence[Crop], rng: np.random.Generator) -> CropBatch:
         """Stack patches."""
-        return collate(samples, rng)
+        batch = collate(samples, rng)
+        return CropBatch(**vars(batch), degradations=tuple(s.degradation for s in samples))
 
-    def _around(self, frame: Chosen, box: Boxes, rng: np.random.Generator) -> Patch:
+    def _around(self, frame: Chosen, box: Boxes, rng: np.random.Generator) -> Crop:
         centre = (box[:2] + box[2:]) / 2
         return self._cut(frame, centre - np.array(self._size) * rng.uniform(0.25, 0.75, 2))
 
-    def _cut(self, frame: Chosen, corner: NDArray[np.floating]) -> Patch:
+    def _cut(self, frame: Chosen, corner: NDArray[np.floating]) -> Crop:
         x, y, image = cut_inside(self._frames.image(frame), corner, self._size)
         boxes, ignore = self._labels.get(frame.file, self._unlabelled(frame))
         moved = boxes - np.array([x, y, x, y], np.float32)
@@ -85,7 +109,8 @@ class CropSampler:
         inside = (sides > 1).all(1)
         area = np.maximum((moved[:, 2:] - moved[:, :2]).prod(1), 1e-6)
         hidden = sides.prod(1) < _MIN_VISIBLE * area
-        return Patch(image, clipped[inside], (ignore | hidden)[inside])
+        degradation = self._degradations[frame.recording]
+        return Crop(image, clipped[inside], (ignore | hidden)[inside], degradation=degradation)
 
     def _unlabelled(self, frame: Chosen) -> tuple[Boxes, NDArray[np.bool_]]:
         """Where other frames have labels, all of this one is left open."""

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from tasksr_training.blur_kernels import GaussianBlur, kernels_of
-from tasksr_training.degradations import Faults, Noise, add_faults, blur, downscale
+from tasksr_training.degradations import Faults, Noise, add_faults, downscale
 
 Images = Sequence[NDArray[np.uint8]]
 
@@ -38,7 +37,7 @@ _LUMINANCE = (
     *(49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
 )
 """Quantisation of luminance at quality 50: ITU-T T.81, table K.1."""
-_MOST_BLUR, _STEPS = 4.0, 12
+_MOST_BLUR, _STEPS, _SIDE = 4.0, 9, 512
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,21 @@ class Degradation:
         return add_faults(lr, faults)
 
 
+def lr_copies(
+    hr: Tensor, degradations: Sequence[Degradation], scale_factor: int, seed: int
+) -> Tensor:
+    """(N, 3, H, W) in [0, 1] to (N, 3, H / s, W / s), each image as its own recording asks for."""
+    images = zip(hr.split(1), degradations, strict=True)
+    return torch.cat([d.lr(image, scale_factor, seed + k) for k, (image, d) in enumerate(images)])
+
+
 def measure_degradation(
     images: Images, scale_factor: int, jpeg_quality: int | None, fixed_blur: float | None = None
 ) -> tuple[Degradation, str]:
     """Choose the degradation whose LR copies look like the images themselves.
 
     Args:
-        images: (H, W, 3) uint8 RGB, the recording's own.
+        images: (H, W, 3) uint8 RGB, the recording's own; of large ones the middle is looked at.
         scale_factor: how many times smaller LR is.
         jpeg_quality: of the recording's images, None where they are not stored as JPEG.
         fixed_blur: HR px; None: measured.
@@ -82,6 +89,7 @@ def measure_degradation(
     Returns:
         It, and one line for people.
     """
+    images = [_middle(image) for image in images]
     noise = float(np.median([noise_of(image) for image in images]))
     native = sharpness(images, noise)
     sigma = _matching_blur(images, scale_factor, native) if fixed_blur is None else fixed_blur
@@ -93,7 +101,7 @@ def measure_degradation(
     coded = "no JPEG" if jpeg_quality is None else f"JPEG of quality {jpeg_quality}"
     how = "as given" if fixed_blur is not None else "chosen"
     line = (
-        f"the recordings: noise {noise:.1f} of 255, sharpness {native:.2f} (a copy reduced by "
+        f"noise {noise:.1f} of 255, sharpness {native:.2f} (a copy reduced by "
         f"{scale_factor}: {plain:.2f}), {coded}; LR copies: blur {sigma:.2f} px ({how}), noise "
         f"{added:.1f}, {coded}"
     )
@@ -158,6 +166,11 @@ def jpeg_quality_of(data: bytes) -> int | None:
     return int(np.clip(round(quality), 1, 100))
 
 
+def _middle(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    top, left = (max(0, (n - _SIDE) // 2) for n in image.shape[:2])
+    return image[top : top + _SIDE, left : left + _SIDE]
+
+
 def _matching_blur(images: Images, scale_factor: int, wanted: float) -> float:
     """HR px at which the reduced copy is as sharp as wanted; 0 where it is not sharper."""
     low, high = 0.0, _MOST_BLUR
@@ -189,6 +202,10 @@ def _small(images: Images, scale_factor: int, sigma: float) -> list[NDArray[np.u
 def _blurred(hr: Tensor, sigma: float) -> Tensor:
     if sigma < 0.1:
         return hr
-    gaussian = GaussianBlur(sigma, sigma)
-    size = 2 * int(np.ceil(gaussian.reach)) + 1
-    return blur(hr, kernels_of([gaussian] * len(hr), size))
+    side = 2 * int(np.ceil(3 * sigma)) + 1
+    images = [np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()) for image in hr]
+    blurred = [
+        cv2.GaussianBlur(image, (side, side), sigma, borderType=cv2.BORDER_REPLICATE)
+        for image in images
+    ]
+    return torch.from_numpy(np.stack(blurred)).permute(0, 3, 1, 2).to(hr)

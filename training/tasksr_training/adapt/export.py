@@ -10,8 +10,34 @@ from typing import Any
 from torch import nn
 
 from tasksr_ros.bundle import Bundle, ForeignDetector, OwnDetector, save_bundle
-from tasksr_training.adapt.systems import behind_bicubic
-from tasksr_training.checkpoints import sr_section
+from tasksr_training.adapt.systems import alone, behind_bicubic
+from tasksr_training.checkpoints import load_network, sr_section
+
+
+def export_before(bundle: Bundle, sr: Path | int | None, folder: Path) -> None:
+    """Write a bundle of another's detector behind something else.
+
+    Args:
+        bundle: whose detector it is.
+        sr: bundle or run whose super-resolution lies before it; scale factor of bicubic
+            enlargement; None: nothing.
+        folder: to write; its name is the bundle's.
+
+    Raises:
+        TaskSRError: if they do not fit, or what was written cannot be loaded.
+    """
+    if isinstance(sr, Path):
+        network, description = load_network(sr, "sr")
+        region = behind_bicubic(bundle, int(description["scale_factor"])).region_size
+        before: dict[str, Any] | str = sr_section(description)
+    elif sr is not None:
+        network, region = None, behind_bicubic(bundle, sr).region_size
+        before = {"network": "bicubic", "scale_factor": sr}
+    else:
+        network, region, before = None, alone(bundle).region_size, "none"
+    description = {"name": folder.name, "sr": before, "recipe": dict(bundle.recipe)}
+    card = f"# {folder.name}\n\nThe detector of `{bundle.name}` behind {_told(before)}.\n"
+    _save(bundle, description, region, card, network, folder)
 
 
 def export_adapted(
@@ -35,18 +61,13 @@ def export_adapted(
     Raises:
         BundleError: if what was written cannot be loaded.
     """
-    own = bundle.detector
     region = behind_bicubic(bundle, int(sr_description["scale_factor"])).region_size
     description = {
         "name": folder.name,
         "sr": sr_section(sr_description),
-        "detector": _section(own),
-        "classes": list(bundle.classes),
-        "region_size": list(region),
-        "score_threshold": float(bundle.score_threshold),
         "recipe": dict(recipe),
     }
-    before = f"`{sr_description['name']}` x{sr_description['scale_factor']}"
+    before = _told(sr_section(sr_description))
     card = f"""# {folder.name}
 
 The detector of the bundle `{bundle.name}`, as it is, behind {before}, which learnt to show it what
@@ -57,6 +78,26 @@ what the detector itself sees in recordings.
 
 The detector's licence, and that of the recordings, are their owners' to say.
 """
+    _save(bundle, description, region, card, sr, folder)
+
+
+def _save(
+    bundle: Bundle,
+    description: Mapping[str, Any],
+    region: tuple[int, int],
+    card: str,
+    sr: nn.Module | None,
+    folder: Path,
+) -> None:
+    """Write a bundle of the detector of another; the description says the rest."""
+    own = bundle.detector
+    description = {
+        **description,
+        "detector": _section(own),
+        "classes": list(bundle.classes),
+        "region_size": list(region),
+        "score_threshold": float(bundle.score_threshold),
+    }
     if isinstance(own, ForeignDetector):
         model = bundle.folder / own.model
         beside = [model.with_suffix(".bin")] if model.suffix.lower() == ".xml" else []
@@ -64,6 +105,12 @@ The detector's licence, and that of the recordings, are their owners' to say.
     else:
         detector = replace(bundle, sr=None).load().detector
         save_bundle(folder, description, card, sr=sr, detector=detector)
+
+
+def _told(section: Mapping[str, Any] | str) -> str:
+    if isinstance(section, str):
+        return "nothing"
+    return f"`{section['network']}` x{section['scale_factor']}"
 
 
 def _section(detector: OwnDetector | ForeignDetector) -> dict[str, Any]:

@@ -18,17 +18,19 @@ _WORTH_PAIRING = 0.01
 """Score of a sorted list's box from which on its partner is looked for."""
 
 
-def agreement(got: Seen, wanted: Seen, least_score: float) -> dict[str, Tensor]:
+def agreement(got: Seen, wanted: Seen, least_score: float, focus: float = 2.0) -> dict[str, Tensor]:
     """Distances of a detector's outputs on SR from those on HR; 0 where they agree.
 
     Args:
         got: on SR.
         wanted: on HR, without gradients.
         least_score: boxes count where the wanted score is above this.
+        focus: exponent of the weight of the scores' distance.
 
     Returns:
-        ``scores``: cross-entropy of the scores, weighted by their difference squared (the form of
-        the quality focal loss, Li et al., arXiv 2006.04388), summed over all boxes;
+        ``scores``: cross-entropy of the scores, weighted by their difference to the power of
+        ``focus`` (the form of the quality focal loss, Li et al., arXiv 2006.04388), summed over
+        all boxes;
         ``boxes``: Kullback-Leibler divergence of the distributions of the distances, mean of the
         sides, else 1 - generalised IoU; weighted by the wanted score. Both are divided by the sum
         of the wanted scores above ``least_score``, at least 1. ``features``: mean absolute
@@ -39,7 +41,7 @@ def agreement(got: Seen, wanted: Seen, least_score: float) -> dict[str, Tensor]:
     strong = wanted.scores * (wanted.scores > least_score)
     people = strong.sum().clamp(min=1)
     losses = {
-        "scores": focal_distance(got.scores, wanted.scores).sum() / people,
+        "scores": focal_distance(got.scores, wanted.scores, focus).sum() / people,
         "boxes": _box_distance(got, wanted, strong) / people,
     }
     if wanted.features:
@@ -49,12 +51,12 @@ def agreement(got: Seen, wanted: Seen, least_score: float) -> dict[str, Tensor]:
     return losses
 
 
-def focal_distance(scores: Tensor, wanted: Tensor) -> Tensor:
-    """(wanted - score)² · cross-entropy of both, of each element; scores in [0, 1]."""
+def focal_distance(scores: Tensor, wanted: Tensor, focus: float) -> Tensor:
+    """|wanted - score|^focus · cross-entropy of both, of each element; scores in [0, 1]."""
     entropy = F.binary_cross_entropy(
         scores.clamp(_LEAST, 1 - _LEAST), wanted.clamp(0, 1), reduction="none"
     )
-    return (wanted - scores).square() * entropy
+    return (wanted - scores).abs().pow(focus) * entropy
 
 
 def _box_distance(got: Seen, wanted: Seen, weight: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,14 +34,14 @@ class Setting:
     Attributes:
         frames: where the held-out ones are.
         scale_factor: SR px per region px.
-        degradation: makes LR of HR.
+        degradations: make LR of HR, by the recordings' names.
         threshold: the detector's, of its own HR view.
         config: how.
     """
 
     frames: Frames
     scale_factor: int
-    degradation: Degradation
+    degradations: Mapping[str, Degradation]
     threshold: float
     config: MeasureConfig
 
@@ -106,12 +106,13 @@ def helps(results: dict[str, dict[str, Any]], config: MeasureConfig) -> tuple[bo
     return bounds[0] > 0, told
 
 
-def lr_copy(image: NDArray[np.uint8], setting: Setting, seed: int) -> NDArray[np.uint8]:
+def lr_copy(frame: Chosen, setting: Setting, seed: int) -> NDArray[np.uint8]:
     """The LR copy of a frame; its last rows and columns are cut where the factor asks for it."""
-    factor = setting.scale_factor
+    image, factor = setting.frames.image(frame), setting.scale_factor
     height, width = (n // factor * factor for n in image.shape[:2])
     pixels = np.ascontiguousarray(image[:height, :width].transpose(2, 0, 1)[None])
-    lr = setting.degradation.lr(torch.from_numpy(pixels).float() / 255, factor, seed)
+    degradation = setting.degradations[frame.recording]
+    lr = degradation.lr(torch.from_numpy(pixels).float() / 255, factor, seed)
     return np.ascontiguousarray((lr[0].permute(1, 2, 0) * 255).round().byte().numpy())
 
 
@@ -120,7 +121,7 @@ def _on_copies(name: str, look: Look, setting: Setting) -> list[Found]:
     found = []
     bar = tqdm(setting.frames.held_out, desc=f"{name}, reduced frames", mininterval=2)
     for k, frame in enumerate(bar):
-        lr = lr_copy(setting.frames.image(frame), setting, setting.config.seed + k)
+        lr = lr_copy(frame, setting, setting.config.seed + k)
         boxes, scores = look(lr)
         found.append((boxes * np.float32(setting.scale_factor), scores))
     return found

@@ -15,11 +15,11 @@ from tasksr_ros.errors import BundleError
 from tasksr_ros.networks import SR_NAMES
 from tasksr_ros.networks.detectors.fcos import Detector
 from tasksr_training.adapt.config import AdaptLossConfig
-from tasksr_training.adapt.degradation import Degradation
+from tasksr_training.adapt.crops import CropBatch
+from tasksr_training.adapt.degradation import lr_copies
 from tasksr_training.adapt.frozen import Frozen, Seen
 from tasksr_training.adapt.losses import agreement
 from tasksr_training.checkpoints import LAST, build_network, load_network
-from tasksr_training.datasets import Batch
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import Validation
 from tasksr_training.losses import DetectionLossConfig, detection_loss
@@ -44,9 +44,7 @@ class AdaptStage:
     Args:
         sr: what it starts from; see `starting_network`.
         description: what `build_network` takes.
-        begun: whether it has weights already.
         detector: that stays as it is.
-        degradation: makes LR of HR.
         config: what is learnt from.
         labelled: whether the batches' boxes are labels, and the detector learns from such.
         held_out: batches that the validation measures on.
@@ -56,41 +54,38 @@ class AdaptStage:
         self,
         sr: nn.Module,
         description: dict[str, Any],
-        begun: bool,
         detector: Frozen,
-        degradation: Degradation,
         config: AdaptLossConfig,
         labelled: bool,
-        held_out: Sequence[Batch],
+        held_out: Sequence[CropBatch],
     ) -> None:
         self.networks = {"sr": description}
         self.module: nn.Module = Enlarger(sr.requires_grad_(True).train())
         self.learning_rates: dict[str, float] = {}
         self._scale_factor = int(description["scale_factor"])
-        self._images_fraction = 0.0 if begun else config.images_fraction
-        self._detector, self._degradation, self._config = detector, degradation, config
+        self._detector, self._config = detector, config
         gaussian = isinstance(getattr(detector, "detector", None), Detector)
         self._labels = DetectionLossConfig(assignment="gaussian" if gaussian else "task-aligned")
         self._labelled = labelled
         self._held_out = held_out
 
-    def loss(self, module: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    def loss(self, module: nn.Module, batch: CropBatch, progress: float) -> dict[str, Tensor]:
         """Weighted sum; see `Stage`."""
+        del progress
         config = self._config
-        lr = self._degradation.lr(batch.hr, self._scale_factor, batch.seed)
+        lr = lr_copies(batch.hr, batch.degradations, self._scale_factor, batch.seed)
         sr = module(lr)
         l1 = (sr - batch.hr).abs().mean()
         losses = {"l1": l1}
         total = config.alpha * l1
-        if progress >= self._images_fraction:
-            seen, wanted = self._both(sr, batch.hr)
-            for name, value in agreement(seen, wanted, config.least_score).items():
-                losses[name] = value
-                total = total + getattr(config, name) * value
-            if self._labelled and seen.levels is not None:
-                of_labels = detection_loss(seen.levels, batch.boxes, batch.kind, self._labels)
-                losses["labels"] = of_labels["detection"]
-                total = total + config.labels * losses["labels"]
+        seen, wanted = self._both(sr, batch.hr)
+        for name, value in agreement(seen, wanted, config.least_score, config.focus).items():
+            losses[name] = value
+            total = total + getattr(config, name) * value
+        if self._labelled and seen.levels is not None:
+            of_labels = detection_loss(seen.levels, batch.boxes, batch.kind, self._labels)
+            losses["labels"] = of_labels["detection"]
+            total = total + config.labels * losses["labels"]
         return {"total": total, **losses}
 
     def _both(self, sr: Tensor, hr: Tensor) -> tuple[Seen, Seen]:
@@ -110,6 +105,23 @@ class AdaptStage:
             rows.append({name: float(value) for name, value in losses.items()})
         names = rows[0] if rows else ()
         return Validation({k: round(float(np.mean([r[k] for r in rows])), 4) for k in names}, {})
+
+
+def residual(network: nn.Module, description: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """The network as one that adds to bicubic enlargement: nothing at first, unless it did so.
+
+    Args:
+        network: a DBPN; its features are kept.
+        description: what `build_network` takes.
+    """
+    if description.get("residual"):
+        return network, description
+    wanted = {**description, "residual": True}
+    made = build_network("sr", wanted)
+    made.load_state_dict(network.state_dict())
+    for parameter in made.get_submodule("output_conv").parameters():
+        nn.init.zeros_(parameter)
+    return made, wanted
 
 
 def starting_network(

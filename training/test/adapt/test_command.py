@@ -13,7 +13,7 @@ import pytest
 import yaml
 from dark_boxes import SIZE, picture, write_bundle, write_frames
 from tasksr_training import cli
-from tasksr_training.adapt import command
+from tasksr_training.adapt import outcome
 
 from tasksr_ros.bundle import load_bundle
 from tasksr_ros.io.frames import Frame
@@ -24,7 +24,7 @@ SMALL = [
     *("--frames.candidates", "12", "--frames.most", "4", "--frames.held_out", "2"),
     *("--crops.size", "64", "--loop.max_minutes", "0", "--loop.accelerator", "cpu"),
     *("--loop.threads", "1", "--loop.log_every", "1", "--loop.batch_size", "2"),
-    *("--measuring.samples", "40", "--loss.images_fraction", "0.5"),
+    *("--measuring.samples", "40"),
 ]
 
 
@@ -73,7 +73,6 @@ def test_a_run_that_was_stopped_goes_on_to_a_bundle_that_runs(
     assert (out / "frames/frames.json").stat().st_mtime_ns == chosen
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log if "total" in line] == [1, 2, 3, 4]
-    assert "scores" not in log[0] and "scores" in log[3]  # first the images' distance alone
     said = capsys.readouterr().out
     for part in ("4 frames to train on, 2 held out", "ONNX Runtime gives, within"):
         assert part in said
@@ -86,6 +85,7 @@ def test_a_run_that_was_stopped_goes_on_to_a_bundle_that_runs(
     assert measured["agreement"]["all"]["frames"] == 2
     bundle = load_bundle(out / "bundle")
     assert bundle.sr is not None and bundle.sr.network == "dbpn-ss-8"
+    assert bundle.sr.options == {"residual": True}
     assert bundle.region_size == (SIZE[0] // 2, SIZE[1] // 2)
     assert bundle.detector == load_bundle(detector).detector
     assert bundle.files["dark.onnx"] == load_bundle(detector).files["dark.onnx"]
@@ -109,7 +109,7 @@ def test_what_does_not_help_is_not_exported(
     def again(*_: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(command, "measure", again)
+    monkeypatch.setattr(outcome, "measure", again)
     assert adapt(detector, drive, out, "--loop.max_steps", "1", "--export", "anyway") == 0
     assert load_bundle(out / "bundle").recipe["adapted_to"] == "dark"
     options = yaml.safe_load((out / "config.yaml").read_text())["adapt"]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tasksr_training.adapt.degradation import (
     Degradation,
     jpeg_quality_of,
+    lr_copies,
     measure_degradation,
     noise_of,
     sharpness,
@@ -82,3 +83,11 @@ def test_the_same_seed_gives_the_same_copy() -> None:
     one, again, other = (Degradation(0.6, 0.02, 60).lr(hr, 2, seed) for seed in (3, 3, 9))
     assert one.shape == (2, 3, 8, 12)
     assert torch.equal(one, again) and not torch.equal(one, other)
+
+
+def test_each_image_is_degraded_as_its_own_recording_asks_for() -> None:
+    hr = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    sharp, blurred = Degradation(0.0, 0.0, None), Degradation(2.0, 0.02, 40)
+    lr = lr_copies(hr, (sharp, blurred), 2, 5)
+    assert torch.equal(lr[:1], sharp.lr(hr[:1], 2, 5))
+    assert torch.equal(lr[1:], blurred.lr(hr[1:], 2, 6))

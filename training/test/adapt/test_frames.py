@@ -9,7 +9,8 @@ import pytest
 from dark_boxes import picture, write_frames
 from numpy.typing import NDArray
 from tasksr_training.adapt.config import CropConfig, FrameConfig
-from tasksr_training.adapt.crops import CropSampler, cut_inside
+from tasksr_training.adapt.crops import AS_IT_IS, CropSampler, cut_inside
+from tasksr_training.adapt.degradation import Degradation
 from tasksr_training.adapt.frames import Frames, choose_frames, people
 from tasksr_training.adapt.systems import Found
 from tasksr_training.errors import TrainingDataError, TrainingError
@@ -96,8 +97,9 @@ def test_frames_are_spaced_in_time(tmp_path: Path) -> None:
 def test_patches_hold_the_person_that_they_are_cut_around(tmp_path: Path) -> None:
     frames = choose(write_frames(tmp_path / "drive", 12, people=1), tmp_path / "run")
     labels = {f.file: (people(f, 0.2), np.zeros(1, bool)) for f in frames.train}
+    degradations = {str(tmp_path / "drive"): Degradation(0.5, 0.0, 80)}
     config = CropConfig(people_fraction=1.0, background_fraction=0.0)
-    sampler = CropSampler(frames, frames.train, (64, 48), config, 0.2, labels)
+    sampler = CropSampler(frames, frames.train, (64, 48), config, 0.2, degradations, labels)
     rng = np.random.default_rng(3)
     patches = [sampler.draw(rng) for _ in range(20)]
     assert all(p.image.shape == (48, 64, 3) for p in patches)
@@ -107,14 +109,17 @@ def test_patches_hold_the_person_that_they_are_cut_around(tmp_path: Path) -> Non
         assert (patch.image[y0:y1, x0:x1].max(2) < 60).mean() > 0.9
     batch = sampler.collate(patches[:2], rng)
     assert batch.hr.shape == (2, 3, 48, 64) and batch.kind.tolist() == [[1], [1]]
+    assert batch.degradations == (Degradation(0.5, 0.0, 80),) * 2
 
 
 def test_a_frame_without_labels_among_others_is_left_open(tmp_path: Path) -> None:
     frames = choose(write_frames(tmp_path / "drive", 12, people=1), tmp_path / "run")
     labels = {"another.png": (np.zeros((0, 4), np.float32), np.zeros(0, bool))}
-    rng = np.random.default_rng(3)
+    rng, degradations = np.random.default_rng(3), {str(tmp_path / "drive"): AS_IT_IS}
     for known, kinds in ((labels, [[True]]), (None, [[]])):
-        sampler = CropSampler(frames, frames.train, (64, 48), CropConfig(), 0.2, known)
+        sampler = CropSampler(
+            frames, frames.train, (64, 48), CropConfig(), 0.2, degradations, known
+        )
         patches = [sampler.draw(rng) for _ in range(5)]
         assert [p.ignore.tolist() for p in patches] == kinds * 5
     assert patches[0].boxes.shape == (0, 4)

@@ -14,7 +14,7 @@ def seen(scores: list[float], bins: Tensor | None = None, boxes: Tensor = BOXES)
 
 
 def test_the_distance_of_scores_is_weighted_by_their_difference() -> None:
-    found = focal_distance(torch.tensor([0.5, 0.9]), torch.tensor([1.0, 0.9]))
+    found = focal_distance(torch.tensor([0.5, 0.9]), torch.tensor([1.0, 0.9]), 2.0)
     assert found.tolist() == pytest.approx([0.25 * 0.693147, 0.0], abs=1e-5)
 
 
