@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_ros.attention import Attended
+from tasksr_ros.blur import Blurs, blurs_of
 from tasksr_ros.budget import Budget
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import MODEL_SCORE_THRESHOLD, PipelineConfig
@@ -43,6 +44,7 @@ class Result:
         latency_ms: milliseconds by stage: decode, regions, engine, merge, and track where it is on.
         attended: why these; None where all of the band was looked at.
         ranges: of the detections; None without intrinsics for images of this size.
+        blur: of the tiles; None unless the bundle's super-resolution estimates it.
     """
 
     detections: Detections
@@ -50,6 +52,7 @@ class Result:
     latency_ms: dict[str, float]
     attended: Attended | None = None
     ranges: Ranges | None = None
+    blur: Blurs | None = None
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ class Pipeline:
         Raises:
             ConfigError: if the configured region does not fit the image.
             ImageError: if a compressed frame is damaged.
-            EngineError: if the engine fails.
+            EngineError: if the engine fails, or estimates a blur that cannot be.
         """
         prepared = self.prepare(frame)
         (looked,) = self.look([prepared])
@@ -233,7 +236,9 @@ class Pipeline:
         if self.budget is not None:
             self.budget.frame_took(prepared.latency_ms)
         ranges = self._ranges(merged, prepared.frame)
-        return Result(merged, looked.tiles, prepared.latency_ms, looked.attended, ranges)
+        kernels, scale_factor = looked.regions.kernels, self.engine.scale_factor
+        blurs = None if kernels is None else blurs_of(kernels, looked.tiles, scale_factor)
+        return Result(merged, looked.tiles, prepared.latency_ms, looked.attended, ranges, blurs)
 
     def reset(self) -> None:
         """Forget the frames before, as after a jump in time."""

@@ -65,6 +65,31 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def blind_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_bundle`, with super-resolution that estimates the blur: kernels of 7x7 SR px."""
+    torch = pytest.importorskip("torch")
+    from tasksr_ros.bundle import save_bundle
+    from tasksr_ros.networks import build_sr
+    from tasksr_ros.networks.detectors.fcos import Detector
+
+    torch.manual_seed(0)
+    options = {"ks": 3, "kout": 7, "num_stage": 2, "md_ch": 4, "reduction_ch": 4}
+    description = {
+        "name": "blind",
+        "sr": {"network": "kbpn-small", "scale_factor": 2, "options": options},
+        "detector": {"network": "fcos", "options": {"width": 0.25}},
+        "classes": ["pedestrian"],
+        "region_size": [64, 32],
+        "score_threshold": 0.01,
+        "recipe": {"weights": "random"},
+    }
+    folder = tmp_path_factory.mktemp("bundles") / "blind"
+    networks = {"sr": build_sr("kbpn-small", 2, **options), "detector": Detector(0.25)}
+    save_bundle(folder, description, "# blind\n", **networks)
+    return folder
+
+
 @pytest.fixture
 def load_launch_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     """Loads a file of ``launch/``, for which the checkout is the package's share folder."""

@@ -157,6 +157,13 @@ class Bundle(SuperResolutionBundle):
     score_threshold: float
 
     @property
+    def estimates_blur(self) -> bool:
+        """Whether the engines give the kernels that blurred the regions beside what they find."""
+        from tasksr_ros.networks import BLIND_SR_NAMES
+
+        return self.sr is not None and self.sr.network in BLIND_SR_NAMES
+
+    @property
     def sr_size(self) -> tuple[int, int]:
         """(width, height) of what the detector sees of a region, SR px."""
         width, height = self.region_size
@@ -183,7 +190,7 @@ class Bundle(SuperResolutionBundle):
         from torch import nn
 
         from tasksr_ros.bundle.networks import with_weights
-        from tasksr_ros.networks import SR_NAMES, build_detector
+        from tasksr_ros.networks import BLIND_SR_NAMES, SR_NAMES, build_detector
         from tasksr_ros.networks.tdsr import TDSR
 
         own, where = self.detector, self.folder / DESCRIPTION
@@ -192,9 +199,10 @@ class Bundle(SuperResolutionBundle):
                 f"{where}: expected a detector of this package, got {own.model}, which runs in "
                 f"the engines openvino and onnxruntime"
             )
-        if self.sr is not None and self.sr.network not in SR_NAMES:
+        known = (*SR_NAMES, *BLIND_SR_NAMES)
+        if self.sr is not None and self.sr.network not in known:
             raise BundleError(
-                f"{where}: sr must be one of {', '.join(SR_NAMES)} (networks for single images), "
+                f"{where}: sr must be one of {', '.join(known)} (networks for single images), "
                 f"got {self.sr.network!r}"
             )
         options = {**own.options, "num_classes": len(self.classes)}

@@ -12,9 +12,10 @@ from typing import Any
 import cv2
 from tqdm import tqdm
 
+from tasksr_ros.blur import Blur, summary
 from tasksr_ros.config import PipelineConfig
 from tasksr_ros.errors import ConfigError, ImageError, RecordingError
-from tasksr_ros.io.annotate import draw
+from tasksr_ros.io.annotate import draw, draw_blur
 from tasksr_ros.io.frames import Frame, to_bgr
 from tasksr_ros.io.predictions import coco_results
 from tasksr_ros.io.recording import Pending, Readable, Recording, length, make_folder
@@ -45,6 +46,7 @@ def detect(recording: Recording, bundle: str, config: PipelineConfig, out: Path)
     pipeline = load_model(bundle, config.engine, config.near).pipeline(config, recording.camera)
     _tell_replaced(out, picture)
     predictions: list[dict[str, Any]] = []
+    blurs: list[Blur] = []
     frames = Readable(recording, lambda item: _looked_at(item, pipeline))
     with ExitStack() as stack:
         stack.callback(lambda: _write_json(out / PREDICTIONS, predictions, frames.read))
@@ -55,6 +57,9 @@ def detect(recording: Recording, bundle: str, config: PipelineConfig, out: Path)
             known = () if ranges is None else (ranges.depth, ranges.deviation)
             predictions += coco_results(result.detections, frames.count, frame.stamp_ns, *known)
             image = draw(to_bgr(frame), result.detections, [tile.rect for tile in result.tiles])
+            draw_blur(image, result.blur)
+            if result.blur is not None:
+                blurs.append(result.blur.frame)
             if total == 1:
                 cv2.imwrite(str(out / PICTURE), image)
                 continue
@@ -68,6 +73,8 @@ def detect(recording: Recording, bundle: str, config: PipelineConfig, out: Path)
         "%d frames, %d detections: %s, %s in %s",
         *(frames.read, len(predictions), picture, PREDICTIONS, out),
     )
+    if blurs:
+        logger.info("blur: %s", summary(blurs))
 
 
 def _looked_at(item: Pending, pipeline: Pipeline) -> tuple[Frame, Result]:

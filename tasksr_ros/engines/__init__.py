@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 FOR_FOREIGN = ("openvino", "onnxruntime")
 """Engines that run detectors of others."""
+FOR_BLIND = ("openvino", "torch")
+"""Engines that run super-resolution that estimates the blur."""
 
 _NVIDIA_DEVICES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg")
 """Of NVIDIA's drivers for PCs, for Jetson, and under Windows' Linux."""
@@ -54,6 +56,11 @@ def _build(name: str, bundle: Bundle, config: EngineConfig) -> Engine:
             f"engine {name} runs detectors of this package, got {bundle.detector.model}; "
             f"{' and '.join(FOR_FOREIGN)} run it"
         )
+    if bundle.sr is not None and bundle.estimates_blur and name not in FOR_BLIND:
+        raise EngineError(
+            f"engine {name} runs no super-resolution that estimates the blur, got "
+            f"{bundle.sr.network}; {' and '.join(FOR_BLIND)} run it"
+        )
     try:
         if name == "openvino":
             from tasksr_ros.engines.openvino import OpenVinoEngine
@@ -80,13 +87,14 @@ def choose_engine(bundle: Bundle) -> str:
     """The best engine that can run a bundle here.
 
     That is tensorrt where there is a GPU and torch_tensorrt, else torch on CUDA, else openvino on
-    x86, else torch; with a detector that is not ours onnxruntime on CUDA, else openvino.
+    x86, else torch; with a detector that is not ours onnxruntime on CUDA, else openvino. Of these,
+    super-resolution that estimates the blur has those of ``FOR_BLIND``.
     """
     if isinstance(bundle.detector, ForeignDetector):
-        onnx = bundle.detector.model.endswith(".onnx")
+        onnx = bundle.detector.model.endswith(".onnx") and not bundle.estimates_blur
         return "onnxruntime" if onnx and _onnxruntime_has_gpu() else "openvino"
     if _cuda_available():
-        return "tensorrt" if _tensorrt_works() else "torch"
+        return "tensorrt" if not bundle.estimates_blur and _tensorrt_works() else "torch"
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     return "openvino" if x86 and importlib.util.find_spec("openvino") else "torch"
 
@@ -126,4 +134,4 @@ def _tensorrt_works() -> bool:
     return True
 
 
-__all__ = ["FOR_FOREIGN", "Engine", "build_engine", "choose_engine"]
+__all__ = ["FOR_BLIND", "FOR_FOREIGN", "Engine", "build_engine", "choose_engine"]

@@ -22,9 +22,11 @@ class Runner(Protocol):
 
     Attributes:
         num_cells: boxes per region, A.
+        kernel_side: of the kernel of each region, k; 0: none.
     """
 
     num_cells: int
+    kernel_side: int
 
     def __call__(self, regions: NDArray[np.uint8], found: Found) -> None:
         """Run (N, H, W, 3) uint8 RGB into the arrays of ``found``."""
@@ -45,8 +47,8 @@ class StaticBatches:
 
     def __call__(self, regions: NDArray[np.uint8]) -> Found:
         """See `engines.Engine`."""
-        number = len(regions)
-        found = new_found(number, self.runners[1].num_cells)
+        number, one = len(regions), self.runners[1]
+        found = new_found(number, one.num_cells, one.kernel_side)
         first = 0
         for size in plan(number, sorted(self.runners)):
             part = slice(first, first + size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -13,11 +13,12 @@ from torch import Tensor
 from tasksr_ros.engines.found import Found
 from tasksr_ros.errors import EngineError
 
-Detect: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
-"""(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px, scores, class ids (N, A); on one device."""
+Detect: TypeAlias = Callable[[Tensor], tuple[Tensor, ...]]
+"""(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px, scores, class ids (N, A), and of a blind
+network kernels (N, k, k); on one device."""
 
 _WARM_UP_CALLS = 3
-_OUTPUT_TYPES = (torch.float32, torch.float32, torch.int32)
+_OUTPUT_TYPES = (torch.float32, torch.float32, torch.int32, torch.float32)
 
 
 def select_device(name: str) -> torch.device:
@@ -37,6 +38,11 @@ def select_device(name: str) -> torch.device:
     return device
 
 
+def kernel_side(outputs: Sequence[Tensor]) -> int:
+    """Side of the kernels that a blind network gives as its fourth output; 0 without."""
+    return outputs[3].shape[-1] if len(outputs) > 3 else 0
+
+
 def new_stream(device: torch.device) -> torch.cuda.Stream:
     """A stream of one's own: what runs on the default one cannot be recorded."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -45,7 +51,7 @@ def new_stream(device: torch.device) -> torch.cuda.Stream:
 def fastest_convolutions(detect: Detect, *, exact: bool) -> Detect:
     """The same with cuDNN's fastest algorithms; with ``exact`` without TF32 in their sums."""
 
-    def run(regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def run(regions: Tensor) -> tuple[Tensor, ...]:
         with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=not exact):
             return detect(regions)
 
@@ -97,9 +103,10 @@ class CudaRunner:
                 self._outputs = detect(self._regions)
         self._downloads = [
             torch.empty(output.shape, dtype=dtype, pin_memory=True)
-            for output, dtype in zip(self._outputs, _OUTPUT_TYPES, strict=True)
+            for output, dtype in zip(self._outputs, _OUTPUT_TYPES, strict=False)
         ]
         self.num_cells = self._outputs[1].shape[1]
+        self.kernel_side = kernel_side(self._outputs)
 
     def __call__(self, regions: NDArray[np.uint8], found: Found) -> None:
         """See `batches.Runner`."""
@@ -113,5 +120,5 @@ class CudaRunner:
             for download, output in zip(self._downloads, self._outputs, strict=True):
                 download.copy_(output, non_blocking=True)
         self._stream.synchronize()
-        for result, download in zip(found, self._downloads, strict=True):
+        for result, download in zip(found.arrays, self._downloads, strict=True):
             np.copyto(result, download.numpy())

@@ -15,6 +15,7 @@ from tasksr_ros.networks.detectors.decoders.common import Decoder, Signature
 from tasksr_ros.networks.foreign import DetectorInput
 from tasksr_ros.networks.super_resolution.bicubic import Bicubic, convolved
 from tasksr_ros.networks.super_resolution.dbpn import DBPN
+from tasksr_ros.networks.super_resolution.kbpn import KBPN
 from tasksr_ros.networks.super_resolution.lr_space import to_lr_space
 from tasksr_ros.networks.tdsr import TDSR
 
@@ -81,7 +82,7 @@ def _in_lr_space(sr: nn.Module, bundle: Bundle) -> nn.Module:
     width, height = bundle.region_size
     if isinstance(sr, Bicubic):
         return convolved(sr, (height, width))
-    return to_lr_space(sr, (height, width)) if isinstance(sr, DBPN) else sr
+    return to_lr_space(sr, (height, width)) if isinstance(sr, (DBPN, KBPN)) else sr
 
 
 class AsTuple(nn.Module):

@@ -49,6 +49,11 @@ def onnx_graph(bundle: Bundle) -> ModelProto:
             "ONNX graphs need the Python package onnxscript (pip install onnxscript), which is "
             "not installed"
         )
+    if bundle.sr is not None and bundle.estimates_blur:
+        raise EngineError(
+            f"{bundle.name}: no ONNX graph can be made of {bundle.sr.network}, which estimates the "
+            "blur; the engines openvino and torch run it"
+        )
     if isinstance(bundle.detector, ForeignDetector):
         return _joined(bundle, bundle.detector)
     width, height = bundle.region_size

@@ -77,8 +77,10 @@ class OpenVinoEngine:
 
 def _found(request: ov.InferRequest) -> Found:
     """Copies of a request's outputs; its next run overwrites them."""
-    boxes, scores, class_ids = (request.get_output_tensor(k).data for k in range(3))
-    return Found(boxes.copy(), scores.copy(), class_ids.astype(np.int32))
+    outputs = (request.get_output_tensor(k).data for k in range(len(request.model_outputs)))
+    boxes, scores, class_ids, *kernels = outputs
+    copies = (kernel.copy() for kernel in kernels)
+    return Found(boxes.copy(), scores.copy(), class_ids.astype(np.int32), *copies)
 
 
 def check_precision(core: ov.Core, precision: str) -> None:
@@ -140,6 +142,11 @@ def _convert(bundle: Bundle) -> ov.Model:
 
 def _quantised(bundle: Bundle, calibration: str) -> ov.Model:
     """The bundle's networks in int8, fitted to regions of the calibration images."""
+    if bundle.sr is not None and bundle.estimates_blur:
+        raise EngineError(
+            f"engine.precision int8 is for super-resolution that does not estimate the blur, got "
+            f"{bundle.sr.network}; fp32 and bf16 run it"
+        )
     if not calibration:
         raise EngineError(
             "engine.precision int8 needs engine.calibration (a folder of images, a video or a "

@@ -134,7 +134,8 @@ def joined(bundle: Bundle, detector: ForeignDetector) -> ov.Model:
         if source.get_element_type() != wanted:
             source = ov.opset13.convert(source, wanted).output(0)
         parameter.get_node().output(0).replace(source)
-    model = ov.Model(after.outputs, before.get_parameters(), bundle.name)
+    kernels = before.outputs[1:]  # of blind super-resolution
+    model = ov.Model([*after.outputs, *kernels], before.get_parameters(), bundle.name)
     model.validate_nodes_and_infer_types()
     return model
 

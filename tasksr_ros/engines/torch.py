@@ -18,6 +18,7 @@ from tasksr_ros.engines.cuda import (
     CudaRunner,
     Detect,
     fastest_convolutions,
+    kernel_side,
     new_stream,
     select_device,
 )
@@ -109,14 +110,15 @@ class CpuRunner:
         self._detect = detect
         width, height = region_size
         with torch.no_grad():  # inference_mode would keep the compiler from folding weights
-            _, scores, _ = detect(torch.zeros(batch, height, width, 3, dtype=torch.uint8))
-        self.num_cells = scores.shape[1]
+            outputs = detect(torch.zeros(batch, height, width, 3, dtype=torch.uint8))
+        self.num_cells = outputs[1].shape[1]
+        self.kernel_side = kernel_side(outputs)
 
     def __call__(self, regions: NDArray[np.uint8], found: Found) -> None:
         """See `batches.Runner`."""
         with torch.no_grad():
             outputs = self._detect(torch.from_numpy(np.ascontiguousarray(regions)))
-        for result, output in zip(found, outputs, strict=True):
+        for result, output in zip(found.arrays, outputs, strict=True):
             np.copyto(result, output.numpy())
 
 

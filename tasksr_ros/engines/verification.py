@@ -58,8 +58,8 @@ def compare(found: Found, expected: Found) -> Difference:
 
     A value that is not finite counts as infinitely far off.
     """
-    (boxes, scores, _), (expected_boxes, expected_scores, _) = found, expected
-    off = np.abs(boxes - expected_boxes).max(2)
+    scores, expected_scores = found.scores, expected.scores
+    off = np.abs(found.boxes - expected.boxes).max(2)
     count = max(1, round(LIKELY * scores.shape[1]))
     likely = np.argsort(-expected_scores, 1, kind="stable")[:, :count]
     return Difference(

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.blur import Blurs
 from tasksr_ros.detections import Detections
 from tasksr_ros.regions import Rect
 
@@ -20,6 +21,8 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _INSETS = 5
 _DISTANT_HEIGHT = 0.12
 _MOST_ZOOM = 8
+_KERNEL, _LEAST_KERNEL = 0.1, 42
+"""Side of a drawn kernel: share of the image's height, and px at least."""
 
 
 def draw(
@@ -52,6 +55,28 @@ def draw(
     _scores(canvas, detections, order)
     _insets(canvas, image, detections, order)
     return canvas
+
+
+def draw_blur(canvas: Image, blurs: Blurs | None) -> None:
+    """Draw the estimated kernel into the upper right corner, with length and angle below it.
+
+    Args:
+        canvas: (H, W, 3) uint8 BGR, drawn into; one too small for it stays as it is.
+        blurs: of the frame; None: nothing is drawn.
+    """
+    height, width = canvas.shape[:2]
+    side = max(_LEAST_KERNEL, round(_KERNEL * height))
+    if blurs is None or side + 2 > min(height, width):
+        return
+    kernel = blurs.kernel.clip(min=0)
+    grey = np.asarray(kernel / max(float(kernel.max()), 1e-9) * 255, np.uint8)
+    large = cv2.resize(grey, (side, side), interpolation=cv2.INTER_NEAREST)
+    x, y = width - side - 2, 2
+    canvas[y : y + side, x : x + side] = large[:, :, None]
+    cv2.rectangle(canvas, (x, y), (x + side - 1, y + side - 1), _REGION, 1)
+    scale = max(0.33, width / 3600)
+    (w, h), _ = cv2.getTextSize(str(blurs.frame), _FONT, scale, 1)
+    _text(canvas, str(blurs.frame), (max(0, width - w - 2), y + side + h + 4), scale, _REGION)
 
 
 def contact_sheet(images: Sequence[Image], columns: int = 2, width: int = 960) -> Image:

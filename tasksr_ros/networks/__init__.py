@@ -24,7 +24,7 @@ SR_FAMILIES = (
 )
 """Super-resolution comes in three kinds: still (an image in, an image out: bicubic and DBPN), video
 (the target frame, its neighbours and the flows to them in, see `RBPN`) and blind (an image in; an
-image and the kernel that blurred it out, see `KBPN`)."""
+image and the kernel that blurred it out, see `KBPN`). The engines run still and blind ones."""
 
 DETECTOR_FAMILIES = (
     Family("detectors.fcos", "Detector", ("fcos",)),

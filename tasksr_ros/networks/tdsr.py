@@ -6,8 +6,6 @@ Images", arXiv 1803.11316.
 
 from __future__ import annotations
 
-from typing import Literal, overload
-
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +14,8 @@ class TDSR(nn.Module):
     """A super-resolution network followed by a detector.
 
     Args:
-        sr: (N, 3, H, W) -> (N, 3, H·s, W·s), RGB, nominally in [0, 1].
+        sr: (N, 3, H, W) -> (N, 3, H·s, W·s), RGB, nominally in [0, 1]; a blind one (`KBPN`) gives
+            the kernels (N, k, k) that blurred the images beside.
         detector: (N, 3, H·s, W·s) -> boxes (N, A, 4), scores (N, A), class ids (N, A).
     """
 
@@ -25,19 +24,7 @@ class TDSR(nn.Module):
         self.sr = sr
         self.detector = detector
 
-    @overload
-    def forward(
-        self, lr: Tensor, return_sr: Literal[False] = ...
-    ) -> tuple[Tensor, Tensor, Tensor]: ...
-
-    @overload
-    def forward(
-        self, lr: Tensor, return_sr: Literal[True]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]: ...
-
-    def forward(
-        self, lr: Tensor, return_sr: bool = False
-    ) -> tuple[Tensor, Tensor, Tensor] | tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, lr: Tensor, return_sr: bool = False) -> tuple[Tensor, ...]:
         """Detect pedestrians in low-resolution regions.
 
         Args:
@@ -46,15 +33,17 @@ class TDSR(nn.Module):
 
         Returns:
             boxes (N, A, 4) x0, y0, x1, y1 in SR px; scores (N, A) in [0, 1]; class ids (N, A)
-            int32; with ``return_sr`` also the SR image (N, 3, H·s, W·s), not clipped to [0, 1].
+            int32; of a blind network the kernels (N, k, k); with ``return_sr`` also the SR image
+            (N, 3, H·s, W·s), not clipped to [0, 1].
         """
-        sr = self.sr(lr)
+        sr, kernels = image_and_kernels(self.sr(lr))
         boxes, scores, class_ids = self.detector(sr)
-        return (boxes, scores, class_ids, sr) if return_sr else (boxes, scores, class_ids)
+        found = (boxes, scores, class_ids, *kernels)
+        return (*found, sr) if return_sr else found
 
 
 class RegionDetector(nn.Module):
-    """What an engine compiles: uint8 regions in; boxes, scores and class ids out.
+    """What an engine compiles: uint8 regions in; boxes, scores, class ids (and kernels) out.
 
     The normalisation is inside, so that the regions travel to the device as bytes.
     """
@@ -63,13 +52,23 @@ class RegionDetector(nn.Module):
         super().__init__()
         self.tdsr = tdsr
 
-    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px, scores and class ids (N, A)."""
+    def forward(self, regions: Tensor) -> tuple[Tensor, ...]:
+        """(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px, scores and class ids (N, A).
+
+        With a blind network also the kernels (N, k, k) that blurred the regions, SR px.
+        """
         dtype = next(self.tdsr.detector.parameters()).dtype
-        boxes, scores, class_ids = self.tdsr(normalise(regions, dtype))
-        return boxes, scores, class_ids
+        found: tuple[Tensor, ...] = self.tdsr(normalise(regions, dtype))
+        return found
 
 
 def normalise(regions: Tensor, dtype: torch.dtype) -> Tensor:
     """(N, H, W, 3) uint8 RGB -> (N, 3, H, W) in [0, 1], channels last in memory."""
     return regions.permute(0, 3, 1, 2).to(dtype) / 255.0
+
+
+def image_and_kernels(
+    sr: Tensor | tuple[Tensor, Tensor],
+) -> tuple[Tensor, tuple[Tensor] | tuple[()]]:
+    """What a super-resolution network gives: the images, and a blind one's kernels in float32."""
+    return (sr[0], (sr[1].float(),)) if isinstance(sr, tuple) else (sr, ())

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from tasksr_ros import blur
 from tasksr_ros.config import ReplayConfig
 from tasksr_ros.errors import ConfigError, ImageError, RecordingError
 from tasksr_ros.io.frames import Frame
@@ -90,6 +91,7 @@ def _outcome(loaded: Loaded, pipelines: Mapping[str, Pipeline]) -> Outcome:
         size=frame.size,
         detections=result.detections,
         latency_ms=latency_ms,
+        blur={} if result.blur is None else blur.to_json(result.blur, result.tiles),
     )
     ranges = result.ranges
     if ranges is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,6 +35,7 @@ class Outcome:
         latency_ms: milliseconds by stage.
         depth_m, deviation_m: of each detection, NaN where unknown (see `ranging.Ranges`); empty
             without intrinsics.
+        blur: as `blur.to_json` has it; empty unless the bundle estimates it.
         error: why the frame could not be processed, else empty.
     """
 
@@ -47,6 +49,7 @@ class Outcome:
     error: str = ""
     depth_m: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     deviation_m: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    blur: Mapping[str, Any] = field(default_factory=dict)
 
     def above(self, score: float) -> Outcome:
         """With those of the detections alone that have at least this score."""
@@ -78,6 +81,7 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         "latency_ms": {k: round(v, LATENCY_DECIMALS) for k, v in outcome.latency_ms.items()},
         "error": outcome.error,
         **{name: _numbers(getattr(outcome, name)) for name in _OF_RANGES},
+        **({"blur": dict(outcome.blur)} if outcome.blur else {}),
     }
 
 
@@ -90,6 +94,7 @@ def from_json(value: dict[str, Any]) -> Outcome:
         np.array(value["class_id"], np.int32),
         np.array(value["track_id"], np.int32),
     )
+    depth_m, deviation_m = (np.array(value.get(name, ()), np.float64) for name in _OF_RANGES)
     width, height = value["size"]
     return Outcome(
         value["camera"],
@@ -100,7 +105,9 @@ def from_json(value: dict[str, Any]) -> Outcome:
         detections,
         value["latency_ms"],
         value["error"],
-        *(np.array(value.get(name, ()), np.float64) for name in _OF_RANGES),
+        depth_m,
+        deviation_m,
+        blur=dict(value.get("blur", {})),
     )
 
 

@@ -112,6 +112,7 @@ def run_description(
                 "stamp_ns": o.stamp_ns,
                 "width": o.size[0],
                 "height": o.size[1],
+                **({"blur": o.blur} if o.blur else {}),
             }
             for o, image_id, _ in done
         ],

@@ -103,6 +103,7 @@ def camera_status(name: str, health: Health, now: Report, inputs: InputState) ->
         "silent s": f"{now.silent_s:.2f}",
         **{f"{stage} ms p50/p95/p99": text for stage in STAGES if (text := _stage(now, stage))},
         **_attention(now),
+        **({} if now.blur is None else {"blur": str(now.blur)}),
     }
     return _status(name, health, values)
 

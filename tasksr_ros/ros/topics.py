@@ -26,7 +26,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import InputConfig, OutputConfig
 from tasksr_ros.errors import ConfigError, TaskSRError
-from tasksr_ros.io.annotate import draw
+from tasksr_ros.io.annotate import draw, draw_blur
 from tasksr_ros.io.calibration import is_rectified
 from tasksr_ros.io.frames import to_bgr
 from tasksr_ros.ros import messages
@@ -356,6 +356,7 @@ def _debug_image(answer: Answer) -> Image:
     attended = answer.result.attended
     notes = () if attended is None else attended.why
     image = draw(to_bgr(answer.frame), answer.result.detections, regions, notes)
+    draw_blur(image, answer.result.blur)
     return messages.to_image(image, "bgr8", messages.to_header(answer.header))
 
 

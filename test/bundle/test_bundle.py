@@ -248,6 +248,26 @@ def test_a_bundle_of_super_resolution_alone(tmp_path: Path) -> None:
         load_bundle(folder)
 
 
+def test_blind_super_resolution_before_a_detector_loads_as_it_was_saved(
+    blind_bundle: Path, tmp_path: Path
+) -> None:
+    """Kernels come beside what is found: 7x7 SR px with a sum of 1."""
+    bundle = load_bundle(blind_bundle)
+    assert bundle.estimates_blur
+    networks = bundle.load()
+    again = tmp_path / "again"
+    description = yaml.safe_load((blind_bundle / "model.yaml").read_text())
+    del description["format"], description["files"]
+    save_bundle(again, description, "# again\n", sr=networks.sr, detector=networks.detector)
+    assert load_bundle(again).sha256 == bundle.sha256
+    regions = torch.rand(2, 3, 32, 64)
+    found = networks(regions)
+    assert len(found) == 4
+    assert found[3].shape == (2, 7, 7)
+    torch.testing.assert_close(found[3].sum((1, 2)), torch.ones(2))
+    assert all(map(torch.equal, found, load_bundle(again).load()(regions)))
+
+
 def test_half_a_detector_is_no_bundle(tmp_path: Path) -> None:
     folder = sr_bundle(tmp_path / "sr")
     path = folder / "model.yaml"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -49,6 +51,14 @@ def test_images_of_different_sizes(images: Path, tiny_bundle: Path, tmp_path: Pa
     detect(open_recording(images), str(tiny_bundle), CONFIG, out)
     assert image_ids(out) == {1, 2, 3}
     assert [frame.size for frame in open_recording(out / "annotated.mp4")] == [SIZES[0]] * 3
+
+
+def test_the_blur_is_printed_where_it_is_estimated(
+    images: Path, blind_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    detect(open_recording(images), str(blind_bundle), CONFIG, tmp_path / "out")
+    assert re.search(r"blur: \d+\.\d px in the median of frames, \d+\.\d px at most", caplog.text)
 
 
 def test_a_bad_file_in_a_folder_ends_nothing(

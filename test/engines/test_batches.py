@@ -21,10 +21,11 @@ class FixedSize:
 
     size: int
     num_cells: int = 3
+    kernel_side: int = 0
     calls: list[int] = field(default_factory=list)
 
     def __call__(self, regions: NDArray[np.uint8], found: Found) -> None:
-        assert {len(regions), *map(len, found)} == {self.size}
+        assert {len(regions), *map(len, found.arrays)} == {self.size}
         self.calls.append(self.size)
         found.boxes[:] = regions[:, :1, 0, :1]
         found.scores[:] = regions[:, 0, 0, :1]
@@ -53,7 +54,7 @@ def test_plan_runs_each_region_once(number: int, batches: list[int]) -> None:
 
 def test_results_are_in_the_order_of_the_regions() -> None:
     runners = {size: FixedSize(size) for size in (1, 2, 4)}
-    boxes, scores, class_ids = StaticBatches(runners)(regions(7))
+    boxes, scores, class_ids, *_ = StaticBatches(runners)(regions(7))
     assert (class_ids == 7).all()
     assert (boxes.shape, boxes.dtype) == ((7, 3, 4), np.float32)
     assert scores.tolist() == [[float(index)] * 3 for index in range(7)]

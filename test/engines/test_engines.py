@@ -56,14 +56,14 @@ def regions(count: int) -> NDArray[np.uint8]:
 
 def test_engines_agree(torch_engine: Engine, openvino_engine: Engine) -> None:
     """OpenVINO runs the LR-space form, torch the reference graph."""
-    boxes, scores, _ = torch_engine(regions(3))
-    other_boxes, other_scores, _ = openvino_engine(regions(3))
+    boxes, scores, *_ = torch_engine(regions(3))
+    other_boxes, other_scores, *_ = openvino_engine(regions(3))
     np.testing.assert_allclose(other_boxes, boxes, atol=1e-2)
     np.testing.assert_allclose(other_scores, scores, atol=1e-5)
 
 
 def test_shapes_and_ranges(engine: Engine) -> None:
-    boxes, scores, _ = engine(regions(2))
+    boxes, scores, *_ = engine(regions(2))
     cells = 64 * 128 // 16 + 64 * 128 // 64 + 64 * 128 // 256
     assert (boxes.shape, boxes.dtype) == ((2, cells, 4), np.float32)
     assert (scores.shape, scores.dtype) == ((2, cells), np.float32)
@@ -73,15 +73,15 @@ def test_shapes_and_ranges(engine: Engine) -> None:
 
 def test_a_batch_gives_what_its_regions_give_alone(engine: Engine) -> None:
     batch = regions(3)
-    boxes, scores, _ = engine(batch)
+    boxes, scores, *_ = engine(batch)
     for index in range(3):
-        alone_boxes, alone_scores, _ = engine(batch[index : index + 1])
+        alone_boxes, alone_scores, *_ = engine(batch[index : index + 1])
         np.testing.assert_allclose(boxes[index], alone_boxes[0], atol=1e-3)
         np.testing.assert_allclose(scores[index], alone_scores[0], atol=1e-6)
 
 
 def test_results_are_not_overwritten_by_the_next_call(engine: Engine) -> None:
-    boxes, _, _ = engine(regions(1))
+    boxes, _, *_ = engine(regions(1))
     before = boxes.copy()
     engine(255 - regions(1))
     np.testing.assert_array_equal(boxes, before)

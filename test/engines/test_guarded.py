@@ -47,7 +47,7 @@ def regions(count: int) -> NDArray[np.uint8]:
 def test_half_the_batch_is_tried_once_and_kept(wrapped: bool) -> None:
     device = SmallDevice(3, wrapped)
     engine = GuardedEngine(device)
-    boxes, scores, _ = engine(regions(5))
+    boxes, scores, *_ = engine(regions(5))
     assert scores[:, 0].tolist() == [0, 1, 2, 3, 4]
     assert boxes.shape == (5, 1, 4)
     assert device.batches == [5, 2, 2, 1]

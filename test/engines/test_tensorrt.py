@@ -112,9 +112,9 @@ def test_an_engine_is_built_once_and_then_loaded(
     cache = config(tmp_path / "cache", max_batch=2, graph="auto")
     built = TensorRtEngine(bundle, cache, library)
     assert library.built == [((1, 3, 32, 64), torch.float32), ((2, 3, 32, 64), torch.float32)]
-    expected_boxes, expected_scores, _ = reference(regions(3))
+    expected_boxes, expected_scores, *_ = reference(regions(3))
     for engine in (built, TensorRtEngine(bundle, cache, library)):
-        boxes, scores, _ = engine(regions(3))
+        boxes, scores, *_ = engine(regions(3))
         np.testing.assert_allclose(boxes, expected_boxes, atol=1e-2)
         np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
     assert len(library.built) == 2, "the second engine was loaded"
@@ -130,7 +130,7 @@ def test_fp16_networks_are_built_in_fp16(bundle: Bundle, reference: Engine, tmp_
     library = OnCpu()
     engine = TensorRtEngine(bundle, config(tmp_path / "cache", precision="fp16"), library)
     assert library.built == [((1, 3, 32, 64), torch.float16)]
-    boxes, scores, _ = engine(regions(1))
+    boxes, scores, *_ = engine(regions(1))
     assert (boxes.dtype, scores.dtype) == (np.float32, np.float32)
     np.testing.assert_allclose(scores, reference(regions(1))[1], atol=2e-3)
     assert engine.difference is not None

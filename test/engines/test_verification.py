@@ -26,7 +26,7 @@ def outputs() -> Found:
 
 def test_difference_is_of_all_scores_and_of_likely_boxes() -> None:
     found, expected = outputs(), outputs()
-    boxes, scores, _ = found
+    boxes, scores, *_ = found
     scores[0, 3] += 0.25
     boxes[1, 0] = 9  # unlikely
     boxes[1, 198, 2] = -0.5
@@ -37,7 +37,7 @@ def test_difference_is_of_all_scores_and_of_likely_boxes() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_is_infinitely_far_off(value: float) -> None:
     found, expected = outputs(), outputs()
-    boxes, scores, _ = found
+    boxes, scores, *_ = found
     scores[0, 0], boxes[0, 199, 0] = value, value
     difference = compare(found, expected)
     assert (difference.score, difference.box) == (np.inf, np.inf)

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from tasksr_ros.blur import Blur, Blurs
 from tasksr_ros.detections import Detections
 from tasksr_ros.errors import RecordingError
-from tasksr_ros.io.annotate import contact_sheet, draw
+from tasksr_ros.io.annotate import contact_sheet, draw, draw_blur
 from tasksr_ros.io.video_writer import VideoWriter
 from tasksr_ros.regions import Rect
 
@@ -83,6 +84,30 @@ def test_magnified_pictures_go_where_fewer_people_are() -> None:
     drawn = draw(GREY, Detections.from_arrays(boxes, np.array([0.5, 0.6])))
     assert drawn[478 - 1, 10].tolist() == GREEN
     assert (drawn[100:120, 0:90] == 128).all()
+
+
+def test_a_kernel_stands_in_the_upper_right_corner() -> None:
+    """Of 42 px at least; its greatest value is white, below 0 is black; the text is below it."""
+    kernel = np.array([[0.1, -0.2, 0], [0.2, 0.4, 0.2], [0, 0, 0.3]], np.float32)
+    blurs = Blurs(Blur(3.2, 45.0), (), kernel)
+    canvas = np.zeros((120, 200, 3), np.uint8)
+    draw_blur(canvas, blurs)
+    inset = canvas[2:44, 156:198]
+    centres = inset[7::14, 7::14].tolist()
+    assert [[pixel[0] for pixel in row] for row in centres] == [
+        [63, 0, 0],
+        [127, 255, 127],
+        [0, 0, 191],
+    ]
+    assert canvas[44:60].any()
+    assert not canvas[:44, :155].any()
+
+
+def test_without_a_blur_or_room_nothing_is_drawn() -> None:
+    canvas = np.zeros((40, 200, 3), np.uint8)
+    draw_blur(canvas, Blurs(Blur(0.0, 0.0), (), np.ones((3, 3), np.float32)))
+    draw_blur(canvas, None)
+    assert not canvas.any()
 
 
 def test_a_contact_sheet_is_a_grid() -> None:

@@ -139,6 +139,25 @@ def test_the_run_says_what_it_was(tiny_bundle: Path, bag: Path, tmp_path: Path) 
     }
 
 
+def test_the_blur_of_every_frame_stands_in_the_run(
+    blind_bundle: Path, tiny_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "blind.json"
+    assert run(blind_bundle, folder, out, "--every", 3) == 0
+    region = RegionConfig(mode="full", tile_overlap=8)
+    pipeline = load_model(blind_bundle, "torch").pipeline(PipelineConfig(region))
+    told = [frame["blur"] for frame in described(out)["frames"]]
+    for index, blur in zip((0, 3), told, strict=True):
+        expected = pipeline.run(Frame(picture(index)[:, :, ::-1])).blur
+        assert expected is not None
+        assert blur["length_px"] == pytest.approx(expected.frame.length, abs=2e-3)
+        assert blur["angle_deg"] == pytest.approx(expected.frame.angle, abs=1e-2)
+        assert [region["rect"] for region in blur["regions"]] == [[0, 0, 64, 32]]
+    assert told[0] != told[1]
+    assert run(tiny_bundle, folder, tmp_path / "plain.json", "--every", 3) == 0
+    assert all("blur" not in frame for frame in described(tmp_path / "plain.json")["frames"])
+
+
 @pytest.mark.parametrize("kind", ["folder", "sqlite3", "compressed", "file"])
 def test_whatever_holds_the_same_pixels_gives_the_same_predictions(
     tiny_bundle: Path, folder: Path, bag: Path, tmp_path: Path, kind: str

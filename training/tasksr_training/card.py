@@ -98,6 +98,25 @@ def sr_card(
     return _page(description, text, measured, notes)
 
 
+def blind_card(description: Mapping[str, Any], detector: str, notes: Sequence[str]) -> str:
+    """The card of super-resolution that estimates the blur, before a detector as it is.
+
+    Args:
+        description: of the bundle: name, sr, region_size, score_threshold and recipe.
+        detector: name of the bundle that the detector is of.
+        notes: what should be said of the figures.
+    """
+    width, height = description["region_size"]
+    text = (
+        f"Super-resolution {_network(description['sr'])}, which estimates the blur of an image, "
+        f"and the detector of `{detector}`\nin series: RGB regions of {width}x{height} px in, "
+        "boxes of pedestrians and the blur's kernels out. The score threshold of "
+        f"{description['score_threshold']:g} is the detector's."
+    )
+    measured = "By `python -m benchmarks.blur`: [what came out](../../docs/BLUR.md)."
+    return _page(description, text, measured, notes)
+
+
 def _network(section: Mapping[str, Any]) -> str:
     """A network of a bundle's description, in a few words."""
     factor = f" x{section['scale_factor']:g}" if "scale_factor" in section else ""

@@ -31,6 +31,7 @@ COMMANDS = {
     "compare-sr": "studies.compare_sr_command.compare_sr",
     "export": "export.export",
     "export-sr": "export.export_sr",
+    "export-blind": "blind_export.export_blind",
     "generated-drives": "drives.write_drives",
     "pseudo-labels": "pseudo_labels.write_pseudo_labels",
     "choose-native": "native_choice.choose_native",

@@ -63,7 +63,7 @@ def export(
         sr_description = {"name": "bicubic", "scale_factor": table["scale_factor"]}
         sr = build_network("sr", sr_description)
     description = {
-        **_described(bundle, sr_description, _recipe(run, stages, data)),
+        **_described(bundle, sr_description, recipe_of(run, stages, data)),
         "detector": _detector(detector_description),
         "classes": ["pedestrian"],
         "region_size": list(region_size),
@@ -103,7 +103,7 @@ def export_sr(
     """
     sr, sr_description = load_network(run, "sr")
     figures = _comparison(comparison, row, int(sr_description["scale_factor"]))
-    description = _described(bundle, sr_description, _recipe(run, stages, data))
+    description = _described(bundle, sr_description, recipe_of(run, stages, data))
     parameters = sum(p.numel() for p in sr.parameters())
     text = sr_card(description, parameters, figures, row, compared_by, page, notes)
     save_bundle(bundle, description, text, sr=sr)
@@ -120,7 +120,8 @@ def _detector(description: Mapping[str, Any]) -> dict[str, Any]:
     return {"network": description.get("name", FCOS), "options": options}
 
 
-def _recipe(run: Path, stages: Sequence[str], data: Sequence[str]) -> dict[str, Any]:
+def recipe_of(run: Path, stages: Sequence[str], data: Sequence[str]) -> dict[str, Any]:
+    """How the weights of a run came about; of a bundle what it says, where nothing is given."""
     given = {"stages": list(stages), "data": list(data)}
     if (run / DESCRIPTION).is_file():
         return {**load_any_bundle(run).recipe, **{k: lines for k, lines in given.items() if lines}}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tasksr_ros.attention import Attended
+from tasksr_ros.blur import Blur
 
 REPLACED = "replaced"
 """A newer frame of the camera came before this one was begun."""
@@ -44,6 +45,7 @@ class Report:
         time_jumps: how often time jumped backwards.
         received_hz, processed_hz: see `Rate`.
         attended: what was looked at in the last frame; None where all of the band is.
+        blur: of the last frame; None where nothing estimates it.
     """
 
     received: int = 0
@@ -57,6 +59,7 @@ class Report:
     received_hz: float = 0.0
     processed_hz: float = 0.0
     attended: Attended | None = None
+    blur: Blur | None = None
 
     @property
     def pending(self) -> int:
@@ -141,6 +144,7 @@ class Account:
         self._time_jumps = 0
         self._received_rate, self._processed_rate = Rate(), Rate()
         self._attended: Attended | None = None
+        self._blur: Blur | None = None
 
     def receive(self, now_s: float) -> None:
         """A message came."""
@@ -155,12 +159,16 @@ class Account:
             self._last_message_s = now_s
 
     def process(
-        self, latency_ms: dict[str, float], now_s: float, attended: Attended | None = None
+        self,
+        latency_ms: dict[str, float],
+        now_s: float,
+        attended: Attended | None = None,
+        blur: Blur | None = None,
     ) -> None:
         """A frame's detections are published."""
         with self._lock:
             self._processed += 1
-            self._attended = attended
+            self._attended, self._blur = attended, blur
             self._latency.append(latency_ms)
             self._processed_rate.count(now_s)
 
@@ -198,4 +206,5 @@ class Account:
                 self._received_rate.hz(now_s),
                 self._processed_rate.hz(now_s),
                 self._attended,
+                self._blur,
             )

@@ -340,7 +340,10 @@ class Worker:
                 return
             self._outlet.publish(answer)
             if self._settle(work.channel.name, work.job):
-                work.channel.account.process(answer.latency_ms, time.monotonic(), result.attended)
+                blur = None if result.blur is None else result.blur.frame
+                work.channel.account.process(
+                    answer.latency_ms, time.monotonic(), result.attended, blur
+                )
         except Exception as error:
             self._reject(work.channel.name, work.job, error)
 

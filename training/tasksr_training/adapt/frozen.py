@@ -166,7 +166,7 @@ class ForeignNetwork(Frozen):
 
     def prepared(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] as the network takes them."""
-        taken: Tensor = self._input(images.permute(0, 2, 3, 1) * 255)
+        taken: Tensor = self._input(images.permute(0, 2, 3, 1) * 255)[0]
         return taken
 
     def _see(self, images: Tensor) -> Seen:
