@@ -11,62 +11,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tasksr_ros.evaluation.matching import IGNORED, TRUE_POSITIVE
-from tasksr_ros.evaluation.metrics import Matches, score_at_fppi
-from tasksr_ros.evaluation.reliability import reliability
 from tasksr_ros.networks.detectors.picodet import PicoDet
-from tasksr_training.calibration import Calibration, fit
-from tasksr_training.checkpoints import OPTIONS, load_checkpoint, load_network
+from tasksr_training.calibration import Calibration
+from tasksr_training.checkpoints import load_checkpoint
 from tasksr_training.coco import LabelledImage
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.native_crops import NativeSourceConfig, read_held_out
-from tasksr_training.native_measure import (
-    Enlarging,
-    Found,
-    detect_native,
-    figures,
-    in_openvino,
-    matches_in_bin,
-)
-from tasksr_training.published_weights import load_onnx_weights
+from tasksr_training.native_ends import Ends, origin_of, read_ends, run_options
+from tasksr_training.native_row import COUNTED, ChoiceConfig, measure, numbers, table
 from tasksr_training.whole_files import replace_text
-
-SCALES = (1.0, 2.0)
-COUNTED = ("x1 12-60", "x2 12-60", "x1 60+")
-"""Figures whose mean, over the sets, chooses: small people as they are and enlarged, large ones."""
-LEAST_HEIGHT = 12.0
-"""px; of the people that the threshold is chosen on."""
-
-
-@dataclass(frozen=True)
-class ChoiceConfig:
-    """What is tried, on which images.
-
-    Attributes:
-        shares: of the trained weights, the rest being those of the start.
-        most: at most this many held-out images of each set are measured, evenly spaced; 0: all.
-        least_people: sets with fewer are measured, but do not count in the mean.
-        fppi: false positives per image that the score threshold is for.
-        threads: CPU threads.
-    """
-
-    shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0)
-    most: int = 0
-    least_people: int = 30
-    fppi: float = 0.3
-    threads: int = 1
-
 
 CHOICE = ChoiceConfig()
 
@@ -97,42 +58,33 @@ def choose_native(
     Raises:
         TrainingDataError: when the sources hold nothing out.
     """
-    sets = {s.path: spaced(read_held_out(data, s), choice.most) for s in sources}
-    sets = {name: images for name, images in sets.items() if images}
-    if not sets:
-        raise TrainingDataError("sources: expected held_out images of a set, got none")
+    sets = _held_out(data, sources, choice.most)
     content = load_checkpoint(run)
-    trained, _ = load_network(run, "detector")
-    sr = _trained_sr(run, content["networks"])
-    began, start = _began(run, start, content["networks"])
-    ends = began.state_dict(), trained.state_dict()
-    candidates = [
-        Candidate(share, between(*ends, share), None if share == 0 else sr)
-        for share in (choice.shares if sr is None else (0.0, 1.0))
-    ]
+    ends = read_ends(run, start, content["networks"])
+    candidates = _candidates(ends, choice.shares)
     log = out.with_suffix(".measured.json")
     rows = [_measured(candidate, sets, choice, log) for candidate in candidates]
-    best = max(range(len(rows)), key=lambda k: float(rows[k]["mean"]))
+    row, chosen = max(zip(rows, candidates, strict=True), key=lambda pair: float(pair[0]["mean"]))
+    calibration = Calibration(**row["calibration"]["map"])
     out.parent.mkdir(parents=True, exist_ok=True)
-    calibration = Calibration(**rows[best]["calibration"]["map"])
-    save_file(candidates[best].calibrated(calibration).weights(), out)
+    save_file(chosen.calibrated(calibration).weights(), out)
     summary = {
         "network": "picodet-s",
         "num_classes": 1,
-        "sr": None if candidates[best].sr is None else content["networks"]["sr"],
-        **_origin(start),
+        "sr": None if chosen.sr is None else content["networks"]["sr"],
+        **origin_of(ends.start),
         "steps": content["step"],
         "minutes": round(content["seconds"] / 60, 1),
-        "seed": _options(run).get("loop", {}).get("seed"),
-        "share": rows[best]["share"],
+        "seed": run_options(run).get("loop", {}).get("seed"),
+        "share": row["share"],
         "counted": COUNTED,
         "fppi": choice.fppi,
         "score_threshold": {
             scale: round(float(calibration(threshold)), 4)
-            for scale, threshold in rows[best]["score_threshold"].items()
+            for scale, threshold in row["score_threshold"].items()
         },
-        "calibration": rows[best]["calibration"],
-        "held_out": {name: _numbers(images) for name, images in sets.items()},
+        "calibration": row["calibration"],
+        "held_out": {name: numbers(images) for name, images in sets.items()},
         "rows": rows,
     }
     replace_text(out.with_suffix(".json"), json.dumps(summary, indent=1))
@@ -163,61 +115,29 @@ class Candidate:
         return {k: v.contiguous() for k, v in {**self.detector, **sr}.items()}
 
 
-def _trained_sr(run: Path, networks: Mapping[str, Any]) -> nn.Module | None:
-    if networks.get("sr", {"name": "bicubic"})["name"] == "bicubic":
-        return None
-    return load_network(run, "sr")[0]
-
-
-def _began(run: Path, start: Path, networks: Mapping[str, Any]) -> tuple[nn.Module, Path]:
-    """The detector that the run began with, and where its weights are."""
-    if "sr" in networks:
-        start = Path(_options(run)["stage"]["detector_checkpoint"])
-        return load_network(start, "detector")[0], start
-    if start.suffix != ".safetensors":
-        detector = PicoDet(1)
-        load_onnx_weights(detector, start)
-        return detector, start
-    return load_chosen(start), start
-
-
-def _origin(start: Path) -> dict[str, Any]:
-    """The name of what training began with; after how many steps, if this was chosen before."""
-    beside = start.with_suffix(".json")
-    if start.suffix != ".safetensors" or not beside.is_file():
-        return {"start": start.name}
-    earlier = json.loads(beside.read_text())
-    return {"start": earlier["start"], "earlier_steps": earlier["steps"]}
-
-
-def load_chosen(path: Path) -> PicoDet:
-    """The detector of a file that `choose_native` wrote.
-
-    Raises:
-        TrainingDataError: for any other file.
-    """
-    detector = PicoDet(1)
-    try:
-        detector.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise TrainingDataError(
-            f"{path}: expected a detector's weights as choose-native writes them, got {error}"
-        ) from None
-    return detector
-
-
-def _options(run: Path) -> dict[str, Any]:
-    """Those of the run's command; none where they do not lie beside it."""
-    if not (run / OPTIONS).is_file():
-        return {}
-    (options,) = yaml.safe_load((run / OPTIONS).read_text(encoding="utf-8")).values()
-    return dict(options)
+def _held_out(
+    data: Path, sources: Sequence[NativeSourceConfig], most: int
+) -> dict[str, list[LabelledImage]]:
+    """The images to measure, by the path of their set."""
+    sets = {s.path: spaced(read_held_out(data, s), most) for s in sources}
+    sets = {name: images for name, images in sets.items() if images}
+    if not sets:
+        raise TrainingDataError("sources: expected held_out images of a set, got none")
+    return sets
 
 
 def spaced(images: Sequence[LabelledImage], most: int) -> list[LabelledImage]:
     """At most so many of them, evenly spaced; 0: all."""
     number = min(len(images), most or len(images))
     return [images[k * len(images) // number] for k in range(number)]
+
+
+def _candidates(ends: Ends, shares: Sequence[float]) -> list[Candidate]:
+    """What to measure; where super-resolution was trained too, both ends alone."""
+    return [
+        Candidate(share, between(ends.began, ends.trained, share), None if share == 0 else ends.sr)
+        for share in (shares if ends.sr is None else (0.0, 1.0))
+    ]
 
 
 def between(
@@ -245,91 +165,3 @@ def _measured(
         log.parent.mkdir(parents=True, exist_ok=True)
         replace_text(log, json.dumps(known, indent=1))
     return {"share": candidate.share, **known[key]}
-
-
-def measure(
-    detector: PicoDet,
-    sets: Mapping[str, Sequence[LabelledImage]],
-    choice: ChoiceConfig,
-    sr: nn.Module | None = None,
-) -> dict[str, Any]:
-    """AP per set, scale and height; their mean that counts; score thresholds by scale.
-
-    And what maps the scores of both scales together to probabilities, before and after.
-
-    ``sr`` enlarges twice; None: bicubic does.
-    """
-    plain = in_openvino(detector, choice.threads)
-    super_resolved = None if sr is None else in_openvino(Enlarging(sr, detector), choice.threads)
-    by_set: dict[str, dict[str, float]] = {name: {} for name in sets}
-    thresholds: dict[str, float] = {}
-    of_both: list[Matches] = []
-    for scale in SCALES:
-        detect, enlarged = plain, scale
-        if scale > 1 and super_resolved is not None:
-            detect, enlarged = super_resolved, 1.0
-        pooled: list[Found] = []
-        for name, images in sets.items():
-            found = [detect_native(detect, image.image, enlarged) for image in images]
-            values = figures(found, images)
-            by_set[name].update({f"x{scale:g} {height}": ap for height, ap in values.items()})
-            pooled += found
-        everyone = [image for images in sets.values() for image in images]
-        matches = matches_in_bin(*labelled_part(pooled, everyone), LEAST_HEIGHT, np.inf, 0.5)
-        of_both.append(matches)
-        thresholds[f"x{scale:g}"] = round(float(score_at_fppi(matches, choice.fppi)), 4)
-    people = {name: _numbers(images)["pedestrians"] for name, images in sets.items()}
-    counting = [v for name, v in by_set.items() if people[name] >= choice.least_people]
-    mean = float(np.mean([values[name] for values in counting for name in COUNTED]))
-    return {
-        "mean": round(mean, 4),
-        "sets": by_set,
-        "score_threshold": thresholds,
-        "calibration": _calibration(of_both),
-    }
-
-
-def _calibration(matches: Sequence[Matches]) -> dict[str, Any]:
-    """The map to probabilities, and the reliability of scores before and after."""
-    counts = [m.outcome != IGNORED for m in matches]
-    score = np.concatenate([m.score[c] for m, c in zip(matches, counts, strict=True)])
-    hit = np.concatenate(
-        [m.outcome[c] == TRUE_POSITIVE for m, c in zip(matches, counts, strict=True)]
-    )
-    found = fit(score, hit)
-    return {
-        "map": asdict(found),
-        "before": reliability(score, hit, LEAST_HEIGHT, None),
-        "after": reliability(found(score), hit, LEAST_HEIGHT, None),
-    }
-
-
-def labelled_part(
-    found: Sequence[Found], images: Sequence[LabelledImage]
-) -> tuple[list[Found], list[LabelledImage]]:
-    """Without boxes and people so low that people of that height may lack a label."""
-    boxes, rest = [], []
-    for (xyxy, score), image in zip(found, images, strict=True):
-        high = xyxy[:, 3] - xyxy[:, 1] >= image.labelled_from
-        low = image.boxes[:, 3] - image.boxes[:, 1] < image.labelled_from
-        boxes.append((xyxy[high], score[high]))
-        rest.append(replace(image, ignore=image.ignore | low))
-    return boxes, rest
-
-
-def _numbers(images: Sequence[LabelledImage]) -> dict[str, int]:
-    return {"images": len(images), "pedestrians": sum(int((~i.ignore).sum()) for i in images)}
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows in Markdown: AP at IoU .5 by set, scale and native height."""
-    sets = list(rows[0]["sets"])
-    columns = [(name, key) for name in sets for key in rows[0]["sets"][name]]
-    lines = [
-        "| trained share | mean | " + " | ".join(f"{n} {k}" for n, k in columns) + " |",
-        "|---" * (len(columns) + 2) + "|",
-    ]
-    for row in rows:
-        cells = " | ".join(f"{row['sets'][n][k]:.3f}" for n, k in columns)
-        lines.append(f"| {row['share']:g} | {row['mean']:.4f} | {cells} |")
-    return "\n".join(lines)

@@ -3,21 +3,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from tasksr_training import native_choice
+from safetensors.torch import load_file
+from tasksr_training import native_choice, native_ends
 from tasksr_training.coco import LabelledImage
 from tasksr_training.errors import TrainingDataError
-from tasksr_training.native_choice import (
-    ChoiceConfig,
-    between,
-    choose_native,
-    labelled_part,
-    load_chosen,
-    spaced,
-)
+from tasksr_training.native_choice import ChoiceConfig, between, choose_native, spaced
 from tasksr_training.native_crops import HeldOut, NativeSourceConfig
 
 from tasksr_ros.networks.detectors.picodet import PicoDet
@@ -36,26 +28,15 @@ def test_evenly_spaced_images() -> None:
     assert spaced([], 3) == []
 
 
-def test_people_too_low_to_be_labelled_count_neither_way() -> None:
-    boxes = np.array([[0, 0, 10, 20], [20, 0, 40, 40]], np.float32)
-    image = LabelledImage(
-        np.zeros((50, 50, 3), np.uint8), boxes, np.zeros(2, bool), 1, "a", labelled_from=25.0
-    )
-    ((xyxy, score),), (rest,) = labelled_part([(boxes, np.array([0.3, 0.4]))], [image])
-    assert xyxy.tolist() == [[20, 0, 40, 40]]
-    assert score.tolist() == [0.4]
-    assert rest.ignore.tolist() == [True, False]
-
-
 @pytest.fixture
 def ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[PicoDet, PicoDet]:
     """Weights of a start and of a run, in place of the ONNX file's and a checkpoint's."""
     torch.manual_seed(1)
     start, trained = PicoDet(1), PicoDet(1)
     monkeypatch.setattr(
-        native_choice, "load_onnx_weights", lambda m, path: m.load_state_dict(start.state_dict())
+        native_ends, "load_onnx_weights", lambda m, path: m.load_state_dict(start.state_dict())
     )
-    monkeypatch.setattr(native_choice, "load_network", lambda run, part: (trained, {}))
+    monkeypatch.setattr(native_ends, "load_network", lambda run, part: (trained, {}))
     content = {"step": 12, "seconds": 90.0, "networks": {"detector": {}}}
     monkeypatch.setattr(native_choice, "load_checkpoint", lambda run: content)
     return start, trained
@@ -102,33 +83,6 @@ def test_the_best_share_is_written_with_its_figures(
     assert (summary["steps"], summary["minutes"], summary["start"]) == (12, 1.5, "start.onnx")
     assert summary["held_out"] == {"train.json": {"images": 2, "pedestrians": 2}}
     assert [row["share"] for row in summary["rows"]] == [0.0, 0.5, 1.0]
-
-
-def test_a_row_is_measured_as_it_is(data: Path) -> None:
-    """Of a network without any weights of use: whatever the figures, they are there."""
-    torch.manual_seed(1)
-    sources = NativeSourceConfig("val.json", held_out=HeldOut(every=1))
-    images = native_choice.read_held_out(data, sources)
-    row = native_choice.measure(
-        PicoDet(1), {"val.json": images}, ChoiceConfig(fppi=1.0, least_people=1)
-    )
-    assert list(row["sets"]["val.json"]) == ["x1 12-60", "x1 60+", "x2 12-60", "x2 60+"]
-    assert list(row["score_threshold"]) == ["x1", "x2"]
-    assert list(row["calibration"]) == ["map", "before", "after"]
-
-
-def test_weights_that_were_chosen_before_are_a_start(tmp_path: Path) -> None:
-    torch.manual_seed(3)
-    detector, file = PicoDet(1), tmp_path / "before.safetensors"
-    save_file(detector.state_dict(), file)
-    file.with_suffix(".json").write_text(json.dumps({"start": "coco.onnx", "steps": 951}))
-    found = load_chosen(file)
-    assert all(torch.equal(v, found.state_dict()[k]) for k, v in detector.state_dict().items())
-    assert native_choice._origin(file) == {"start": "coco.onnx", "earlier_steps": 951}
-    assert native_choice._origin(tmp_path / "coco.onnx") == {"start": "coco.onnx"}
-    file.write_bytes(b"no weights")
-    with pytest.raises(TrainingDataError, match=r"before\.safetensors: expected a detector's"):
-        load_chosen(file)
 
 
 def test_nothing_held_out(data: Path, tmp_path: Path, ends: tuple[PicoDet, PicoDet]) -> None:
