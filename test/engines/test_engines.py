@@ -44,6 +44,35 @@ def throughput_engine(tiny_bundle: Path, cache: Path) -> Engine:
     return build_engine(load_bundle(tiny_bundle), config)
 
 
+@pytest.fixture(scope="module")
+def detector_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle without super-resolution, for tests of where a converted model is kept."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("bundles") / "alone"
+    description = {
+        "name": "alone",
+        "sr": "none",
+        "detector": {"network": "fcos", "options": {"width": 0.25}},
+        "classes": ["pedestrian"],
+        "region_size": [64, 32],
+        "score_threshold": 0.5,
+        "recipe": {},
+    }
+    save_bundle(folder, description, "", detector=Detector(0.25))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def alone_engine(detector_alone: Path, alone_cache: Path) -> Engine:
+    config = EngineConfig(name="openvino", cache_dir=str(alone_cache))
+    return build_engine(load_bundle(detector_alone), config)
+
+
 @pytest.fixture(params=["torch_engine", "openvino_engine", "throughput_engine"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     built: Engine = request.getfixturevalue(request.param)
@@ -101,15 +130,15 @@ def test_other_regions_are_refused(engine: Engine, wrong: NDArray[np.uint8], mes
 
 
 def test_converted_model_is_read_from_the_cache(
-    openvino_engine: Engine, tiny_bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    alone_engine: Engine, detector_alone: Path, alone_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("converted although it is in the cache")
 
     monkeypatch.setattr("tasksr_ros.engines.openvino._convert", fail)
-    config = EngineConfig(name="openvino", cache_dir=str(cache))
-    again = build_engine(load_bundle(tiny_bundle), config)
-    np.testing.assert_allclose(again(regions(1))[1], openvino_engine(regions(1))[1], atol=1e-6)
+    config = EngineConfig(name="openvino", cache_dir=str(alone_cache))
+    again = build_engine(load_bundle(detector_alone), config)
+    np.testing.assert_allclose(again(regions(1))[1], alone_engine(regions(1))[1], atol=1e-6)
 
 
 def test_bundles_that_share_their_weights_do_not_share_a_model(tmp_path: Path) -> None:
@@ -135,39 +164,39 @@ def test_bundles_that_share_their_weights_do_not_share_a_model(tmp_path: Path) -
 
 
 def test_corrupt_cache_is_converted_again(
-    openvino_engine: Engine, tiny_bundle: Path, cache: Path, caplog: pytest.LogCaptureFixture
+    alone_engine: Engine, detector_alone: Path, alone_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folders = list(cache.glob("openvino-*"))
+    folders = list(alone_cache.glob("openvino-*"))
     assert len(folders) == 1
     (folders[0] / "model.xml").write_text("<net><layers>")
-    config = EngineConfig(name="openvino", cache_dir=str(cache))
+    config = EngineConfig(name="openvino", cache_dir=str(alone_cache))
     with caplog.at_level(logging.WARNING):
-        again = build_engine(load_bundle(tiny_bundle), config)
+        again = build_engine(load_bundle(detector_alone), config)
     assert "unreadable, converting again" in caplog.text
-    np.testing.assert_allclose(again(regions(1))[1], openvino_engine(regions(1))[1], atol=1e-6)
-    assert not list(cache.glob(".partial-*"))
+    np.testing.assert_allclose(again(regions(1))[1], alone_engine(regions(1))[1], atol=1e-6)
+    assert not list(alone_cache.glob(".partial-*"))
 
 
 def test_cache_that_others_may_write_is_not_loaded(
-    openvino_engine: Engine, tiny_bundle: Path, cache: Path, caplog: pytest.LogCaptureFixture
+    alone_engine: Engine, detector_alone: Path, alone_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (folder,) = cache.glob("openvino-*")
+    (folder,) = alone_cache.glob("openvino-*")
     folder.chmod(0o777)
-    config = EngineConfig(name="openvino", cache_dir=str(cache))
+    config = EngineConfig(name="openvino", cache_dir=str(alone_cache))
     with caplog.at_level(logging.INFO):
-        build_engine(load_bundle(tiny_bundle), config)
+        build_engine(load_bundle(detector_alone), config)
     assert "may be written by others" in caplog.text
-    assert "converting tiny" in caplog.text
+    assert "converting alone" in caplog.text
     assert folder.stat().st_mode & 0o077 == 0, "the new one is the user's alone"
 
 
 def test_unwritable_cache_does_not_stop_the_engine(
-    tiny_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    detector_alone: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     config = EngineConfig(name="openvino", cache_dir=str(tmp_path / "file"))
     with caplog.at_level(logging.WARNING):
-        engine = build_engine(load_bundle(tiny_bundle), config)
+        engine = build_engine(load_bundle(detector_alone), config)
     assert "the converted model is not kept" in caplog.text
     assert engine(regions(1))[1].shape[0] == 1
 

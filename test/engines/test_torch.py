@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ pytest.importorskip("torch")
 
 import torch
 from torch import Tensor, nn
+from torch._inductor import config as inductor
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from tasksr_ros.bundle import Bundle, load_bundle
@@ -100,7 +102,18 @@ class OneLayer(nn.Module):
         return found[..., :4], scores, torch.zeros_like(scores, dtype=torch.int32)
 
 
+@pytest.fixture
+def quick_compiler() -> Iterator[None]:
+    """Compiles what is asked for alone.
+
+    Not PyTorch's trial of each set of instructions, nor its headers, of use from the third kernel.
+    """
+    with inductor.patch({"cpp.vec_isa_ok": True, "cpp_cache_precompile_headers": False}):
+        yield
+
+
 @needs_compiler
+@pytest.mark.usefixtures("quick_compiler")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_compiled_networks_compute_the_same(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Any

@@ -218,18 +218,19 @@ def test_shipped_configs_are_understood(
 
 
 def test_a_shipped_study_with_a_row_of_a_missing_run_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = yaml.safe_load((CONFIGS / "study_small.yaml").read_text())
-    for run in content["runs"]:
-        run["config"] = str(CONFIGS / run["config"])
+    monkeypatch.chdir(CONFIGS.parents[1])  # where the paths of bundles start from
+    content = yaml.safe_load((CONFIGS / "study_shipped.yaml").read_text())
     content["tables"][0]["rows"][0]["detector"] = "gone"
     config = tmp_path / "study.yaml"
     config.write_text(yaml.safe_dump(content))
     options = [f"--config={config}", f"--data={tmp_path}", f"--out={tmp_path / 'out'}", "--plan"]
     assert main(["study", *options]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("tasksr-train: row 'LR': expected the name of an earlier run (")
+    assert error.startswith(
+        "tasksr-train: row 'bicubic + HR detector': expected the name of an earlier run ("
+    )
     assert error.endswith("), got 'gone'\n")
 
 
