@@ -184,14 +184,17 @@ def test_a_storm_of_parameters(
         )
         for band in set(used)
     }
+    sent = {image.header.frame_id: image for image in camera.sent}
+    assert len(sent) == changes
     for array in arrays:
-        assert any(_fits(expected[band], array, camera.sent) for band in expected)
-    assert _fits(expected[top, bottom], arrays[-1], camera.sent)
+        image = sent[array.header.frame_id]
+        assert any(_fits(expected[band], array, image) for band in expected)
+    assert _fits(expected[top, bottom], arrays[-1], sent[arrays[-1].header.frame_id])
 
 
-def _fits(expected: Expected, array: Detection2DArray, sent: list[Image]) -> bool:
+def _fits(expected: Expected, array: Detection2DArray, sent: Image) -> bool:
     try:
-        expected.check([array], sent)
+        expected.check([array], [sent])
     except AssertionError:
         return False
     return True
