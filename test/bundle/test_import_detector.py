@@ -257,6 +257,22 @@ def test_super_resolution_goes_before_it(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("decoder", "region"), [("yolox", (208, 208)), ("detr", (208, 208)), ("boxes", (432, 240))]
+)
+def test_bicubic_goes_before_each(
+    shared: Path, tmp_path: Path, decoder: str, region: tuple[int, int]
+) -> None:
+    file, size, runner = FILES[decoder]
+    out = imported(shared / "weights", decoder, tmp_path / "x2", sr="bicubic", region=region)
+    images = crops(shared, region, 2)
+    found = load_model(out, "openvino", ALONE).engine(np.stack(images))
+    enlarged = [cv2.resize(image, size, interpolation=cv2.INTER_CUBIC) for image in images]
+    best = [max(row[4] for row in runner(shared / "weights" / file, e)) for e in enlarged]
+    assert found.scores.max(1) == pytest.approx(best, abs=0.02)
+
+
+@pytest.mark.slow
 def test_an_exported_graph_computes_what_the_product_does(tmp_path: Path) -> None:
     """`export-onnx tdsr-ss-x4`, in ONNX Runtime and in OpenVINO, beside our engine."""
     file = tmp_path / "tdsr.onnx"
@@ -302,6 +318,10 @@ def more_outputs(model: onnx.ModelProto) -> None:
         )
 
 
+def no_outputs(model: onnx.ModelProto) -> None:
+    del model.graph.output[:]
+
+
 def data_elsewhere(model: onnx.ModelProto) -> None:
     tensor = model.graph.initializer[0]
     tensor.data_location = onnx.TensorProto.EXTERNAL
@@ -315,6 +335,7 @@ def data_elsewhere(model: onnx.ModelProto) -> None:
         (nan, {}, "have values that are not finite"),
         (unknown_operator, {}, "Teleport"),
         (more_outputs, {}, r"decoder yolox expected outputs \(1, cells, 5 \+ classes\), got"),
+        (no_outputs, {}, r"decoder yolox expected outputs \(1, cells, 5 \+ classes\), got none"),
         (data_elsewhere, {}, r"expected external data in its folder, got '\.\./\.\./"),
         (None, {"decoder": "picodet"}, "decoders that would fit: yolox"),
         (None, {"decoder": "yolo"}, "decoder must be one of yolox, picodet"),
