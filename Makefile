@@ -5,6 +5,7 @@ VENV := .venv/bin
 CODE := tasksr_ros training test demo launch scripts benchmarks examples setup.py
 
 SECONDS ?= 3600
+SEED ?= 0
 
 # Where it is set, as in many images, every process compiles all it imports: of PyTorch, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
@@ -16,7 +17,7 @@ ROOMS_OF_ENGINES := test/benchmarks test/bundle test/engines
 UNITS := units-over-topics units-of-training units-of-engines units-of-the-rest
 SIDE_BY_SIDE := --no-print-directory --output-sync=target -j
 
-.PHONY: help setup test demo yardstick lint types unit $(UNITS) colcon ros2-tools-check soak tools \
+.PHONY: help setup test demo yardstick lint types unit $(UNITS) colcon ros2-tools-check soak fuzz tools \
 	clean distclean
 
 help: ## list the targets
@@ -60,6 +61,11 @@ ros2-tools-check: tools ## drive the installed node with the real ros2 commands,
 soak: tools ## the long tests, then SECONDS=… (3600) of overload; figures into docs/RELIABILITY.md
 	$(VENV)/python -m pytest -m "soak or (slow and wire)" test
 	$(VENV)/python test/nodes/soak.py --seconds $(SECONDS) --record docs/RELIABILITY.md
+
+fuzz: tools ## 100,000 mutated messages through the decoding, 2,000 of each kind over topics: SEED=…
+	FUZZ_SEED=$(SEED) $(VENV)/python -m pytest -s -m "soak or slow" \
+		test/io/test_fuzz_decoding.py test/io/test_fuzz_calibration.py \
+		test/replay/test_fuzz_truth_topic.py test/ros/test_node_fuzz.py
 
 yardstick: tools ## measure bundles beside public detectors: DATA=… WEIGHTS=… BUNDLES="…" OUT=…
 	@$(VENV)/python -m benchmarks.yardstick --data "$(DATA)" --weights "$(WEIGHTS)" \

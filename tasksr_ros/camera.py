@@ -63,13 +63,13 @@ class CameraModel:
         if known is None:
             raise ConfigError(
                 f"distortion_model must be one of {', '.join(COEFFICIENTS)}, "
-                f"got {self.distortion!r}"
+                f"got {self.distortion!r:.60}"
             )
         if len(self.coefficients) not in known or not all(map(math.isfinite, self.coefficients)):
             counts = " or ".join(map(str, known))
             raise ConfigError(
                 f"distortion_model {self.distortion} must have {counts} finite coefficients, "
-                f"got {list(self.coefficients)}"
+                f"got {list(self.coefficients)!r:.200}"
             )
 
     def project(self, rays: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -102,7 +102,8 @@ class CameraModel:
         least = len(angles) - 1
         for turn in np.linspace(0.0, 2 * math.pi, 16, endpoint=False):
             offset = self._project(angles, np.full_like(angles, turn)) - (self.cx, self.cy)
-            falls = np.flatnonzero(np.diff(np.hypot(*offset.T)) <= 0)
+            with np.errstate(over="ignore", invalid="ignore"):  # of no lens that there is
+                falls = np.flatnonzero(np.diff(np.hypot(*offset.T)) <= 0)
             least = min(least, int(falls[0]) if len(falls) else least)
         return float(angles[least])
 

@@ -124,7 +124,7 @@ def distant_band(
     if y0 >= y1:
         raise ConfigError(
             f"people between {config.min_distance:g} and {config.max_distance:g} m would appear "
-            f"in rows {top:.0f} to {bottom:.0f}, outside the image of {height} rows; "
+            f"in rows {top:.4g} to {bottom:.4g}, outside the image of {height} rows; "
             f"check region.camera_pitch ({config.camera_pitch:g} degrees)"
         )
     return Rect(x0, y0, x1, y1)
@@ -184,6 +184,11 @@ def _rows(
 ) -> tuple[float, float]:
     """The highest and the lowest row of the rays between the band's left and right."""
     columns, rows = camera.project(rays).T
+    if not (np.isfinite(columns).all() and np.isfinite(rows).all()):
+        raise ConfigError(
+            f"the distortion ({camera.distortion}, {list(camera.coefficients)!r:.200}) with fx "
+            f"{camera.fx:g} and fy {camera.fy:g} must give image px for rays to people, got none"
+        )
     low, high = config.left * camera.width, config.right * camera.width
     outside = np.maximum(low - columns, columns - high).clip(0)
     seen = rows[outside <= outside.min()]  # the nearest ones, where the lens reaches none

@@ -165,6 +165,11 @@ def test_the_band_of_what_is_sent(camera: CameraModel, band: Rect) -> None:
             "the intrinsics are for 640x480 px, the image has 1920x1080 px",
         ),
         (RegionConfig(mode="distance", camera_pitch=40), CAMERA, "outside the image"),
+        (
+            RegionConfig(mode="distance"),
+            replace(CAMERA, distortion="plumb_bob", coefficients=(-0.2, -0.2, -3.5e307, 0.2, -0.1)),
+            r"the distortion \(plumb_bob, \[-0.2, .* must give image px for rays to people",
+        ),
     ],
 )
 def test_distance_mode_names_what_is_wrong(

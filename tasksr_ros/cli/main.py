@@ -281,6 +281,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _write_report(summary: Summary, options: argparse.Namespace) -> None:
+    from tasksr_ros.evaluation.ground_truth import annotation_file
     from tasksr_ros.evaluation.report import super_resolver, write_report
 
     bundle = options.bundle or summary["runs"][-1]["info"].get("bundle")
@@ -291,7 +292,7 @@ def _write_report(summary: Summary, options: argparse.Namespace) -> None:
         if options.bundle:
             raise
         logging.getLogger(__name__).info("no super-resolved crops in the report: %s", error)
-    images = options.images or options.ground_truth.parent
+    images = options.images or annotation_file(options.ground_truth).parent
     write_report(summary, options.html, images, super_resolve)
 
 

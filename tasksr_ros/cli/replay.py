@@ -143,6 +143,7 @@ def _replay_many(
         RecordingError: once all are done, if one failed.
     """
     from tasksr_ros.bundle import load_bundle
+    from tasksr_ros.evaluation.ground_truth import annotation_file
     from tasksr_ros.io.recording import make_folder
     from tasksr_ros.replay.many import Part, run_parts, threads_each
     from tasksr_ros.replay.merged import merge_parts
@@ -165,7 +166,8 @@ def _replay_many(
     finished = {names[p.recording]: p.predictions for p in parts if p.recording not in failed}
     problems = {names[recording]: reason for recording, reason in failed.items()}
     if finished:
-        common = next((Path(t) for t in options.ground_truth if Path(t).is_file()), None)
+        truths = (annotation_file(Path(text)) for text in options.ground_truth)
+        common = next((path for path in truths if path.is_file()), None)
         sha256 = bundle.sha256
         info = origin(command, options.bundle, sha256, "see the parts")
         merged = merge_parts(finished, problems, options.predictions, info, common)

@@ -53,6 +53,11 @@ class OnnxRuntimeEngine:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = config.threads
+        for pool in (
+            "intra_op",
+            "inter_op",
+        ):  # as in tasksr_ros.threads
+            options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
         wanted = [(PROVIDERS[p], _provider_options(p, folder)) for p in providers(config)]
         try:
             self._session = ort.InferenceSession(graph, options, providers=wanted)

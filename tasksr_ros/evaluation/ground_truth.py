@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tasksr_ros.errors import EvaluationError
+from tasksr_ros.evaluation.box_form import form_by_size
 from tasksr_ros.evaluation.categories import (
     NEIGHBOURS,
     is_pedestrian,
@@ -32,6 +33,8 @@ from tasksr_ros.evaluation.flags import is_set
 from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_ros.evaluation.matching import Bools, Floats, Ints
 
+ROBOFLOW = "_annotations.coco.json"
+"""What Roboflow exports into the folder of each split, beside its images."""
 _COLUMNS = (
     "image",
     "xywh",
@@ -100,6 +103,12 @@ class GroundTruth:
         sequence = self.images[image].get("sequence")
         return None if sequence is None else str(sequence)
 
+    def sizes(self) -> Floats:
+        """(N, 2) width and height that the file states for each image, px; else nan."""
+        unknown = (math.nan, math.nan)
+        stated = [stated_size(image) or unknown for image in self.images]
+        return np.array(stated, float).reshape(-1, 2)
+
     def sequences(self) -> list[str | None]:
         """(N,) sequence of each image."""
         return [self.sequence_of(k) for k in range(self.num_images)]
@@ -138,7 +147,7 @@ class GroundTruth:
 
 
 def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
-    """Read the boxes of one category of a COCO JSON file.
+    """Read the boxes of one category of a COCO JSON file, or of the one in a split's folder.
 
     Boxes with a negative or non-finite number are left out and counted in ``problems``, as are
     those of other categories; boxes without area are kept as ignored ones and counted; boxes
@@ -147,8 +156,10 @@ def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
 
     Raises:
         EvaluationError: for a file that is not COCO JSON, lists an image twice or no image, has
-            an annotation of an image that it does not list, or names no such category.
+            an annotation of an image that it does not list, names no such category, or has boxes
+            of another form than x, y, width, height in px.
     """
+    path = annotation_file(path)
     data, sha256 = load_json(path)
     images, annotations = _lists(path, data)
     ids = [_image_id(path, k, entry) for k, entry in enumerate(images)]
@@ -161,7 +172,19 @@ def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
         order = sorted(range(len(ids)), key=lambda k: ids[k])
         ids, images = [ids[k] for k in order], [images[k] for k in order]
     pedestrian, neighbour = _categories(path, data, annotations, category)
-    return _build(path, sha256, ids, images, annotations, pedestrian, neighbour)
+    truth = _build(path, sha256, ids, images, annotations, pedestrian, neighbour)
+    if form := form_by_size(truth.xywh, truth.sizes()[truth.image]):
+        raise EvaluationError(
+            f"{path}: bbox must be [x, y, width, height] in px, these look like {form}, by the "
+            f"images' sizes"
+        )
+    return truth
+
+
+def annotation_file(path: Path) -> Path:
+    """The COCO file of a split's folder as Roboflow exports it; any other path is itself."""
+    beside = path / ROBOFLOW
+    return beside if beside.is_file() else path
 
 
 def load_json(path: Path) -> tuple[Any, str]:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from tasksr_ros.errors import EvaluationError
+from tasksr_ros.evaluation.box_form import ENOUGH, form_by_match, form_by_size
 from tasksr_ros.evaluation.ground_truth import (
     GroundTruth,
     is_outside,
@@ -93,11 +94,13 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
     Left out and counted in ``problems``: predictions in images that the ground truth or the list
     of processed images lacks, of other categories, with a score or box that is not finite or a
     box of negative size. Kept and counted: boxes without area, or outside the size that the
-    ground truth states for their image, repeated predictions.
+    ground truth states for their image, repeated predictions, and all of several predictions where
+    not one is on a person (in px of another image size, perhaps).
 
     Raises:
-        EvaluationError: for a file that is not such JSON, if none of its images are known, or if
-            the frames that the run saw have other sizes than the ground truth's images.
+        EvaluationError: for a file that is not such JSON, if none of its images are known, if
+            its boxes are of another form than x, y, width, height in px, or if the frames that
+            the run saw have other sizes than the ground truth's images.
     """
     data, sha256 = load_json(path)
     run = _run(path, data)
@@ -124,6 +127,7 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
         )
     table = np.array(rows, float).reshape(-1, 8)
     table = table[np.argsort(table[:, 0], kind="stable")]
+    problems["prediction_and_none_on_a_person"] = _check_form(path, table, truth)
     problems["repeated_prediction"] = len(table) - len(np.unique(table[:, :6], axis=0))
     return Predictions(
         name=str(run.get("name") or path.stem),
@@ -174,6 +178,30 @@ def _check_sizes(path: Path, run: Mapping[str, Any], truth: GroundTruth) -> None
             f"{_px(size)} for image {image_id!r}, which has {_px(stated)} there "
             f"({len(wrong)} images differ)"
         )
+
+
+def _check_form(path: Path, table: Floats, truth: GroundTruth) -> int:
+    """Boxes are x, y, width, height in px: others are as many numbers, but score wrongly.
+
+    Returns:
+        the number of predictions where none of several is on a person: are they of these images?
+    """
+    image, xywh = table[:, 0].astype(np.int64), table[:, 1:5]
+    sizes = truth.sizes()[image]
+    form, why, as_written = form_by_size(xywh, sizes), "by the images' sizes", 0
+    if not form:
+        form, so, as_written = form_by_match(
+            (image, xywh), table[:, 5], (truth.image, truth.xywh), sizes
+        )
+        why = (
+            f"read so, {so} of {len(table)} lie on people of {truth.path}, as written {as_written}"
+        )
+    if form:
+        raise EvaluationError(
+            f"{path}: bbox must be [x, y, width, height] in px, these look like {form}: {why}"
+        )
+    several = min(len(truth.image), len(table)) >= ENOUGH
+    return len(table) if several and not as_written else 0
 
 
 def _px(size: tuple[int, int] | None) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from tasksr_ros.io.bag_storage import (
     Rosbag2,
     decompressed,
     decompressed_message,
+    in_time_order,
     is_ros_1,
     is_storage,
 )
@@ -44,12 +45,14 @@ class OpenBag:
         connections: topics with type and number of messages; a topic of several files stands
             here once for each.
         damage: what of the bag is unreadable; empty for a whole one.
+        unlisted: files in its folder that its metadata do not name: they are not read.
         duration_s: from the first message to the last.
     """
 
     path: Path
     connections: tuple[Connection, ...]
     damage: tuple[str, ...]
+    unlisted: tuple[str, ...]
     duration_s: float
     readers: tuple[Reader, ...]
 
@@ -61,12 +64,12 @@ class OpenBag:
         Yields:
             The connection, the time of recording in ns, the serialized message.
         """
-        streams = []
+        files = []
         for reader in self.readers:
             chosen = [c for c in reader.connections if topics(c)]
             if chosen:
-                streams.append(reader.messages(chosen))
-        for connection, time_ns, data in heapq.merge(*streams, key=lambda message: message[1]):
+                files.append((reader.start_time, partial(reader.messages, chosen)))
+        for connection, time_ns, data in in_time_order(files):
             # A CDR message begins with 0: one that begins so was compressed by itself.
             yield connection, time_ns, decompressed_message(data) if _is_zstd(data) else data
 
@@ -95,7 +98,8 @@ def open_bag(path: Path) -> Iterator[OpenBag]:
             spans = [(r.start_time, r.end_time) for r in readers if r.message_count]
             first = min((start for start, _ in spans), default=0)
             last = max((end for _, end in spans), default=0)
-            yield OpenBag(path, connections, damage, (last - first) / 1e9, readers)
+            unlisted = () if damage else _unlisted(path)
+            yield OpenBag(path, connections, damage, unlisted, (last - first) / 1e9, readers)
     except TaskSRError:
         raise
     except Exception as error:  # corrupt bytes make the parsers raise nearly anything
@@ -144,6 +148,13 @@ def _open_file(file: Path, stack: ExitStack) -> tuple[Reader, str]:
 def _storage_files(folder: Path) -> list[Path]:
     files = (f for f in folder.iterdir() if is_storage(f) and f.is_file())
     return sorted((f for f in files if not f.name.startswith(".")), key=natural_order)
+
+
+def _unlisted(path: Path) -> tuple[str, ...]:
+    if not (path / _METADATA).exists():
+        return ()
+    text = (path / _METADATA).read_text(encoding="utf-8", errors="replace")
+    return tuple(file.name for file in _storage_files(path) if file.name not in text)
 
 
 def _is_zstd(data: bytes) -> bool:

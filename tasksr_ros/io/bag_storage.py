@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import sys
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from copy import copy
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -136,18 +139,64 @@ class _Mcap(McapReader):
             del waiting[:ready]
 
 
+def in_time_order(
+    files: Iterable[tuple[int, Callable[[], Iterator[tuple[Connection, int, bytes]]]]],
+) -> Iterator[tuple[Connection, int, bytes]]:
+    """The messages of several files, each of which is in time order, in one.
+
+    A file is opened when its turn comes: a long recording may have hundreds.
+
+    Args:
+        files: the time of each one's first message, ns, and what begins to read it.
+    """
+    waiting = sorted(
+        ((time, number, begin) for number, (time, begin) in enumerate(files)), reverse=True
+    )
+    reading: list[tuple[int, int, tuple[Connection, int, bytes], Iterator[Any]]] = []
+    while waiting or reading:
+        if waiting and (not reading or waiting[-1][0] <= reading[0][0]):
+            _, number, begin = waiting.pop()
+            stream = begin()
+        else:
+            _, number, message, stream = heapq.heappop(reading)
+            yield message
+        following = next(stream, None)
+        if following is not None:
+            heapq.heappush(reading, (following[1], number, following, stream))
+
+
 class _Directory(DirectoryReader):
     STORAGE_PLUGINS: Mapping[str, Any] = {"mcap": _Mcap, "sqlite3": Sqlite3Reader}
+
+    def messages(
+        self,
+        connections: Collection[Connection],
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> Generator[tuple[Connection, int, bytes], None, None]:
+        """In time order, whatever the order in which the metadata name the files."""
+        streams = []
+        for storage in self.storages:
+            part = copy(self)
+            part.storages = [storage]
+            stream = partial(DirectoryReader.messages, part, connections, start, stop)
+            streams.append((storage.metadata.start_time, stream))
+        yield from in_time_order(streams)
+
+
+class _BySuffix(dict[str, Any]):
+    """Readers by a file's suffix, in any case."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(key.lower(), default)
 
 
 class Rosbag2(Reader):
     """A rosbag2 folder, or one mcap or sqlite3 file."""
 
-    STORAGE_PLUGINS: Mapping[str, Any] = {
-        "dir": _Directory,
-        **{form: _Mcap for form in (".mcap", ".MCAP")},
-        **{form: Sqlite3Reader for form in (".db3", ".DB3")},
-    }
+    STORAGE_PLUGINS: Mapping[str, Any] = _BySuffix(
+        {"dir": _Directory, ".mcap": _Mcap, ".db3": Sqlite3Reader}
+    )
 
 
 def decompressed(file: Path, stack: ExitStack) -> tuple[Path, str]:

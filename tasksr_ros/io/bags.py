@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ from tasksr_ros.io.decoding import decode_message, stamp_ns
 from tasksr_ros.io.frames import Frame
 from tasksr_ros.io.recording import Encoded, Pending, Recording
 
+logger = logging.getLogger(__name__)
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
@@ -60,6 +62,11 @@ class BagRecording(Recording):
                 raise RecordingError(f"bag {path} must hold images on {topics}, got none")
             with suppress(ImageError):  # whoever reads that message is told
                 self.frame_id = str(_parsed(first[0], first[2]).header.frame_id)
+            if bag.unlisted:
+                self.notes.append(
+                    f"{path}: {', '.join(bag.unlisted)} is left out: the bag's metadata.yaml does "
+                    f"not name it (`ros2 bag reindex` writes it anew)"
+                )
             self._unstamped = [t for t in self._types if not self._has_stamps(bag, t)]
             self.notes += [
                 f"{path}: the images on {topic} have no stamps (all zero): the times of their "
@@ -95,12 +102,35 @@ class BagRecording(Recording):
         """The messages of all topics in the order of their recording."""
         self.tell()
         numbers: Counter[str] = Counter()
+        stalled: Counter[str] = Counter()
+        last: dict[str, int] = {}
         with open_bag(self.path) as bag:
             for connection, time_ns, data in bag.messages(self._is_mine):
                 topic = connection.topic
-                yield self._pending(connection, numbers[topic], time_ns, data)
+                item = self._pending(connection, numbers[topic], time_ns, data)
+                yield item
                 numbers[topic] += 1
+                stalled[topic] += item.stamp_ns <= last.get(topic, item.stamp_ns - 1)
+                last[topic] = item.stamp_ns
             bag.check()
+            self._look_back(numbers, stalled)
+
+    def _look_back(self, numbers: Counter[str], stalled: Counter[str]) -> None:
+        """Note, once, what a bag that was read to its end lacks."""
+        found = [
+            f"{self.path}: the stamps of {stalled[topic]} of {number} images on {topic} do not "
+            f"rise: they are taken as they are"
+            for topic, number in numbers.items()
+            if stalled[topic]
+        ]
+        if numbers.total() < self._count:
+            found.append(
+                f"{self.path}: {self._count} images are stated, {numbers.total()} are there"
+            )
+        for note in found:
+            if note not in self.notes:
+                self.notes.append(note)
+                logger.warning(note)
 
     def _pending(self, connection: Connection, index: int, time_ns: int, data: bytes) -> Pending:
         topic = connection.topic

@@ -37,7 +37,7 @@ def read_calibration(
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"calibration {path} cannot be read: {error}") from error
     if re.search(r"^P_rect_\d\d:", text, re.MULTILINE):
@@ -91,11 +91,14 @@ def _values(info: Any, name: str) -> list[float]:
 
 
 def _distortion(name: str, d: Sequence[float]) -> dict[str, Any]:
-    """Fields of `CameraModel`; coefficients of zero at the end may be left out or added."""
-    given = list(d)
+    """Fields of `CameraModel`; coefficients of zero at the end may be left out or added.
+
+    Case does not matter in the name.
+    """
+    name, given = name.strip().lower(), list(d)
     while given and given[-1] == 0:
         given.pop()
-    if not given and name.lower() in ("", "none", "pinhole", *_WITHOUT_AT_ZERO):
+    if not given and name in ("", "none", "pinhole", *_WITHOUT_AT_ZERO):
         return {}
     count = next((n for n in COEFFICIENTS.get(name, ()) if n >= len(given)), len(given))
     padded = [*given, *[0.0] * (count - len(given))]

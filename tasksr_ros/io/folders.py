@@ -23,6 +23,11 @@ from tasksr_ros.io.orientation import UPRIGHT, orientation, turned
 from tasksr_ros.io.recording import FALLBACK_FPS, Encoded, Pending, Recording
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+_UNREAD = (
+    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".jfif", ".jpe", ".gif"),
+    *(".dng", ".cr2", ".nef", ".arw", ".raw", ".exr", ".hdr"),
+)
+"""Kinds of images that are not read: in a folder of others they are told of."""
 _IMAGE_FOLDERS = ("", "data", "images", "image_02/data")
 _NAME_UNITS_NS = {13: 10**6, 16: 10**3, 19: 1}
 """Nanoseconds for one, by the digits of a name that counts time since 1970: ms, us, ns."""
@@ -43,17 +48,21 @@ class FolderRecording(Recording):
 
     def __init__(self, path: Path, files: Sequence[Path] | None = None) -> None:
         self.path = path
+        self.notes: list[str] = []
         if files is not None:
             self.files = list(files)
+        elif path.is_file():
+            self.files = [path]
         else:
-            self.files = [path] if path.is_file() else in_order(_image_files(path))
+            self.files = in_order(_image_files(path))
+            self.notes += _left_out(self.files[0].parent)
         by_folder = itertools.groupby(self.files, key=lambda file: file.parent)
         groups = [list(group) for _, group in by_folder]
         found = [_stamps(group) for group in groups]
         if any(f is None and len(g) > 1 for f, g in zip(found, groups, strict=True)):
-            self.notes = (
+            self.notes.append(
                 f"{self.files[0].parent}: no stamps in the images' names or beside them: "
-                f"{FALLBACK_FPS:g} frames a second are assumed",
+                f"{FALLBACK_FPS:g} frames a second are assumed"
             )
         self.stamps = [
             stamp
@@ -125,6 +134,15 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
+def _left_out(folder: Path) -> list[str]:
+    """A line about images of other kinds, where there are some."""
+    others = [f for f in folder.iterdir() if f.suffix.lower() in _UNREAD and f.name[0] != "."]
+    if not others:
+        return []
+    kinds = ", ".join(sorted({f.suffix.lower() for f in others}))
+    return [f"{folder}: {len(others)} images are left out: {kinds} is not read"]
+
+
 def _stamps(files: Sequence[Path]) -> list[int] | None:
     """Stamps in nanoseconds: of KITTI, of the ground truth or in names; None where none says."""
     folder = files[0].parent
@@ -156,7 +174,8 @@ def stamp_in_name(stem: str) -> int | None:
 def _kitti_stamps(path: Path, files: Sequence[Path]) -> list[int]:
     """KITTI's line n belongs to image n; some drives lack images in between."""
     try:
-        stamps = [_parse_time(line) for line in path.read_text().splitlines() if line.strip()]
+        text = path.read_text(encoding="utf-8-sig")
+        stamps = [_parse_time(line) for line in text.splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise RecordingError(f"{path} must hold dates and times: {error}") from error
     names = [int(f.stem) if f.stem.isdecimal() else k for k, f in enumerate(files)]

@@ -12,6 +12,8 @@ from tasksr_ros.io.folders import IMAGE_SUFFIXES, FolderRecording
 from tasksr_ros.io.recording import Recording
 from tasksr_ros.io.videos import VideoRecording
 
+_PACKED = (".lz4", ".gz", ".bz2", ".xz", ".zst", ".zstd", ".zip", ".7z", ".tar", ".tgz")
+
 
 def open_recording(
     path: str | Path, topic: str | Sequence[str] | None = None, intrinsics: str = "auto"
@@ -39,4 +41,9 @@ def open_recording(
         return BagRecording(path, topic, intrinsics)
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return FolderRecording(path)
+    if path.suffix.lower() in _PACKED:
+        raise RecordingError(
+            f"{path} must be unpacked first: of packed files, .zstd and .zst of .mcap and .db3 "
+            f"are read"
+        )
     return VideoRecording(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasksr_ros.errors import RecordingError
+from tasksr_ros.evaluation.ground_truth import annotation_file
 from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_ros.io.folders import in_order
 from tasksr_ros.io.named_images import FolderMatch, NamedImages
@@ -36,11 +37,12 @@ class TruthImages:
 
     @classmethod
     def read(cls, path: Path, notes: Sequence[str] = ()) -> TruthImages:
-        """Read the images and categories of a COCO file.
+        """Read the images and categories of a COCO file, or of the one in a split's folder.
 
         Raises:
             RecordingError: if it is none, lists no images, or one id twice.
         """
+        path = annotation_file(path)
         try:
             raw = path.read_bytes()
             data = json.loads(raw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +19,8 @@ _SHOWN = 5
 
 
 def is_topic(path: Path, text: str) -> bool:
-    """Whether this names a topic of the bag at ``path``, not a file."""
-    return text.startswith("/") and not Path(text).is_file() and is_bag(path)
+    """Whether this names a topic of the bag at ``path``, not a file or folder."""
+    return text.startswith("/") and not Path(text).exists() and is_bag(path)
 
 
 def read_truth_topics(
@@ -35,8 +36,8 @@ def read_truth_topics(
             the one with the highest score says it.
 
     Returns:
-        the content; and a line for each topic of which objects of other classes are left out, or
-        whose messages have no stamps.
+        the content; and a line for each topic of which objects of other classes are left out,
+        whose messages have no stamps, or whose boxes are turned: those that enclose them count.
 
     Raises:
         RecordingError: if the bag lacks such a topic or a message of it is unreadable.
@@ -44,6 +45,7 @@ def read_truth_topics(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     others: dict[str, Counter[str]] = {}
+    turned: Counter[str] = Counter()
     notes: list[str] = []
     with open_bag(path) as bag:
         for camera, topic in topics.items():
@@ -63,8 +65,14 @@ def read_truth_topics(
                     if category is None:
                         left_out[name] += 1
                     else:
+                        turned[topic] += _is_turned(detection.bbox)
                         entry = _annotation(detection, len(annotations) + 1, image_id, category)
                         annotations.append(entry)
+    notes += [
+        f"{number} boxes of {topic} are turned: the boxes that enclose them are taken"
+        for topic, number in turned.items()
+        if number
+    ]
     notes += [_left_out(topic, names, classes) for topic, names in others.items() if names]
     content = {
         "info": {
@@ -109,6 +117,11 @@ def _messages(bag: OpenBag, topic: str) -> list[tuple[int, Any]]:
 
 def _check(bag: OpenBag, topic: str) -> None:
     types = {c.topic: c.msgtype for c in bag.connections}
+    if any("source_img" in str(c.msgdef.data) for c in bag.connections if c.topic == topic):
+        raise RecordingError(
+            f"{topic} of bag {bag.path} must be of vision_msgs 4 (Humble) or later, got messages "
+            f"of an older one, with source_img"
+        )
     if types.get(topic) != DETECTIONS:
         known = sorted(name for name, type_ in types.items() if type_ == DETECTIONS)
         raise RecordingError(
@@ -131,9 +144,23 @@ def _category(name: str, classes: Sequence[str]) -> int | None:
     return None
 
 
+def _is_turned(box: Any) -> bool:
+    return float(box.center.theta) != 0
+
+
+def _enclosing(box: Any) -> tuple[float, float]:
+    """Width and height of the upright box around a turned one."""
+    theta, width, height = float(box.center.theta), float(box.size_x), float(box.size_y)
+    if not math.isfinite(theta):
+        return math.nan, math.nan
+    cos, sin = abs(math.cos(theta)), abs(math.sin(theta))
+    return width * cos + height * sin, width * sin + height * cos
+
+
 def _annotation(detection: Any, number: int, image_id: int, category: int) -> dict[str, Any]:
     box = detection.bbox
-    width, height = float(box.size_x), float(box.size_y)
+    width, height = _enclosing(box) if _is_turned(box) else (box.size_x, box.size_y)
+    width, height = float(width), float(height)
     x, y = float(box.center.position.x), float(box.center.position.y)
     entry = {
         "id": number,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -51,10 +51,10 @@ def cdr(index: int) -> bytes:
     return bytes(ROS_2.serialize_cdr(image(ROS_2, index), IMAGE))
 
 
-def plain_bag(path: Path, storage: str, count: int = 3) -> Path:
+def plain_bag(path: Path, storage: str, count: int = 3, first: int = 0) -> Path:
     with Writer(path, version=9, storage_plugin=StoragePlugin[storage.upper()]) as writer:
         connection = writer.add_connection("/cam/image", IMAGE, typestore=ROS_2)
-        for index in range(count):
+        for index in range(first, first + count):
             writer.write(connection, START + index, cdr(index))
     return next(f for f in path.iterdir() if f.suffix in (".mcap", ".db3"))
 
@@ -90,6 +90,25 @@ def test_splits_of_which_one_is_compressed(tmp_path: Path) -> None:
     assert sorted(numbers(open_recording(folder))) == [0, 0, 1, 1, 2, 3]
 
 
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_metadata_that_name_the_files_in_another_order(tmp_path: Path, storage: str) -> None:
+    """As `ros2 bag reindex` did, by text: bag_10 before bag_2; their times overlap besides."""
+    folder = tmp_path / "bag"
+    early, late = plain_bag(folder, storage, 4), plain_bag(tmp_path / "late", storage, 3, first=3)
+    late.rename(folder / f"bag_10{late.suffix}")
+    early.rename(folder / f"bag_2{early.suffix}")
+    metadata = folder / "metadata.yaml"
+    text = metadata.read_text()
+    named = f"- {early.name}\n"
+    assert named in text
+    other = f"- bag_10{late.suffix}\n"
+    indent = " " * text.split(named)[0].rpartition("\n")[2].count(" ")
+    text = text.replace(named, f"{other}{indent}- bag_2{early.suffix}\n", 1)
+    metadata.write_text(text.replace("message_count: 4", "message_count: 7"))
+    recording = open_recording(folder)
+    assert (len(recording), numbers(recording)) == (7, [0, 1, 2, 3, 3, 4, 5])
+
+
 def test_a_compressed_file_without_its_end_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     data = zstd.compress(plain_bag(tmp_path / "bag", "mcap", 400).read_bytes())
     file = tmp_path / "bag.mcap.zstd"
@@ -109,11 +128,67 @@ def test_what_is_no_zstd_is_refused(tmp_path: Path) -> None:
         open_recording(file)
 
 
+@pytest.mark.parametrize("change", [str.upper, str.title])
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_an_upper_case_suffix(tmp_path: Path, storage: str) -> None:
+def test_a_suffix_in_another_case(
+    tmp_path: Path, storage: str, change: Callable[[str], str]
+) -> None:
     file = plain_bag(tmp_path / "bag", storage)
-    other = file.rename(tmp_path / file.name.upper())
+    other = file.rename(tmp_path / change(file.name))
     assert numbers(open_recording(other)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["a.mcap.lz4", "a.db3.gz", "a.bag.zst", "drive.tar.gz", "a.ZIP"])
+def test_a_packed_file_is_to_be_unpacked_first(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"packed")
+    with pytest.raises(RecordingError, match=r"must be unpacked first: .*\.zstd and \.zst"):
+        open_recording(tmp_path / name)
+
+
+def test_metadata_without_files(tmp_path: Path) -> None:
+    plain_bag(tmp_path / "bag", "mcap").unlink()
+    with pytest.raises(RecordingError, match=r"bag is truncated .*files are missing"):
+        open_recording(tmp_path / "bag")
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_file_that_the_metadata_do_not_name_is_told(
+    tmp_path: Path, storage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "bag"
+    plain_bag(folder, storage)
+    other = plain_bag(tmp_path / "other", storage, first=3)
+    other = other.rename(folder / f"bag_7{other.suffix}")
+    recording = open_recording(folder)
+    assert numbers(recording) == [0, 1, 2]
+    assert caplog.messages == [
+        f"{folder}: {other.name} is left out: the bag's metadata.yaml does not name it "
+        f"(`ros2 bag reindex` writes it anew)"
+    ]
+
+
+def test_fewer_images_than_the_metadata_state_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "bag"
+    plain_bag(folder, "mcap")
+    metadata = folder / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("message_count: 3", "message_count: 9"))
+    recording = open_recording(folder)
+    assert (numbers(recording), numbers(recording)) == ([0, 1, 2], [0, 1, 2])
+    assert caplog.messages == [f"{folder}: 9 images are stated, 3 are there"]
+
+
+def test_stamps_that_do_not_rise_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/cam/image", IMAGE, typestore=ROS_2)
+        for position, index in enumerate((0, 2, 1, 1, 3)):
+            writer.write(connection, START + position, cdr(index))
+    assert numbers(open_recording(tmp_path / "bag")) == [0, 2, 1, 1, 3]
+    assert caplog.messages == [
+        f"{tmp_path / 'bag'}: the stamps of 2 of 5 images on /cam/image do not rise: they are "
+        f"taken as they are"
+    ]
 
 
 def ros_1_bag(path: Path, compression: str = "NONE") -> Path:

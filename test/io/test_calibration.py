@@ -222,6 +222,26 @@ def test_an_unknown_distortion_is_refused_by_name(
     assert camera_from_info(given, rectified=True).fx == 1600  # there it does not matter
 
 
+@pytest.mark.parametrize(
+    ("model", "d", "known"),
+    [
+        ("PLUMB_BOB", (0.1, 0, 0, 0, 0), ("plumb_bob", (0.1, 0, 0, 0))),
+        (" Equidistant", (0.1, 0, 0, 0), ("equidistant", (0.1, 0, 0, 0))),
+        ("Plumb_Bob", (0.0,) * 5, ("", ())),
+    ],
+)
+def test_case_does_not_matter_in_the_name_of_a_distortion(
+    model: str, d: tuple[float, ...], known: tuple[str, tuple[float, ...]]
+) -> None:
+    camera = camera_from_info(info(model=model, d=d), rectified=False)
+    assert (camera.distortion, camera.coefficients) == known
+
+
+def test_a_name_that_is_no_name_is_shown_in_part() -> None:
+    with pytest.raises(ConfigError, match=r"got 'x{20,60}$"):
+        camera_from_info(info(model="x" * 9000, d=(0.1,)), rectified=False)
+
+
 def test_ros_1_has_matrices_in_capitals() -> None:
     given = info(p=1500.0)
     given.K, given.P, given.D = given.k, given.p, given.d

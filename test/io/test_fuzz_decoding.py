@@ -1,15 +1,13 @@
 """Mutated messages through the decoder: each gives a frame or ImageError, and nothing else.
 
-The long form, 125,000 messages: ``pytest test/test_fuzz_decoding.py -m soak``.
+The long form, 125,000 messages, beside those of other tests: ``make fuzz SEED=…``.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import random
 import resource
 import struct
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ pytest.importorskip("hypothesis", reason="hypothesis is not installed")
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutation import dice_of, keep_watch, mutated, stop_watching
 
 from tasksr_ros.config import DecodingConfig
 from tasksr_ros.errors import ImageError
@@ -34,9 +33,7 @@ from tasksr_ros.ros.live.wire import COMPRESSED_IMAGE, IMAGE, Serialized, decode
 
 CONFIGS = [DecodingConfig(300_000, needed_rows_only=part) for part in (False, True)]
 MOST_GROWTH = 200 * 2**20
-HANG_S = 120.0
 BATCH = 100
-INTERESTING = (0, 1, 0x7F, 0x80, 0xC0, 0xC2, 0xDA, 0xD9, 0xFE, 0xFF)
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 LONG = (pytest.mark.soak, pytest.mark.slow)
 
@@ -99,34 +96,6 @@ def raw_frames() -> list[Any]:
         step = 32 * known.bytes_per_pixel + 3
         messages.append(raw(32, 20, encoding, step, random_bytes[: step * known.rows(20)]))
     return messages
-
-
-def mutated(data: bytes, dice: random.Random) -> bytes:
-    """Some bytes changed, moved, taken or added; early ones, where headers are, more often."""
-    content = bytearray(data)
-    for _ in range(dice.choice((1, 1, 2, 4, 16))):
-        if not content:
-            break
-        reach = len(content) if dice.random() < 0.5 else min(len(content), 200)
-        at, length = dice.randrange(reach), dice.choice((1, 1, 2, 4, 40, 400))
-        kind = dice.randrange(8)
-        if kind == 0:
-            content[at] ^= 1 << dice.randrange(8)
-        elif kind == 1:
-            content[at] = dice.choice(INTERESTING)
-        elif kind == 2:
-            content[at : at + 2] = dice.choice((0, 1, 255, 65535, 60_000)).to_bytes(2, "big")
-        elif kind == 3:
-            content[at : at + 4] = struct.pack(dice.choice("<>") + "I", dice.getrandbits(32))
-        elif kind == 4:
-            del content[at : at + length]
-        elif kind == 5:
-            content[at:at] = content[at : at + length]
-        elif kind == 6:
-            content[at:at] = dice.randbytes(length)
-        else:
-            del content[dice.randrange(len(content)) :]
-    return bytes(content)
 
 
 def spliced(data: bytes, other: bytes, dice: random.Random) -> bytes:
@@ -226,22 +195,18 @@ def whole_rgb(frame: Frame) -> Any:
 def watchdog() -> Iterator[None]:
     """End the process, with a trace, where a batch of messages hangs."""
     yield
-    faulthandler.cancel_dump_traceback_later()
-
-
-def keep_watch() -> None:
-    faulthandler.dump_traceback_later(HANG_S, exit=True, file=sys.__stderr__)
+    stop_watching()
 
 
 @pytest.mark.parametrize("mutate", [mutated_file, mutated_raw, mutated_wire])
-@pytest.mark.parametrize("count", [400, pytest.param(40_000, marks=LONG)])
+@pytest.mark.parametrize("count", [400, pytest.param(25_000, marks=LONG)])
 def test_mutated_bytes(mutate: Any, count: int) -> None:
     counts: Counter[str] = Counter()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for seed in range(count):
         if seed % BATCH == 0:
             keep_watch()
-        dice = random.Random(f"{mutate.__name__} {seed}")
+        dice = dice_of(mutate.__name__, seed)
         try:
             counts[outcome(mutate(dice), dice)] += 1
         except Exception as error:

@@ -652,3 +652,26 @@ def test_the_real_drive(shared: Path) -> None:
     assert recording.camera is not None
     frame = next(iter(recording))
     assert (frame.size, frame.stamp_ns) == ((1242, 375), 1_317_042_272_349_659_964)
+
+
+def test_images_of_kinds_that_are_not_read_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = image_folder(tmp_path / "images", 2)
+    for name in ("IMG_1.HEIC", "IMG_2.heic", "a.jfif", "._b.heic", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    assert len(list(open_recording(folder))) == 2
+    assert f"{folder}: 3 images are left out: .heic, .jfif is not read" in caplog.messages
+
+
+def test_files_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Of a ground truth's camera, which is left out where it cannot be read, and KITTI's times."""
+    folder = image_folder(tmp_path / "drive" / "image_02" / "data", 2)
+    times = "2011-09-26 13:04:32.5\n2011-09-26 13:04:32.6\n"
+    (folder.parent / "timestamps.txt").write_text(times, encoding="utf-8-sig")
+    camera = {"width": 65, "height": 33, "fx": 70, "fy": 71, "cx": 32, "cy": 16}
+    content = {"images": [], "annotations": [], "camera": camera}
+    (folder / "ground_truth.json").write_text(json.dumps(content), encoding="utf-8-sig")
+    recording = open_recording(folder)
+    assert recording.camera == CameraModel(65, 33, 70, 71, 32, 16)
+    assert [f.stamp_ns for f in recording] == [1317042272500000000, 1317042272600000000]

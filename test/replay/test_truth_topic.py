@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from tasksr_ros.detections import Detections
+from tasksr_ros.errors import RecordingError
 from tasksr_ros.io.make_bag import connect
 from tasksr_ros.io.message_types import DETECTIONS, detection_array, message_types
 from tasksr_ros.replay.truth_topic import read_truth_topics
@@ -16,13 +18,19 @@ from tasksr_ros.replay.truth_topic import read_truth_topics
 STAMP_NS = 10**12
 
 
-def bag(path: Path, objects: list[list[tuple[str, float]]], stamp_ns: int = STAMP_NS) -> Path:
+def bag(
+    path: Path,
+    objects: list[list[tuple[str, float]]],
+    stamp_ns: int = STAMP_NS,
+    theta: float = 0.0,
+) -> Path:
     """One message on /truth with an object for each list of hypotheses (class_id, score)."""
     boxes = np.array([[10.0 * k, 5, 10 * k + 4, 15] for k in range(len(objects))])
     message = detection_array(Detections.from_arrays(boxes, np.ones(len(objects))), stamp_ns, "c")
     for detection, hypotheses in zip(message.detections, objects, strict=True):
         (template,) = detection.results
         detection.results = [_result(template, *one) for one in hypotheses]
+        detection.bbox.center.theta = theta
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         topic = connect(writer, "/truth", DETECTIONS)
         writer.write(topic, STAMP_NS, message_types().serialize_cdr(message, DETECTIONS))
@@ -82,3 +90,42 @@ def test_messages_without_stamps_have_the_time_of_their_recording(tmp_path: Path
     content, notes = read_truth_topics(path, {"/cam/image": "/truth"}, ["person"])
     assert [i["stamp_ns"] for i in content["images"]] == [STAMP_NS]
     assert notes == ["/truth has no stamps (all zero): the times of recording are taken"]
+
+
+@pytest.mark.parametrize(
+    ("theta", "box"),
+    [
+        (math.pi / 2, [-3, 8, 10, 4]),
+        (-math.pi / 2, [-3, 8, 10, 4]),
+        (math.pi, [0, 5, 4, 10]),
+        (math.pi / 4, [-2.9497, 5.0503, 9.8995, 9.8995]),
+    ],
+)
+def test_of_a_turned_box_the_one_that_encloses_it_counts(
+    tmp_path: Path, theta: float, box: list[float]
+) -> None:
+    path = bag(tmp_path / "bag", [[("person", 1.0)]], theta=theta)
+    content, notes = read_truth_topics(path, {"/cam/image": "/truth"}, ["pedestrian"])
+    assert content["annotations"][0]["bbox"] == pytest.approx(box, abs=1e-4)
+    assert content["annotations"][0]["height"] == pytest.approx(box[3], abs=1e-4)
+    assert notes == ["1 boxes of /truth are turned: the boxes that enclose them are taken"]
+
+
+def test_a_turn_that_is_no_number_gives_no_finite_box(tmp_path: Path) -> None:
+    path = bag(tmp_path / "bag", [[("person", 1.0)]], theta=math.inf)
+    content, _ = read_truth_topics(path, {"/cam/image": "/truth"}, ["pedestrian"])
+    assert math.isnan(content["annotations"][0]["bbox"][2])
+
+
+def test_messages_of_an_older_vision_msgs_are_refused(tmp_path: Path) -> None:
+    """Their detections have an image between box and id: read as today's, they are nonsense."""
+    definition = "std_msgs/Header header\nvision_msgs/Detection2D[] detections\n"
+    older = "std_msgs/Header header\nsensor_msgs/Image source_img\n"
+    separator = f"{'=' * 80}\nMSG: vision_msgs/Detection2D\n"
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        topic = writer.add_connection(
+            "/truth", DETECTIONS, msgdef=definition + separator + older, rihs01="RIHS01_0"
+        )
+        writer.write(topic, STAMP_NS, b"\0\1\0\0" + bytes(40))
+    with pytest.raises(RecordingError, match=r"/truth of .* must be of vision_msgs 4 \(Humble\)"):
+        read_truth_topics(tmp_path / "bag", {"/cam/image": "/truth"}, ["pedestrian"])

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
+from mutation import SEED
 from numpy.random import Generator
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
@@ -52,7 +53,7 @@ def messages_of(camera: Camera, kind: type) -> Image | CompressedImage:
 def test_mutated_images(
     client: Client, ros_domain: int, tiny_bundle: Path, transport: str, count: int
 ) -> None:
-    random = np.random.default_rng(5)
+    random = np.random.default_rng(5 + 1000 * SEED)
     kind: type = Image if transport == "raw" else CompressedImage
     topic = "image" if transport == "raw" else "image/compressed"
     arrays = client.listen(Detection2DArray, "detections")
@@ -90,8 +91,13 @@ def settle(client: Client, live: LiveNode, received: int) -> None:
     client.wait(lambda: not live.report().pending, f"message {received} to be done with")
 
 
-def test_mutated_camera_infos(client: Client, ros_domain: int, tiny_bundle: Path) -> None:
-    random = np.random.default_rng(6)
+@pytest.mark.parametrize(
+    "count", [300, pytest.param(2000, marks=(pytest.mark.soak, pytest.mark.slow))]
+)
+def test_mutated_camera_infos(
+    client: Client, ros_domain: int, tiny_bundle: Path, count: int
+) -> None:
+    random = np.random.default_rng(6 + 1000 * SEED)
     arrays = client.listen(Detection2DArray, "detections")
     info = CameraInfo(width=100, height=50, distortion_model="plumb_bob", d=[0.0] * 5)
     info.k = [90.0, 0.0, 50.0, 0.0, 90.0, 25.0, 0.0, 0.0, 1.0]
@@ -100,7 +106,7 @@ def test_mutated_camera_infos(client: Client, ros_domain: int, tiny_bundle: Path
     with live_node(ros_domain, tiny_bundle):
         publisher = client.node.create_publisher(CameraInfo, "camera_info", QoSProfile(depth=10))
         client.wait(publisher.get_subscription_count, "the node")
-        for _ in range(300):
+        for _ in range(count):
             publisher.publish(mutated(good, random))
             client.spin(0.001)
         camera = Camera(client)

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.evaluation.box_form import form_by_size
 from tasksr_ros.evaluation.categories import is_pedestrian, listed, names_by_id
 from tasksr_ros.evaluation.flags import is_set
+from tasksr_ros.evaluation.ground_truth import stated_size
 from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_training.errors import TrainingDataError, plain
 
@@ -62,6 +64,7 @@ RULES: dict[str, Rule] = {
     ),
     "annotation of an image that is not listed": Rule(STOP, "list the image or drop the entry"),
     "inverted box": Rule(STOP, "width and height are not negative, right and bottom come last"),
+    "file of boxes in another form": Rule(STOP, "x, y, width, height in px are needed"),
     "box not finite": Rule(STOP, "finite numbers are needed"),
     "polygon": Rule(WARN, "kept: the box that encloses it"),
     "box with a score": Rule(WARN, "kept, without the score: are these labels?"),
@@ -165,6 +168,10 @@ def read_annotations(path: Path) -> AnnotationFile:
         if kept is not None:
             annotations.append({**kept, "category_id": CATEGORIES[0]["id"]})
             boxes[kept["image_id"]].append(kept)
+    sizes = [stated_size(by_id[a["image_id"]]) or (math.nan, math.nan) for a in annotations]
+    written = np.array([a["bbox"] for a in annotations], float).reshape(-1, 4)
+    if form := form_by_size(written, np.array(sizes, float).reshape(-1, 2)):
+        problems.append(Problem("file of boxes in another form", form))
     entries = [_entry(image, boxes[image_id]) for image_id, image in by_id.items()]
     images = list(by_id.values())
     used = {"images": images, "annotations": annotations, "categories": CATEGORIES}

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.evaluation.ground_truth import annotation_file
 from tasksr_ros.evaluation.ids import ImageId
 from tasksr_training.annotations import (
     STOP,
@@ -216,8 +217,12 @@ def find_set(data: Path, path: str) -> list[Path]:
 
 
 def paths_of(data: Path, path: str) -> list[Path]:
-    """What a path in the data folder, or a pattern with ``*``, stands for."""
-    return sorted(data.glob(path)) if "*" in path else [data / path]
+    """What a path in the data folder, or a pattern with ``*``, stands for.
+
+    A folder with annotations of its own (see `annotation_file`) stands for these.
+    """
+    found = sorted(data.glob(path)) if "*" in path else [data / path]
+    return [annotation_file(one) for one in found]
 
 
 def _decode(path: Path, entry: ImageEntry) -> tuple[NDArray[np.uint8], list[Problem]] | Problem:

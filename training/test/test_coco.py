@@ -299,3 +299,19 @@ def test_ids_as_texts_as_in_the_evaluation(
     read = read_coco(path)
     assert [image.image_id for image in read] == found
     assert [image.boxes.tolist() for image in read] == [[[3, 3, 8, 12]]] * 2
+
+
+@pytest.mark.parametrize(
+    ("boxes", "form"),
+    [
+        ([[90, 60, 120, 100], [80, 70, 140, 110], [70, 64, 150, 120]], r"corners \(x0, y0, x1, y1"),
+        ([[0.5, 0.5, 0.1, 0.2]], "shares of the image's size"),
+    ],
+)
+def test_boxes_in_another_form_stop(
+    data: Path, tmp_path: Path, boxes: list[list[float]], form: str
+) -> None:
+    images = [{"id": 10, "file_name": "images/val0.png", "width": 160, "height": 128}]
+    annotations = [{"image_id": 10, "bbox": box} for box in boxes]
+    with pytest.raises(TrainingDataError, match=rf"1 x file of boxes in another form .{form}"):
+        read_coco(change(data, tmp_path, images=images, annotations=annotations))

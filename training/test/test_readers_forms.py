@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from published import put, put_image
+from tasksr_training.coco import read_set
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.image_files import check_whole
 from tasksr_training.readers import read_published
+
+from tasksr_ros.evaluation.ground_truth import ROBOFLOW, read_ground_truth
+from tasksr_ros.replay.truth_file import TruthImages
 
 BOM = "\ufeff"
 IN_THE_MIDDLE = [24, 8, 16, 16]
@@ -297,6 +301,65 @@ def test_a_source_without_people_is_told(tmp_path: Path, caplog: pytest.LogCaptu
     assert caplog.messages == [
         f"{tmp_path}: no pedestrian counts in the 1 images of the split 'val'"
     ]
+
+
+def roboflow(folder: Path, split: str) -> Path:
+    """A split as Roboflow exports it: a category for the project, images and labels beside."""
+    content = {
+        "info": {"description": "Exported from roboflow.com"},
+        "images": [{"id": 0, "file_name": "a_jpg.rf.1.png", "width": 64, "height": 32}],
+        "annotations": [
+            {"id": 0, "image_id": 0, "category_id": 2, "bbox": IN_THE_MIDDLE, "iscrowd": 0},
+            {"id": 1, "image_id": 0, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 0},
+        ],
+        "categories": [
+            {"id": 0, "name": "people", "supercategory": "none"},
+            {"id": 1, "name": "car", "supercategory": "people"},
+            {"id": 2, "name": "person", "supercategory": "people"},
+        ],
+    }
+    put_image(folder / split / "a_jpg.rf.1.png")
+    put(folder / split / "_annotations.coco.json", json.dumps(content))
+    return folder / split
+
+
+def test_coco_as_roboflow_exports_it(tmp_path: Path) -> None:
+    roboflow(tmp_path, "valid")
+    content = read_published("coco", tmp_path, "valid")
+    assert boxes(content) == [(IN_THE_MIDDLE, "")]
+    assert content["images"][0]["file_name"] == "valid/a_jpg.rf.1.png"
+    assert content["info"]["left_out"] == {"car": 1}
+
+
+def test_roboflows_splits_are_named_where_another_is_asked_for(tmp_path: Path) -> None:
+    roboflow(tmp_path, "train")
+    roboflow(tmp_path, "valid")
+    with pytest.raises(TrainingDataError, match=r"a split of train, valid \(_anno.*got 'val'"):
+        read_published("coco", tmp_path, "val")
+
+
+def test_a_split_in_two_files_is_refused(tmp_path: Path) -> None:
+    roboflow(tmp_path, "val")
+    with pytest.raises(TrainingDataError, match=r"in one file, got .*instances_val\.json and"):
+        coco(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["train", "*", "train/_annotations.coco.json"])
+def test_a_roboflow_folder_is_read_with_its_boxes(tmp_path: Path, path: str) -> None:
+    roboflow(tmp_path, "train")
+    (image,) = read_set(tmp_path, path)
+    assert image.boxes.tolist() == [[24, 8, 40, 24]]
+    assert (image.name, image.ignore.tolist()) == ("a_jpg.rf.1.png", [False])
+
+
+@pytest.mark.parametrize("given", ["", "_annotations.coco.json"])
+def test_evaluation_and_replay_read_a_roboflow_folder(tmp_path: Path, given: str) -> None:
+    folder = roboflow(tmp_path, "train")
+    truth = read_ground_truth(folder / given)
+    assert (truth.path, truth.xywh.tolist()) == (folder / ROBOFLOW, [IN_THE_MIDDLE])
+    assert truth.problems == {"other_category": 1}
+    images = TruthImages.read(folder / given)
+    assert images.files(folder) == {folder / "a_jpg.rf.1.png": 0}
 
 
 # Image files

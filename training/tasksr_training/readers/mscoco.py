@@ -5,6 +5,8 @@ Layout, as published at cocodataset.org ("Data format")::
     annotations/instances_val2017.json
     val2017/000000000139.jpg
 
+and as Roboflow exports it: ``valid/_annotations.coco.json`` beside the split's images.
+
 ``person`` and ``pedestrian`` count, in any case; ``iscrowd`` marks groups, which are ignored, as
 is what other tools mark with ``ignore``; other categories are left out. Ids may be texts.
 Images are single photos: there is no ``sequence``. For sets that are in the project's own form
@@ -19,8 +21,10 @@ from typing import Any
 
 from tasksr_ros.evaluation.categories import is_pedestrian, names_by_id
 from tasksr_ros.evaluation.flags import is_set
+from tasksr_ros.evaluation.ground_truth import ROBOFLOW
 from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_training.annotations import Problem, stop
+from tasksr_training.errors import TrainingDataError
 from tasksr_training.readers.form import (
     AnnotatedImage,
     Person,
@@ -37,7 +41,7 @@ ANNOTATION = "an annotation with image_id, category_id and a bbox of four number
 
 def read(source: Path, split: str) -> list[AnnotatedImage]:
     """Read a split: the folder of its images, such as ``val2017``."""
-    path = source / "annotations" / f"instances_{split}.json"
+    path = _file(source, split)
     content = load_json(path, FORM)
     people: dict[ImageId, list[Person]] = {}
     left_out: dict[ImageId, Counter[str]] = {}
@@ -77,6 +81,24 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
         read_each(content["annotations"], add, path, "annotation", ANNOTATION)
     stop(path, lost)
     return images
+
+
+def _file(source: Path, split: str) -> Path:
+    """The split's annotations; raises TrainingDataError where there are two files of them."""
+    published = source / "annotations" / f"instances_{split}.json"
+    roboflow = source / split / ROBOFLOW
+    if published.is_file() and roboflow.is_file():
+        raise TrainingDataError(
+            f"{source}: expected the split {split!r} in one file, got {published} and {roboflow}"
+        )
+    if roboflow.is_file():
+        return roboflow
+    others = sorted(p.parent.name for p in source.glob(f"*/{ROBOFLOW}"))
+    if others and not published.is_file():
+        raise TrainingDataError(
+            f"{source}: expected a split of {', '.join(others)} ({ROBOFLOW}), got {split!r}"
+        )
+    return published
 
 
 def _id(entry: dict[str, Any], key: str) -> ImageId:
