@@ -1,8 +1,9 @@
 """Which regions of the distant band are looked at, where a frame's budget is less than all.
 
 First come tiles that would else wait longer than ``region.revisit``; then regions around people,
-weak detections of the near pass and where those of the frames before should be by now; what is
-left of the budget goes to the tiles that were not looked at for long, sooner where people were.
+weak detections of the near pass and where those of the frames before should be by now, before
+those of whom the near pass is sure; what is left of the budget goes to the tiles that were not
+looked at for long, sooner where people were.
 """
 
 from __future__ import annotations
@@ -15,14 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_ros.config import RegionConfig, TrackingConfig
-from tasksr_ros.detections import Detections, concatenate
+from tasksr_ros.detections import Detections
 from tasksr_ros.merge import merge
 from tasksr_ros.regions import Rect, Tile
 from tasksr_ros.tracking import Tracker
 
-WEAK = 0.4
+WEAK = 0.25
 """Least score of a detection of the near pass that is looked at again, as a share of the
 threshold."""
+
+KNOWN = 0.5
+"""Least score of who is remembered from frame to frame, as a share of the threshold."""
+
+SURE = 0.3
+"""What a person counts whom the near pass finds as it is, where a doubtful one counts up to 1."""
 
 LOST = 0.5
 """What a person who is not seen any more counts, just before they are forgotten."""
@@ -40,7 +47,7 @@ _CELLS = (8, 4)
 """Columns and rows of a region in which it is remembered what was seen when."""
 
 _SAME = 0.3
-"""IoU of a detection of the near pass and a track that are one person."""
+"""IoU of two boxes, of the near pass or of a track, that are one person."""
 
 _HABIT, _PERIOD = 0.05, 0.2
 """Share of the newest in the average of people in a look, and of the time between two frames."""
@@ -125,9 +132,15 @@ class Attention:
     ) -> None:
         self.thresholds = thresholds
         self._revisit_ns = round(region.revisit * 1e9)
-        self._tracker = Tracker(replace(tracking, min_hits=1), region, thresholds)
+        remembering = replace(tracking, min_hits=1, weak_score=1.0)
+        self._tracker = Tracker(remembering, region, self.known_scores)
         self._max_gap_s = tracking.max_gap
         self.reset()
+
+    @property
+    def known_scores(self) -> NDArray[np.float32]:
+        """Least score of each class of who is remembered."""
+        return np.asarray(KNOWN * self.thresholds, np.float32)
 
     def reset(self) -> None:
         """Forget the frames before."""
@@ -169,7 +182,13 @@ class Attention:
         return self._attended(memory, age_s, choice.tiles, choice.why)
 
     def saw(self, attended: Attended, detections: Detections, stamp_ns: int) -> None:
-        """Remember what was looked at, and who was found in the whole frame, image px."""
+        """Remember what was looked at, and who was found in the whole frame, image px.
+
+        Args:
+            attended: what `choose` returned.
+            detections: merged, from ``known_scores`` on.
+            stamp_ns: of the frame.
+        """
         memory = self._memory
         if memory is None:
             return
@@ -188,7 +207,7 @@ class Attention:
         names = "_memory", "_newest_ns", "_period_ns", "_frames", "_tracker"
         for name in names:
             setattr(self, name, getattr(other, name))
-        self._tracker.thresholds = np.asarray(self.thresholds, np.float64)
+        self._tracker.thresholds = np.asarray(self.known_scores, np.float64)
 
     def _at(self, stamp_ns: int, grid: tuple[Tile, ...]) -> tuple[_Memory, int]:
         """The memory of the band, and the time of a frame."""
@@ -227,16 +246,23 @@ class Attention:
     def _people(
         self, candidates: Detections, stamp_ns: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(N, 4) boxes of people who may be there, and (N,) how much each counts, 0 to 1."""
+        """(N, 4) boxes of people who may be there, and (N,) how much each counts, 0 to 1.
+
+        Most count those whom a look may decide on: the nearer to the threshold of the near pass
+        the more, who was found before like them. Who is found without a look counts less.
+        """
         least = self.thresholds[candidates.class_id]
         weak = candidates.select((candidates.score >= WEAK * least) & (least <= 1))
-        sure = np.minimum(1.0, weak.score / self.thresholds[weak.class_id])
+        weak = merge(weak, np.zeros(len(weak), bool), _SAME, MAX_TARGETS)
+        share = weak.score / self.thresholds[weak.class_id]
         boxes, unseen_s = self._tracker.predicted(stamp_ns, _ASPECT)
         known = 1 - (1 - LOST) * unseen_s / self._max_gap_s
-        people = [Detections.from_arrays(weak.xyxy, sure), Detections.from_arrays(boxes, known)]
-        whole = np.zeros(len(weak) + len(boxes), bool)
-        distinct = merge(concatenate(people), whole, _SAME, MAX_TARGETS)
-        return distinct.xyxy.astype(np.float64), distinct.score.astype(np.float64)
+        same = _iou(boxes, weak.xyxy.astype(np.float64)) >= _SAME
+        doubtful = np.maximum(share, (known[:, None] * same).max(0, initial=0.0))
+        unseen = ~same.any(1)
+        weights = np.concatenate((np.where(share < 1, doubtful, SURE), known[unseen]))
+        first = np.argsort(-weights, kind="stable")[:MAX_TARGETS]
+        return np.concatenate((weak.xyxy, boxes[unseen]))[first].astype(np.float64), weights[first]
 
     def _attended(
         self,
@@ -351,6 +377,14 @@ def _within(boxes: NDArray[np.float64], rects: Sequence[Rect]) -> NDArray[np.boo
     after = (boxes[:, None, :2] >= sides[None, :, :2]).all(2)
     before = (boxes[:, None, 2:] <= sides[None, :, 2:]).all(2)
     return np.asarray(after & before)
+
+
+def _iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, M) intersection over union of (N, 4) and (M, 4) boxes."""
+    shared = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
+    both = np.clip(shared, 0, None).prod(2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (a, b)]
+    return np.asarray(both / np.maximum(areas[0][:, None] + areas[1] - both, 1e-9))
 
 
 def _centres(start: int, end: int, side: int, parts: int) -> NDArray[np.float64]:

@@ -37,7 +37,7 @@ class Budget:
     @property
     def people_scores(self) -> NDArray[np.float32]:
         """Least score of each class of those who are remembered."""
-        return self._attention.thresholds
+        return self._attention.known_scores
 
     def choose(
         self,

@@ -33,6 +33,8 @@ from tasksr_ros.regions import Tile, check_overlap, distant_band, near_tile, til
 from tasksr_ros.thresholds import class_thresholds
 from tasksr_ros.tracking import Tracker
 
+_STAGES = ("decode", "regions", "engine", "merge")
+
 
 @dataclass(frozen=True)
 class Result:
@@ -41,9 +43,11 @@ class Result:
     Attributes:
         detections: boxes in image px.
         tiles: what of the image was looked at.
-        latency_ms: milliseconds by stage: decode, regions, engine, merge, and track where it is on.
+        latency_ms: milliseconds by stage: decode, regions, engine, merge; track where it is on,
+            range where distances are asked for.
         attended: why these; None where all of the band was looked at.
-        ranges: of the detections; None without intrinsics for images of this size.
+        ranges: of the detections; None without intrinsics for images of this size, or where
+            nobody asks.
         blur: of the tiles; None unless the bundle's super-resolution estimates it.
     """
 
@@ -93,13 +97,13 @@ class Looked(NamedTuple):
     Attributes:
         tiles: what of the image was looked at.
         regions: what is in these.
-        near: in the whole image; None without a near pass.
+        near: in the whole image, the weak included; None without a near pass.
         attended: why these; None where all of the band was looked at.
     """
 
     tiles: tuple[Tile, ...]
     regions: Found
-    near: Found | None = None
+    near: InImage | None = None
     attended: Attended | None = None
 
 
@@ -180,7 +184,7 @@ class Pipeline:
             ConfigError: if the configured region does not fit the image.
             ImageError: if a compressed frame is damaged.
         """
-        latency_ms: dict[str, float] = {}
+        latency_ms = dict.fromkeys(_STAGES, 0.0)
         with _timed(latency_ms, "decode"):
             frame_tiles = self.tiles(frame.size)
             lowest = max(tile.rect.y1 for tile in frame_tiles)
@@ -219,26 +223,29 @@ class Pipeline:
                 one.pipeline.budget.engine_took(first, regions_ms, near_ms)
         return looked
 
-    def finish(self, prepared: Prepared, looked: Looked) -> Result:
-        """Detections in image px of what the engines found in what `prepare` gave."""
-        with _timed(prepared.latency_ms, "merge"):
+    def finish(self, prepared: Prepared, looked: Looked, ranged: bool = True) -> Result:
+        """Detections in image px of what the engines found in what `prepare` gave.
+
+        ``ranged``: whether anybody asks for their distances.
+        """
+        latency_ms, stamp_ns = prepared.latency_ms, prepared.frame.stamp_ns
+        with _timed(latency_ms, "merge"):
             found = self._in_image(looked, prepared.frame.size)
             weak = () if self.tracker is None else (self.tracker.weak_thresholds,)
             merged = self._merged(found, self.thresholds, *weak)
             if self.budget is not None and looked.attended is not None:
                 people = self._merged(found, self.budget.people_scores)
-                self.budget.saw(looked.attended, people, prepared.frame.stamp_ns)
+                self.budget.saw(looked.attended, people, stamp_ns)
         if self.tracker is not None:
-            with _timed(prepared.latency_ms, "track"):
-                stamp_ns = prepared.frame.stamp_ns
+            with _timed(latency_ms, "track"):
                 tracked = self.tracker.update(merged, stamp_ns, self.camera)
                 merged = tracked.select(slice(self.config.detection.max_detections))
+        ranges = self._ranges(merged, prepared, ranged)
         if self.budget is not None:
-            self.budget.frame_took(prepared.latency_ms)
-        ranges = self._ranges(merged, prepared.frame)
+            self.budget.frame_took(latency_ms)
         kernels, scale_factor = looked.regions.kernels, self.engine.scale_factor
         blurs = None if kernels is None else blurs_of(kernels, looked.tiles, scale_factor)
-        return Result(merged, looked.tiles, prepared.latency_ms, looked.attended, ranges, blurs)
+        return Result(merged, looked.tiles, latency_ms, looked.attended, ranges, blurs)
 
     def reset(self) -> None:
         """Forget the frames before, as after a jump in time."""
@@ -275,58 +282,50 @@ class Pipeline:
             self._view, self._tiles = view, tuple(found)
         return self._tiles
 
-    def _look_near(self, prepared: Sequence[Prepared]) -> tuple[list[Found | None], float]:
-        """What is in each whole image, and the milliseconds that it took."""
+    def _look_near(self, prepared: Sequence[Prepared]) -> tuple[list[InImage | None], float]:
+        """What is in each whole image, and the milliseconds that looking took."""
         if self.near is None:
             return [None] * len(prepared), 0.0
         start = time.perf_counter()
         found = self.near(_stacked([one.near for one in prepared if one.near is not None]))
-        each: list[Found | None] = [found.of(slice(k, k + 1)) for k in range(len(prepared))]
-        return each, (time.perf_counter() - start) * 1e3
+        near_ms = (time.perf_counter() - start) * 1e3
+        each = [
+            one.pipeline._of_near(self.near, found.of(slice(k, k + 1)), one)
+            for k, one in enumerate(prepared)
+        ]
+        return list(each), near_ms
 
-    def _view_of(self, prepared: Prepared, near: Found | None, frames: int) -> _View:
+    def _of_near(self, engine: Engine, found: Found, prepared: Prepared) -> InImage:
+        """What the near pass found, with what attention goes by."""
+        with _timed(prepared.latency_ms, "merge"):
+            size, least = prepared.frame.size, self._least_scores
+            if self.budget is not None:
+                least = np.minimum(least, self.budget.candidate_scores)
+            tile, overlap = near_tile(size, engine.region_size), self.config.region.tile_overlap
+            return in_image(tile, found, engine.scale_factor, size, least, overlap)
+
+    def _view_of(self, prepared: Prepared, near: InImage | None, frames: int) -> _View:
         """What to look at in a frame, given what the near pass found; ``frames`` wait together."""
-        if prepared.regions is not None or self.budget is None:
+        if self.budget is None:
             assert prepared.regions is not None
             return _View(prepared.tiles, prepared.regions)
-        start = time.perf_counter()
-        size = prepared.frame.size
-        candidates = self._candidates(near, size, self.budget.candidate_scores)
-        attended = self.budget.choose(
-            prepared.frame.stamp_ns, prepared.tiles, size, candidates, frames
-        )
-        regions = self._crop(prepared.pixels, attended.tiles)
-        prepared.latency_ms["regions"] += (time.perf_counter() - start) * 1e3
-        return _View(attended.tiles, regions, attended)
-
-    def _candidates(
-        self, near: Found | None, size: tuple[int, int], least: NDArray[np.float32]
-    ) -> Detections:
-        """What the near pass found, the weak included, in image px."""
-        if near is None or self.near is None:
-            return Detections.empty()
-        return self._of_near(self.near, near, size, least).detections
+        with _timed(prepared.latency_ms, "regions"):
+            frame = prepared.frame
+            candidates = Detections.empty() if near is None else near.detections
+            attended = self.budget.choose(
+                frame.stamp_ns, prepared.tiles, frame.size, candidates, frames
+            )
+            return _View(attended.tiles, self._crop(prepared.pixels, attended.tiles), attended)
 
     def _in_image(self, looked: Looked, size: tuple[int, int]) -> InImage:
         """All detections of a frame."""
-        least, engine = self._least_scores, self.engine
+        least, scale_factor = self._least_scores, self.engine.scale_factor
         overlap = self.config.region.tile_overlap
         parts = [
-            in_image(
-                tile, looked.regions.of(slice(k, k + 1)), engine.scale_factor, size, least, overlap
-            )
+            in_image(tile, looked.regions.of(slice(k, k + 1)), scale_factor, size, least, overlap)
             for k, tile in enumerate(looked.tiles)
         ]
-        if self.near is not None and looked.near is not None:
-            parts.append(self._of_near(self.near, looked.near, size, least))
-        return joined(parts)
-
-    def _of_near(
-        self, engine: Engine, found: Found, size: tuple[int, int], least: NDArray[np.float32]
-    ) -> InImage:
-        """What the near pass found."""
-        tile, overlap = near_tile(size, engine.region_size), self.config.region.tile_overlap
-        return in_image(tile, found, engine.scale_factor, size, least, overlap)
+        return joined(parts if looked.near is None else [*parts, looked.near])
 
     def _crop(self, frame: Frame, frame_tiles: Sequence[Tile]) -> NDArray[np.uint8]:
         """The tiles' pixels as the engine takes them, in memory of the frame before."""
@@ -338,16 +337,20 @@ class Pipeline:
             region[:] = tile.pixels(frame, (width, height))
         return self._regions
 
-    def _ranges(self, detections: Detections, frame: Frame) -> Ranges | None:
-        camera = self.camera
-        if self.ranging is None or camera is None or (camera.width, camera.height) != frame.size:
+    def _ranges(self, detections: Detections, prepared: Prepared, ranged: bool) -> Ranges | None:
+        """Where people stand, for whoever asks; the pitch is followed also while nobody does."""
+        camera, ranging, frame = self.camera, self.ranging, prepared.frame
+        if ranging is None or camera is None or (camera.width, camera.height) != frame.size:
             return None
-        if self.tracker is not None:
-            feet = detections.select(detections.track_id != NO_TRACK)
-        else:
-            feet = detections.select(detections.score >= self._sure[detections.class_id])
-        self.ranging.learn(feet.xyxy, feet.class_id, frame.stamp_ns, camera)
-        return self.ranging.ranges(detections.xyxy, detections.class_id, camera)
+        if not (ranged or ranging.config.estimate_pitch):
+            return None
+        with _timed(prepared.latency_ms, "range"):
+            if self.tracker is not None:
+                feet = detections.select(detections.track_id != NO_TRACK)
+            else:
+                feet = detections.select(detections.score >= self._sure[detections.class_id])
+            ranging.learn(feet.xyxy, feet.class_id, frame.stamp_ns, camera)
+            return ranging.ranges(detections.xyxy, detections.class_id, camera) if ranged else None
 
     @property
     def _least_scores(self) -> NDArray[np.float32]:
@@ -368,4 +371,4 @@ def _stacked(batches: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 def _timed(latency_ms: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
-    latency_ms[stage] = (time.perf_counter() - start) * 1e3
+    latency_ms[stage] = latency_ms.get(stage, 0.0) + (time.perf_counter() - start) * 1e3

@@ -93,13 +93,43 @@ def test_two_candidates_go_before_a_stronger_one() -> None:
 @pytest.mark.parametrize(
     "box",
     [
-        (150, 50, 156, 62, 0.19),  # too weak: less than 0.4 of 0.5
+        (150, 50, 156, 62, 0.12),  # too weak: less than 0.25 of 0.5
         (150, 76, 156, 88, 0.5),  # below the band
         (150, 45, 156, 67, 0.5),  # with a margin of 8 px higher than a region
     ],
 )
 def test_who_is_no_candidate(box: tuple[float, float, float, float, float]) -> None:
     assert look(attention(revisit=10.0), 0, people(box)).why == ("turn",)
+
+
+def test_a_doubtful_one_goes_before_a_sure_one() -> None:
+    """Whom the near pass finds as they are need no look; with nobody else they get one."""
+    sure, doubtful = (20, 50, 26, 62, 0.9), (200, 50, 206, 62, 0.3)
+    attended = look(attention(revisit=10.0), 0, people(sure, doubtful), budget=2)
+    assert [tile.rect.x0 for tile in attended.tiles] == [171, 0]
+    assert attended.why == ("person", "person")
+
+
+def test_boxes_of_one_person_count_once() -> None:
+    one = [(20 + k, 50, 26 + k, 62, 0.3) for k in range(3)]
+    attended = look(attention(revisit=10.0), 0, people(*one, (200, 50, 206, 62, 0.4)))
+    assert attended.tiles[0].rect == Rect(171, 40, 235, 72)
+
+
+def test_who_was_found_and_is_doubtful_now_goes_before_another_doubtful_one() -> None:
+    looking = attention(revisit=10.0)
+    look(looking, 0, found=people((20, 50, 26, 62, 0.9)))
+    now = people((20, 50, 26, 62, 0.2), (200, 50, 206, 62, 0.3))
+    assert look(looking, 1, now).tiles[0].rect == Rect(0, 40, 64, 72)
+    assert look(attention(revisit=10.0), 1, now).tiles[0].rect == Rect(171, 40, 235, 72)
+
+
+@pytest.mark.parametrize(("score", "why"), [(0.26, "person"), (0.24, "turn")])
+def test_weaker_people_than_are_published_are_remembered(score: float, why: str) -> None:
+    looking = attention(revisit=10.0)
+    assert looking.known_scores.tolist() == [0.25]  # half of the threshold
+    look(looking, 0, found=people((150, 50, 156, 62, score)))
+    assert look(looking, 1).why == (why,)
 
 
 def test_classes_that_are_not_wanted_are_no_candidates() -> None:

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from tasksr_ros import pipeline as module
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.config import DetectionConfig, PipelineConfig, RegionConfig, TrackingConfig
+from tasksr_ros.config import (
+    DetectionConfig,
+    PipelineConfig,
+    RangeConfig,
+    RegionConfig,
+    TrackingConfig,
+)
 from tasksr_ros.engines.found import Found
 from tasksr_ros.errors import BundleError, ConfigError
 from tasksr_ros.io.frames import Frame
@@ -491,3 +497,52 @@ def test_with_intrinsics_of_the_image_detections_have_ranges() -> None:
     assert ranges is not None
     assert ranges.depth == pytest.approx([1.5 * 300 / 11])
     assert looking.run(Frame(image[:50])).ranges is None  # not of this size
+
+
+def test_distances_are_worked_out_for_whoever_asks() -> None:
+    config = PipelineConfig(
+        RegionConfig(mode="full", tile_overlap=8, camera_height=1.5),
+        range=RangeConfig(estimate_pitch=False),
+    )
+    looking = Pipeline(PixelEngine(), config, 0.5)
+    looking.camera = CameraModel(200, 100, 300.0, 300.0, 100.0, 50.0)
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[60, 100, 0] = 255
+    for ranged in (False, True):
+        prepared = looking.prepare(Frame(image))
+        (looked,) = looking.look([prepared])
+        result = looking.finish(prepared, looked, ranged)
+        assert (result.ranges is not None) == ranged
+        assert ("range" in result.latency_ms) == ranged
+
+
+def test_the_pitch_is_followed_while_nobody_asks_for_distances() -> None:
+    config = PipelineConfig(
+        RegionConfig(mode="full", tile_overlap=8), range=RangeConfig(estimate_pitch=True)
+    )
+    looking = Pipeline(PixelEngine(), config, 0.5)
+    looking.camera = CameraModel(200, 100, 300.0, 300.0, 100.0, 50.0)
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[60, 100, 0] = 255
+    assert looking.ranging is not None
+    before = looking.ranging.pitch
+    prepared = looking.prepare(Frame(image, stamp_ns=1))
+    (looked,) = looking.look([prepared])
+    result = looking.finish(prepared, looked, ranged=False)
+    assert result.ranges is None
+    assert result.latency_ms["range"] > 0
+    assert looking.ranging.pitch != before
+
+
+@pytest.mark.parametrize("budget", [0, 2])
+def test_what_the_near_pass_found_is_converted_once(
+    budget: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiles = []
+    monkeypatch.setattr(
+        module, "in_image", lambda tile, *a, of=module.in_image: tiles.append(tile) or of(tile, *a)
+    )
+    looking = attentive(budget)
+    result = looking.run(Frame(wide((300, 16), side=2), stamp_ns=1))
+    assert len(tiles) == 1 + len(result.tiles)
+    assert [300, 16, 302, 18] in result.detections.xyxy.tolist()  # as the near pass sees it

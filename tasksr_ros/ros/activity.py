@@ -135,6 +135,10 @@ class Activity:
         """See `worker.Outlet`."""
         self._outputs[answer.channel].publish(answer, self.warn)
 
+    def wants_ranges(self, channel: str) -> bool:
+        """See `worker.Outlet`."""
+        return self._outputs[channel].wants_ranges
+
     def warn(self, what: str, text: str) -> None:
         """See `worker.Outlet`."""
         if self._throttle.passes(what, time.monotonic()):

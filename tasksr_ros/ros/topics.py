@@ -21,7 +21,7 @@ from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float64, Header
-from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
+from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import InputConfig, OutputConfig
@@ -31,12 +31,12 @@ from tasksr_ros.io.calibration import is_rectified
 from tasksr_ros.io.frames import to_bgr
 from tasksr_ros.ros import messages
 from tasksr_ros.ros.graph import is_latched, published
+from tasksr_ros.ros.in_space import InSpace
 from tasksr_ros.ros.live import wire
 from tasksr_ros.ros.live.scheduler import RateLimit
 from tasksr_ros.ros.live.silence import CAMERA_INFO, SUFFIX, Wanted, why_silent
 from tasksr_ros.ros.live.worker import Answer
 from tasksr_ros.ros.overlays import Overlays
-from tasksr_ros.ros.ranges import to_detection_3d_array
 
 OnImage: TypeAlias = Callable[[wire.Serialized], None]
 OnCamera: TypeAlias = Callable[[CameraModel], None]
@@ -268,7 +268,7 @@ class CameraOutputs:
             stage: node.create_publisher(Float64, _named(name, f"latency/{stage}"), qos)
             for stage in PLAIN_STAGES
         }
-        self._in_space = node.create_publisher(Detection3DArray, _named(name, "detections_3d"), qos)
+        self._in_space = InSpace(node, _named(name, ""), qos)
         self._labels = node.create_publisher(LabelInfo, _named(name, "label_info"), _LATCHED)
         self._debug = node.create_publisher(Image, _named(name, "debug_image"), QoSProfile(depth=1))
         self._overlays = Overlays(node, _named(name, ""))
@@ -284,8 +284,14 @@ class CameraOutputs:
 
     @property
     def _publishers(self) -> tuple[Publisher, ...]:
-        own = (self._detections, self._latency, self._in_space, self._labels, self._debug)
-        return (*own, *self._plain.values(), *self._overlays.publishers)
+        own = (self._detections, self._latency, self._labels, self._debug)
+        extras = (*self._in_space.publishers, *self._overlays.publishers)
+        return (*own, *self._plain.values(), *extras)
+
+    @property
+    def wants_ranges(self) -> bool:
+        """Whether somebody listens to where people are."""
+        return self._in_space.wanted
 
     def limit_debug_images(self, wanted: bool, rate_hz: float) -> None:
         """Whether to publish debug images while someone listens, and how many at most."""
@@ -320,14 +326,14 @@ class CameraOutputs:
             camera = answer.channel or "camera"
             on_error(
                 f"{camera}: extras",
-                f"{camera}: no debug image, overlay, latency or detections_3d: {error}",
+                f"{camera}: no debug image, overlay, latency or distances: {error}",
             )
 
     def _publish_in_space(
         self, answer: Answer, header: Header, classes: Sequence[str], on_error: OnError
     ) -> None:
         """Publish where people are, while someone listens and it is known."""
-        if not self._in_space.get_subscription_count():
+        if not answer.ranged:
             return
         result, ranges = answer.result, answer.result.ranges
         if ranges is None:
@@ -335,11 +341,11 @@ class CameraOutputs:
             width, height = answer.frame.size
             on_error(
                 f"{camera}: detections_3d",
-                f"{camera}: no detections_3d: they need range.enabled and a CameraInfo for images "
-                f"of {width}x{height} px",
+                f"{camera}: no detections_3d or markers: they need range.enabled and a "
+                f"CameraInfo for images of {width}x{height} px",
             )
             return
-        self._in_space.publish(to_detection_3d_array(result.detections, ranges, header, classes))
+        self._in_space.publish(result.detections, ranges, header, classes)
 
     def _wants_debug_image(self) -> bool:
         listened_to = self._debug_wanted and self._debug.get_subscription_count()

@@ -11,16 +11,13 @@ from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray, Detection3DArray
+from vision_msgs.msg import Detection2DArray
 
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.config import RangeConfig, RegionConfig
 from tasksr_ros.detections import Detections
 from tasksr_ros.errors import ConfigError, RecordingError
 from tasksr_ros.io.decoding import decode_message
-from tasksr_ros.ranging import Ranging
 from tasksr_ros.ros import messages
-from tasksr_ros.ros.ranges import to_detection_3d_array
 
 HEADER = Header(stamp=Time(sec=3, nanosec=7), frame_id="front")
 
@@ -74,32 +71,6 @@ def test_class_names_in_place_of_numbers() -> None:
         messages.from_detection_array(array)
     with pytest.raises(RecordingError, match=r"must be a number or one of car, got 'person'$"):
         messages.from_detection_array(array, ["car"])
-
-
-def test_where_people_stand() -> None:
-    """Someone 10 m ahead and 2 m to the right; of somebody else the distance is not known."""
-    camera = CameraModel(1280, 720, 1000.0, 1000.0, 640.0, 360.0)
-    detections = Detections.from_arrays(
-        np.array([[600, 100, 601, 102], [815, 340, 865, 510]]), np.array([0.5, 0.75])
-    )
-    mounting = RegionConfig(camera_height=1.5)
-    ranging = Ranging(RangeConfig(person_height=1.7), mounting, ("person",))
-    ranges = ranging.ranges(detections.xyxy, detections.class_id, camera)
-    array = to_detection_3d_array(detections, ranges, HEADER)
-    received = deserialize_message(serialize_message(array), Detection3DArray)
-    (person,) = received.detections
-    position, size = person.bbox.center.position, person.bbox.size
-    assert (received.header, person.header, person.id) == (HEADER, HEADER, "")
-    assert (position.x, position.y, position.z) == pytest.approx((2.0, 1.5 - 0.85, 10.0))
-    assert (size.x, size.y, size.z) == pytest.approx((0.6, 1.7, 0.6))
-    result = person.results[0]
-    assert (result.hypothesis.class_id, result.hypothesis.score) == ("0", 0.75)
-    assert result.pose.pose == person.bbox.center
-    covariance = np.array(result.pose.covariance).reshape(6, 6)
-    np.testing.assert_allclose(covariance[:3, :3], ranges.covariance[1])
-    assert covariance[5, 5] == pytest.approx(np.pi**2 / 3)
-    named = to_detection_3d_array(detections, ranges, HEADER, ["person"])
-    assert named.detections[0].results[0].hypothesis.class_id == "person"
 
 
 def test_no_detections() -> None:

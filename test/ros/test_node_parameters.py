@@ -29,6 +29,7 @@ from ros_client import (
 )
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
+from visualization_msgs.msg import MarkerArray
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.ros import messages
@@ -121,6 +122,7 @@ def test_a_budget_looks_where_the_near_pass_sees_someone_and_diagnostics_tell(
     """And someone who listens hears how far away they are."""
     diagnostics = client.listen(DiagnosticArray, "/diagnostics")
     in_space = client.listen(Detection3DArray, "detections_3d")
+    markers = client.listen(MarkerArray, "markers")
     info = messages.to_camera_info(CameraModel(100, 50, 90.0, 90.0, 50.0, 25.0), header(client))
 
     def told() -> dict[str, str]:
@@ -142,6 +144,7 @@ def test_a_budget_looks_where_the_near_pass_sees_someone_and_diagnostics_tell(
         client.publish(red_image(header(client), (90, 40)))
         client.wait(lambda: len(arrays) == 2, "detections")
         client.wait(lambda: in_space and in_space[-1].header == arrays[-1].header, "detections_3d")
+        client.wait(lambda: markers, "markers")
     (person,) = in_space[-1].detections
     # A foot 16 px below the horizon of a camera of 90 px and 1.4 m: as near as 7.9 m. The box of
     # 1 px says 153 m.
@@ -149,6 +152,7 @@ def test_a_budget_looks_where_the_near_pass_sees_someone_and_diagnostics_tell(
     assert person.bbox.center.position.x == pytest.approx(person.bbox.center.position.z * 40.5 / 90)
     centres = [[(d.bbox.center.position.x) for d in a.detections] for a in arrays]
     assert centres == [[90.5], [90.5]]
+    assert [m.ns for m in markers[-1].markers] == ["", "people", "distances"]
 
 
 @pytest.mark.parametrize("changes", [60, pytest.param(3000, marks=pytest.mark.slow)])

@@ -41,7 +41,8 @@ class Report:
             of zero, and how often.
         last_rejection: why a frame was last rejected.
         silent_s: since the last message (since the start, if none came), s.
-        latency_ms: (frames,) milliseconds by stage, of the last ``WINDOW`` processed frames.
+        latency_ms: (frames,) milliseconds by stage, of those of the last ``WINDOW`` processed
+            frames that had it.
         time_jumps: how often time jumped backwards.
         received_hz, processed_hz: see `Rate`.
         attended: what was looked at in the last frame; None where all of the band is.
@@ -193,7 +194,7 @@ class Account:
     def report(self, now_s: float) -> Report:
         """The account at this moment."""
         with self._lock:
-            stages = self._latency[-1] if self._latency else {}
+            stages = dict.fromkeys(s for frame in self._latency for s in frame)
             return Report(
                 self._received,
                 self._processed,
@@ -201,7 +202,7 @@ class Account:
                 dict(self._notes),
                 self._last_rejection,
                 now_s - self._last_message_s,
-                {s: np.array([frame[s] for frame in self._latency]) for s in stages},
+                {s: np.array([f[s] for f in self._latency if s in f]) for s in stages},
                 self._time_jumps,
                 self._received_rate.hz(now_s),
                 self._processed_rate.hz(now_s),

@@ -91,6 +91,7 @@ class Answer:
         result: detections in image px and what was looked at.
         latency_ms: milliseconds by stage: decode, those of `pipeline.Result`; total: of the work;
             delay: since the message came, on steady time; age: since its stamp, on ROS time.
+        ranged: whether somebody asked for distances when they could be worked out.
     """
 
     channel: str
@@ -98,6 +99,7 @@ class Answer:
     frame: Frame
     result: Result
     latency_ms: dict[str, float]
+    ranged: bool
 
 
 class Outlet(Protocol):
@@ -105,6 +107,10 @@ class Outlet(Protocol):
 
     def publish(self, answer: Answer) -> None:
         """Publish detections."""
+        ...
+
+    def wants_ranges(self, channel: str) -> bool:
+        """Whether anybody asks how far the people of a camera are."""
         ...
 
     def warn(self, what: str, text: str) -> None:
@@ -334,8 +340,9 @@ class Worker:
 
     def _finish(self, work: _Work, looked: Looked) -> None:
         try:
-            result = work.pipeline.finish(work.prepared, looked)
-            answer = self._answer(work, result)
+            ranged = self._outlet.wants_ranges(work.channel.name)
+            result = work.pipeline.finish(work.prepared, looked, ranged)
+            answer = self._answer(work, result, ranged)
             if self._closed:
                 return
             self._outlet.publish(answer)
@@ -347,7 +354,7 @@ class Worker:
         except Exception as error:
             self._reject(work.channel.name, work.job, error)
 
-    def _answer(self, work: _Work, result: Result) -> Answer:
+    def _answer(self, work: _Work, result: Result, ranged: bool) -> Answer:
         now_s = time.monotonic()
         stages = result.latency_ms
         latency_ms = {
@@ -357,7 +364,7 @@ class Worker:
             "delay": (now_s - work.job.came_s) * 1e3,
             "age": (self._outlet.now_ns() - work.frame.stamp_ns) / 1e6,
         }
-        return Answer(work.channel.name, work.header, work.frame, result, latency_ms)
+        return Answer(work.channel.name, work.header, work.frame, result, latency_ms, ranged)
 
     def _expect(self, works: Sequence[_Work]) -> None:
         """How long these frames should take; told once where that is longer than it should be."""

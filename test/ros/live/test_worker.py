@@ -81,9 +81,13 @@ class Outlet:
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.warnings: list[str] = []
+        self.ranged: set[str] = set()
 
     def publish(self, answer: Answer) -> None:
         self.answers.append(answer)
+
+    def wants_ranges(self, channel: str) -> bool:
+        return channel in self.ranged
 
     def warn(self, what: str, text: str) -> None:
         del what
@@ -167,6 +171,19 @@ def test_an_answer_belongs_to_its_image(bench: Bench) -> None:
         ]
         assert answer.latency_ms["age"] == pytest.approx((900 - index) * 1e3)
     assert bench.report().processed == 5
+
+
+def test_distances_are_worked_out_while_somebody_asks(bench: Bench) -> None:
+    for channel in bench.channels.values():
+        channel.camera = CameraModel(64, 32, 100.0, 100.0, 32.0, 16.0)
+    for index, ranged in enumerate((set(), {"left"}, {"front"}, set())):
+        bench.outlet.ranged = ranged
+        bench.send("front", (100 + index) * S)
+        bench.wait(lambda index=index: len(bench.outlet.answers) == index + 1)
+    told = [(a.ranged, a.result.ranges is not None) for a in bench.outlet.answers]
+    assert told == [(False, False), (False, False), (True, True), (False, False)]
+    assert len(bench.report().latency_ms["range"]) == 1  # of the frames that had the stage
+    assert len(bench.report().latency_ms["merge"]) == 4
 
 
 def test_compressed_images_are_limited_and_checked() -> None:
