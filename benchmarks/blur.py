@@ -46,6 +46,7 @@ class BlurConfig:
     every: int = option(5, "use each n-th image", low=1)
     out: str = option("out/blur", "folder for the smeared images and the replays")
     region: str = option("far", "where to look, as of tasksr replay")
+    engine: str = option("auto", "as of tasksr replay")
     threads: int = option(0, "CPU threads of the engine; 0: all cores", low=0, high=1024)
 
 
@@ -160,7 +161,11 @@ def _smeared(of: Set, length: float, config: BlurConfig) -> Set:
 def _replayed(bundle: str, name: str, of: Set, length: float, config: BlurConfig) -> Path:
     out = Path(config.out) / "replays" / f"{name}-{of.name}-{length:g}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    values = {"near.width": 0, "engine.threads": config.threads}
+    values = {
+        "near.width": 0,
+        "engine.name": config.engine,
+        "engine.threads": config.threads,
+    }
     job = Job(
         input=of.folder,
         predictions=out,

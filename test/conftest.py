@@ -74,7 +74,7 @@ def blind_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tasksr_ros.networks.detectors.fcos import Detector
 
     torch.manual_seed(0)
-    options = {"ks": 3, "kout": 7, "num_stage": 2, "md_ch": 4, "reduction_ch": 4}
+    options = {"ks": 3, "kout": 7, "num_stage": 1, "md_ch": 4, "reduction_ch": 4}
     description = {
         "name": "blind",
         "sr": {"network": "kbpn-small", "scale_factor": 2, "options": options},

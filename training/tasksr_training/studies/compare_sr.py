@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from tasksr_ros.blur import blur_of, second_moments
 from tasksr_ros.networks.super_resolution.bicubic import Bicubic
 from tasksr_ros.networks.super_resolution.kbpn import KBPN
 from tasksr_ros.networks.super_resolution.rbpn import RBPN
@@ -128,6 +129,8 @@ class Quality:
         kernel_error: of a blind network: squared differences between the kernel that it found
             and the true one, summed.
         no_kernel_error: the same of the kernel of an image that is not blurred at all.
+        length: of the blur by that kernel, HR px, see `tasksr_ros.blur`.
+        true_length: of the blur by the true kernel, likewise.
     """
 
     psnr_y: list[float] = field(default_factory=list)
@@ -135,6 +138,8 @@ class Quality:
     psnr_rgb: list[float] = field(default_factory=list)
     kernel_error: list[float] = field(default_factory=list)
     no_kernel_error: list[float] = field(default_factory=list)
+    length: list[float] = field(default_factory=list)
+    true_length: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -301,7 +306,14 @@ def _quality(outputs: Sequence[Output], samples: Sequence[Sample], scale_factor:
             true, unblurred = whole_kernels(torch.stack([one.kernel, still]), scale_factor, size)
             quality.kernel_error.append(float((kernel - true).square().sum()))
             quality.no_kernel_error.append(float((unblurred - true).square().sum()))
+            quality.length.append(_length(kernel))
+            quality.true_length.append(_length(true))
     return quality
+
+
+def _length(kernel: Tensor) -> float:
+    """Of the blur of a kernel (k, k), px."""
+    return blur_of(second_moments(kernel[None].numpy())[0]).length
 
 
 @torch.inference_mode()

@@ -75,7 +75,32 @@ def _kernel_errors(rows: Sequence[dict[str, Any]], sets: Sequence[str]) -> list[
     lines = ["", _line(["squared error of the kernel", *sets]), _line(["---"] * (len(sets) + 1))]
     for name, key, row in [("no blur", "no_kernel_error", blind[0]), *named]:
         lines.append(_line([name, *(f"{row['mean'][s][key]:.4f}" for s in sets)]))
+    return lines + _lengths([row for row in blind if row["per_image"][sets[0]].get("length")], sets)
+
+
+def _lengths(rows: Sequence[dict[str, Any]], sets: Sequence[str]) -> list[str]:
+    """How well they tell the length of the blur, beside two guesses that look at no image."""
+    if not rows:
+        return []
+    head = "blur's length, HR px: mean error, correlation with the true one"
+    true = [np.array(rows[0]["per_image"][s]["true_length"]) for s in sets]
+    lines = ["", _line([head, *sets]), _line(["---"] * (len(sets) + 1))]
+    lines.append(_line(["always 0", *(f"{t.mean():.2f}" for t in true)]))
+    lines.append(_line(["always their mean", *(f"{abs(t - t.mean()).mean():.2f}" for t in true)]))
+    for row in rows:
+        found = [np.array(row["per_image"][s]["length"]) for s in sets]
+        cells = [
+            f"{abs(f - t).mean():.2f}, {_correlation(f, t)}"
+            for f, t in zip(found, true, strict=True)
+        ]
+        lines.append(_line([row["name"], *cells]))
     return lines
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
+    if min(len(a), np.ptp(a), np.ptp(b)) == 0:
+        return "-"
+    return f"{np.corrcoef(a, b)[0, 1]:.2f}"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -106,8 +106,24 @@ def test_video_and_blind_networks_side_by_side(data: Path, runs: Path) -> None:
     table = compare_sr_report.markdown(result)
     assert "| squared error of the kernel | images |" in table
     assert f"| blind | {errors['kernel_error']:.4f} |" in table
+    of_images = result["comparisons"][1]["rows"][2]["per_image"]["images"]
+    assert len(of_images["length"]) == len(of_images["true_length"]) == 6
+    assert f"| always 0 | {np.mean(of_images['true_length']):.2f} |" in table
     sharp, soft = (c["rows"][0]["mean"]["images"]["psnr_y"] for c in result["comparisons"])
     assert soft < sharp
+
+
+def test_lengths_of_the_blur_beside_guesses() -> None:
+    """True 2, 4 and 6 px; one that tells 3, 5 and 7 is 1 off, and right in their order."""
+    per_image = {"images": {"length": [3.0, 5.0, 7.0], "true_length": [2.0, 4.0, 6.0]}}
+    still = {"images": {**per_image["images"], "length": [4.0, 4.0, 4.0]}}
+    rows = [{"name": "a", "per_image": per_image}, {"name": "b", "per_image": still}]
+    assert compare_sr_report._lengths(rows, ["images"])[3:] == [
+        "| always 0 | 4.00 |",
+        "| always their mean | 1.33 |",
+        "| a | 1.00, 1.00 |",
+        "| b | 1.33, - |",
+    ]
 
 
 @pytest.mark.usefixtures("small_cost_region")
