@@ -96,7 +96,7 @@ def layers(bundle: Bundle) -> list[Layer]:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    from tasksr_ros.engines.graphs import load_graph
+    from tasksr_ros.engines.graphs import example_inputs, load_graph
     from tasksr_ros.networks.tdsr import RegionDetector
 
     found: list[Layer] = []
@@ -113,10 +113,9 @@ def layers(bundle: Bundle) -> list[Layer]:
                 found.append(Layer(places * weight.numel(), moved, weight.numel()))
             return result
 
-    width, height = bundle.region_size
     network = RegionDetector(load_graph(bundle, "lr_space")).eval()
     with torch.no_grad(), Count():  # type: ignore[no-untyped-call]
-        network(torch.zeros(1, height, width, 3, dtype=torch.uint8))
+        network(*example_inputs(bundle).values())
     return found
 
 

@@ -56,14 +56,15 @@ class Budget:
         self._attention.saw(attended, people, stamp_ns)
 
     def engine_took(self, regions: int, regions_ms: float, near_ms: float) -> None:
-        """See `Pace.engine_took`."""
+        """See `Pace.engine_took`; optical flow, which is of regions as well, counts with these."""
         if self._pace is not None:
             self._pace.engine_took(regions, regions_ms, near_ms)
 
     def frame_took(self, latency_ms: Mapping[str, float]) -> None:
         """What a frame took, by stage."""
         if self._pace is not None:
-            self._pace.rest_took(sum(latency_ms.values()) - latency_ms.get("engine", 0.0))
+            by_region = latency_ms.get("engine", 0.0) + latency_ms.get("flow", 0.0)
+            self._pace.rest_took(sum(latency_ms.values()) - by_region)
 
     def reset(self) -> None:
         """Forget the frames before, but not what they took."""

@@ -278,6 +278,19 @@ class PaceConfig:
 
 
 @dataclass(frozen=True)
+class VideoConfig:
+    """What super-resolution of video looks back to."""
+
+    max_age: float = option(
+        1.0,
+        "greatest age of a frame before that super-resolution of video looks at, s; what is older "
+        "is not there, and a stamp that jumps back by more begins anew",
+        low=0.01,
+        high=60,
+    )
+
+
+@dataclass(frozen=True)
 class PipelineConfig:
     """Everything that `Pipeline` needs beside the bundle."""
 
@@ -288,6 +301,7 @@ class PipelineConfig:
     near: NearConfig = field(default_factory=NearConfig)
     schedule: PaceConfig = field(default_factory=PaceConfig)
     range: RangeConfig = field(default_factory=RangeConfig)
+    video: VideoConfig = field(default_factory=VideoConfig)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,9 +16,12 @@ from tasksr_ros.bundle.schema import check_sizes
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import SIZE_MULTIPLE, EngineConfig, NearConfig, PipelineConfig
 from tasksr_ros.engines import Engine, build_engine
+from tasksr_ros.engines.clips import Clips
 from tasksr_ros.engines.guarded import GuardedEngine
 from tasksr_ros.options import build
 from tasksr_ros.pipeline import Pipeline
+
+logger = logging.getLogger(__name__)
 
 EngineFactory: TypeAlias = Callable[[Bundle, EngineConfig], Engine]
 
@@ -54,7 +58,13 @@ class Model:
         bundle = self.bundle
         given = config or PipelineConfig()
         return Pipeline(
-            self.engine, given, bundle.score_threshold, camera, bundle.classes, self.near
+            self.engine,
+            given,
+            bundle.score_threshold,
+            camera,
+            bundle.classes,
+            self.near,
+            bundle.neighbours,
         )
 
 
@@ -80,6 +90,12 @@ def load_model(
     """
     config = engine if isinstance(engine, EngineConfig) else build(EngineConfig, {"name": engine})
     loaded = with_region_size(load_bundle(bundle), config)
+    if max(loaded.neighbours, default=0) > 0:
+        logger.warning(
+            "%s was trained to look at frames after each frame as well, which are not there yet: "
+            "the frame itself stands for them (trained with stage.options past_only it has none)",
+            loaded.name,
+        )
     running = _running(loaded, config, factory)
     whole = near_bundle(loaded, near or NearConfig())
     if whole is None:
@@ -93,7 +109,9 @@ def _running(bundle: Bundle, config: EngineConfig, factory: EngineFactory) -> Gu
     """An engine that has run once."""
     guarded = GuardedEngine(factory(bundle, config))
     width, height = guarded.region_size
-    guarded(np.zeros((1, height, width, 3), np.uint8))
+    region = np.zeros((1, height, width, 3), np.uint8)
+    number = len(bundle.neighbours)
+    guarded(Clips.without_neighbours(region, number) if number else region)
     return guarded
 
 

@@ -22,6 +22,7 @@ from tasksr_ros.budget import Budget
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.config import MODEL_SCORE_THRESHOLD, PipelineConfig
 from tasksr_ros.detections import NO_TRACK, Detections
+from tasksr_ros.engines.clips import Regions, stacked
 from tasksr_ros.engines.found import Found
 from tasksr_ros.engines.interface import Engine
 from tasksr_ros.in_image import InImage, in_image, joined
@@ -32,6 +33,7 @@ from tasksr_ros.ranging import Ranges, Ranging
 from tasksr_ros.regions import Tile, check_overlap, distant_band, near_tile, tiles
 from tasksr_ros.thresholds import class_thresholds
 from tasksr_ros.tracking import Tracker
+from tasksr_ros.video import Past, Window
 
 _STAGES = ("decode", "regions", "engine", "merge")
 
@@ -43,8 +45,8 @@ class Result:
     Attributes:
         detections: boxes in image px.
         tiles: what of the image was looked at.
-        latency_ms: milliseconds by stage: decode, regions, engine, merge; track where it is on,
-            range where distances are asked for.
+        latency_ms: milliseconds by stage: decode, regions, engine, merge; flow of video, track
+            where it is on, range where distances are asked for.
         attended: why these; None where all of the band was looked at.
         ranges: of the detections; None without intrinsics for images of this size, or where
             nobody asks.
@@ -70,6 +72,7 @@ class Prepared:
         tiles: what covers the distant band.
         regions: (tiles, height, width, 3) uint8 RGB; overwritten by the pipeline's next frame;
             None with a budget: which tiles are looked at is chosen after the near pass.
+        past: the frames before; None without super-resolution of video.
         near: (1, height, width, 3) uint8 RGB, the whole image; None without a near pass.
         latency_ms: milliseconds by stage; `Pipeline.look` and `Pipeline.finish` add to it.
     """
@@ -78,7 +81,8 @@ class Prepared:
     frame: Frame
     pixels: Frame
     tiles: tuple[Tile, ...]
-    regions: NDArray[np.uint8] | None
+    regions: Regions | None
+    past: Past | None
     near: NDArray[np.uint8] | None
     latency_ms: dict[str, float]
 
@@ -87,7 +91,7 @@ class _View(NamedTuple):
     """What the engine for regions is given of one frame; see `Prepared` and `Looked`."""
 
     tiles: tuple[Tile, ...]
-    regions: NDArray[np.uint8]
+    regions: Regions
     attended: Attended | None = None
 
 
@@ -112,7 +116,8 @@ class Pipeline:
 
     With ``tracking.enabled`` it remembers the frames before: they must come from one camera in
     the order of their stamps, and `reset` forgets them. So it does with ``region.budget``, to
-    know where to look. Without both, frames are independent.
+    know where to look, and with super-resolution of video, see `video.Window`. Without all of
+    these, frames are independent.
 
     Args:
         engine: the compiled networks; may be shared by pipelines of several cameras.
@@ -121,6 +126,8 @@ class Pipeline:
         camera: intrinsics, needed by the region mode ``distance``; may be set later.
         classes: their names, by the engine's class ids.
         near: the detector alone, for the whole image; None: only the distant region is looked at.
+        neighbours: frames that the engine's super-resolution looks at beside each frame, relative
+            to it; () of single images.
 
     Raises:
         ConfigError: if a value of the config is out of range, or its tiles would not advance.
@@ -134,6 +141,7 @@ class Pipeline:
         camera: CameraModel | None = None,
         classes: Sequence[str] = ("pedestrian",),
         near: Engine | None = None,
+        neighbours: Sequence[int] = (),
     ) -> None:
         configured = config.detection.score_threshold
         self.engine = engine
@@ -156,6 +164,7 @@ class Pipeline:
         self.ranging = (
             Ranging(config.range, config.region, classes) if config.range.enabled else None
         )
+        self.video = Window(neighbours, config.video.max_age) if neighbours else None
         self._sure = least
         self._view: tuple[tuple[int, int], CameraModel | None] | None = None
         self._tiles: tuple[Tile, ...] | None = None
@@ -192,11 +201,13 @@ class Pipeline:
             self.samples.look(pixels)
         with _timed(latency_ms, "regions"):
             regions = self._crop(pixels, frame_tiles) if self.budget is None else None
+            past = None if self.video is None else self.video.see(pixels, frame_tiles)
             near = None
             if self.near is not None:
                 size = self.near.region_size
                 near = near_tile(frame.size, size).pixels(pixels, size)[None]
-        return Prepared(self, frame, pixels, frame_tiles, regions, near, latency_ms)
+        looked_at = regions if regions is None else _with(past, regions, frame_tiles, latency_ms)
+        return Prepared(self, frame, pixels, frame_tiles, looked_at, past, near, latency_ms)
 
     def look(self, prepared: Sequence[Prepared]) -> list[Looked]:
         """Run the engines on frames, of other cameras' pipelines with the same engines too.
@@ -210,7 +221,7 @@ class Pipeline:
             for one, found in zip(prepared, near, strict=True)
         ]
         start = time.perf_counter()
-        found = self.engine(_stacked([view.regions for view in views]))
+        found = self.engine(stacked([view.regions for view in views]))
         regions_ms = (time.perf_counter() - start) * 1e3
         looked, first = [], 0
         for one, own, view in zip(prepared, near, views, strict=True):
@@ -218,9 +229,10 @@ class Pipeline:
             looked.append(Looked(view.tiles, found.of(slice(first, last)), own, view.attended))
             one.latency_ms["engine"] = near_ms + regions_ms
             first = last
+        flow_ms = sum(one.latency_ms.get("flow", 0.0) for one in prepared)
         for one in prepared:
             if one.pipeline.budget is not None:
-                one.pipeline.budget.engine_took(first, regions_ms, near_ms)
+                one.pipeline.budget.engine_took(first, regions_ms + flow_ms, near_ms)
         return looked
 
     def finish(self, prepared: Prepared, looked: Looked, ranged: bool = True) -> Result:
@@ -255,6 +267,8 @@ class Pipeline:
             self.budget.reset()
         if self.ranging is not None:
             self.ranging.reset()
+        if self.video is not None:
+            self.video.reset()
 
     def follow(self, other: Pipeline) -> None:
         """Take the place of another pipeline of the same camera: go on with its tracks."""
@@ -267,6 +281,8 @@ class Pipeline:
             self.budget.follow(other.budget)
         if self.ranging is not None and other.ranging is not None:
             self.ranging.follow(other.ranging)
+        if self.video is not None and other.video is not None:
+            self.video.follow(other.video)
 
     def tiles(self, image_size: tuple[int, int]) -> tuple[Tile, ...]:
         """The tiles that cover the distant region of an image of (width, height) px.
@@ -287,7 +303,7 @@ class Pipeline:
         if self.near is None:
             return [None] * len(prepared), 0.0
         start = time.perf_counter()
-        found = self.near(_stacked([one.near for one in prepared if one.near is not None]))
+        found = self.near(stacked([one.near for one in prepared if one.near is not None]))
         near_ms = (time.perf_counter() - start) * 1e3
         each = [
             one.pipeline._of_near(self.near, found.of(slice(k, k + 1)), one)
@@ -315,7 +331,9 @@ class Pipeline:
             attended = self.budget.choose(
                 frame.stamp_ns, prepared.tiles, frame.size, candidates, frames
             )
-            return _View(attended.tiles, self._crop(prepared.pixels, attended.tiles), attended)
+            cut = self._crop(prepared.pixels, attended.tiles)
+        regions = _with(prepared.past, cut, attended.tiles, prepared.latency_ms)
+        return _View(attended.tiles, regions, attended)
 
     def _in_image(self, looked: Looked, size: tuple[int, int]) -> InImage:
         """All detections of a frame."""
@@ -363,8 +381,17 @@ class Pipeline:
         return found.merged(limits.nms_iou, limits.max_detections, *least_scores)
 
 
-def _stacked(batches: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    return batches[0] if len(batches) == 1 else np.concatenate(batches)
+def _with(
+    past: Past | None,
+    regions: NDArray[np.uint8],
+    tiles: Sequence[Tile],
+    latency_ms: dict[str, float],
+) -> Regions:
+    """Regions as the engine takes them, with what was there before if it looks at that."""
+    if past is None:
+        return regions
+    with _timed(latency_ms, "flow"):
+        return past.clips(regions, tiles)
 
 
 @contextmanager

@@ -90,6 +90,33 @@ def blind_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def video_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `tiny_bundle`, with super-resolution of video; scores depend on the two frames before."""
+    torch = pytest.importorskip("torch")
+    from tasksr_ros.bundle import save_bundle
+    from tasksr_ros.networks import build_sr
+    from tasksr_ros.networks.detectors.fcos import Detector
+
+    torch.manual_seed(0)
+    options = {"num_frames": 3, "past_only": True, "base_filter": 8, "feat": 4}
+    description = {
+        "name": "tiny-video",
+        "sr": {"network": "rbpn-small", "scale_factor": 2, "options": options},
+        "detector": {"network": "fcos", "options": {"width": 0.25}},
+        "classes": ["pedestrian"],
+        "region_size": [64, 32],
+        "score_threshold": 0.01,
+        "recipe": {"weights": "random"},
+    }
+    folder = tmp_path_factory.mktemp("bundles") / "tiny-video"
+    networks = {"sr": build_sr("rbpn-small", 2, **options), "detector": Detector(0.25)}
+    with torch.no_grad():
+        networks["sr"].output.conv.weight *= 100
+    save_bundle(folder, description, "# tiny-video\n", **networks)
+    return folder
+
+
 @pytest.fixture
 def load_launch_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     """Loads a file of ``launch/``, for which the checkout is the package's share folder."""

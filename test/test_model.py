@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +75,20 @@ def test_no_near_pass_where_none_is_wanted(tiny_bundle: Path) -> None:
     assert model.near is None
     narrow = PipelineConfig(RegionConfig(tile_overlap=8))
     assert model.pipeline(narrow).near is None
+
+
+def test_frames_that_are_not_there_yet_are_said(
+    video_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The warm-up has neighbours; networks trained with frames after the target are told of."""
+    load_model(video_bundle, near=NearConfig(width=0), factory=Recorded)
+    assert not caplog.records
+    folder = Path(shutil.copytree(video_bundle, tmp_path / "tiny-video"))
+    text = (folder / "model.yaml").read_text()
+    (folder / "model.yaml").write_text(text.replace("past_only: true", "past_only: false"))
+    model = load_model(folder, near=NearConfig(width=0), factory=Recorded)
+    assert model.bundle.neighbours == (-1, 1)
+    assert "tiny-video was trained to look at frames after each frame as well" in caplog.text
 
 
 def test_a_detector_that_sees_whole_images_already_is_built_once(

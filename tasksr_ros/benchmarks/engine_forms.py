@@ -111,9 +111,15 @@ def random_bundle(
     try:
         networks = {"sr": build_sr(network, scale_factor), "detector": Detector()}
         save_bundle(folder / "model", description, "# random\n", **networks)
-        return load_bundle(folder / "model")
+        bundle = load_bundle(folder / "model")
     except BundleError as error:
         raise ConfigError(str(error)) from None
+    if bundle.neighbours:
+        raise ConfigError(
+            f"networks must be of single images, got {network} of video: tasksr benchmark pipeline "
+            "measures bundles of both"
+        )
+    return bundle
 
 
 def _builders(

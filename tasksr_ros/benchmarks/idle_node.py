@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
+from tasksr_ros.engines.clips import Regions
 from tasksr_ros.engines.found import Found, joined
 from tasksr_ros.ros.node import main
 
@@ -40,7 +40,7 @@ class IdleEngine:
         )
         self._found.scores[0, :PEOPLE] = 0.9
 
-    def __call__(self, regions: NDArray[np.uint8]) -> Found:
+    def __call__(self, regions: Regions) -> Found:
         """See `engines.Engine`."""
         return joined([self._found] * len(regions))
 

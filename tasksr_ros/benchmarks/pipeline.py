@@ -17,6 +17,7 @@ from tasksr_ros.benchmarks.timing import Samples, resident_mb, time_in_turns
 from tasksr_ros.bundle import load_bundle
 from tasksr_ros.config import PipelineConfig, RegionConfig
 from tasksr_ros.engines import Engine, build_engine
+from tasksr_ros.engines.clips import stacked
 from tasksr_ros.io.decoding import CompressedFrame
 from tasksr_ros.io.frames import Frame
 from tasksr_ros.pipeline import Pipeline, Prepared
@@ -88,14 +89,15 @@ def benchmark_pipeline(config: PipelineBenchmarkConfig) -> list[Row]:
     Raises:
         TaskSRError: if the bundle or a value does not serve.
     """
-    engine = build_engine(load_bundle(config.bundle), config.engine)
+    bundle = load_bundle(config.bundle)
+    engine, neighbours = build_engine(bundle, config.engine), bundle.neighbours
     rows: list[Row] = []
     for position, size in enumerate(config.sizes):
         frames = make_frames(size_of(size), config.quality)
         for kind, make in frames.items():
             cameras = sorted({1, *config.cameras}) if position == 0 else [1]
             logger.info("%s %s, cameras: %s", size, kind, ", ".join(map(str, cameras)))
-            rows += _measure(engine, size, kind, make, cameras, config)
+            rows += _measure(engine, neighbours, size, kind, make, cameras, config)
     return rows
 
 
@@ -124,14 +126,16 @@ def picture(size: tuple[int, int], quality: int) -> tuple[NDArray[np.uint8], byt
 class _Cameras:
     """As many cameras as one call of the engine takes, as the node's worker runs them."""
 
-    def __init__(self, engine: Engine, number: int, make: MakeFrame) -> None:
+    def __init__(
+        self, engine: Engine, neighbours: Sequence[int], number: int, make: MakeFrame
+    ) -> None:
         config = PipelineConfig(region=ONE_REGION)
-        self._pipelines = [Pipeline(engine, config, 0.5) for _ in range(number)]
+        self._pipelines = [
+            Pipeline(engine, config, 0.5, neighbours=neighbours) for _ in range(number)
+        ]
         self._engine = engine
         self._make = make
-        self._regions = np.concatenate(
-            [one.regions for one in self._prepare() if one.regions is not None]
-        )
+        self._regions = stacked([one.regions for one in self._prepare() if one.regions is not None])
         self.latencies_ms: list[dict[str, float]] = []
 
     def _prepare(self) -> list[Prepared]:
@@ -155,13 +159,14 @@ class _Cameras:
 
 def _measure(
     engine: Engine,
+    neighbours: Sequence[int],
     size: str,
     kind: str,
     make: MakeFrame,
     numbers: Sequence[int],
     config: PipelineBenchmarkConfig,
 ) -> list[Row]:
-    cameras = {number: _Cameras(engine, number, make) for number in numbers}
+    cameras = {number: _Cameras(engine, neighbours, number, make) for number in numbers}
     calls: dict[str, Callable[[], object]] = {}
     for number, some in cameras.items():
         calls[f"whole {number}"], calls[f"engine {number}"] = some.whole, some.engine

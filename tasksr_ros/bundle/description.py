@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasksr_ros.bundle.on_disk import DESCRIPTION
 from tasksr_ros.errors import BundleError
+from tasksr_ros.networks.super_resolution.frames import NUM_FRAMES, neighbour_offsets
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,6 +42,14 @@ class SuperResolution:
     options: Mapping[str, Any] = field(default_factory=dict)
     weights: str = ""
     prefix: str = ""
+
+    @property
+    def neighbours(self) -> tuple[int, ...]:
+        """Frames that it looks at beside the target, relative to it; () of single images."""
+        if self.network not in NUM_FRAMES:
+            return ()
+        number = self.options.get("num_frames", NUM_FRAMES[self.network])
+        return neighbour_offsets(number, past_only=bool(self.options.get("past_only", False)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +132,11 @@ class SuperResolutionBundle:
         """SR px per region px."""
         return 1 if self.sr is None else self.sr.scale_factor
 
+    @property
+    def neighbours(self) -> tuple[int, ...]:
+        """Frames that super-resolution looks at beside the target; () of single images."""
+        return () if self.sr is None else self.sr.neighbours
+
     def load_sr(self) -> nn.Module:
         """Build the super-resolution network and load its weights, in eval mode on the CPU.
 
@@ -190,7 +204,7 @@ class Bundle(SuperResolutionBundle):
         from torch import nn
 
         from tasksr_ros.bundle.networks import with_weights
-        from tasksr_ros.networks import BLIND_SR_NAMES, SR_NAMES, build_detector
+        from tasksr_ros.networks import BLIND_SR_NAMES, SR_NAMES, VIDEO_SR_NAMES, build_detector
         from tasksr_ros.networks.tdsr import TDSR
 
         own, where = self.detector, self.folder / DESCRIPTION
@@ -199,11 +213,10 @@ class Bundle(SuperResolutionBundle):
                 f"{where}: expected a detector of this package, got {own.model}, which runs in "
                 f"the engines openvino and onnxruntime"
             )
-        known = (*SR_NAMES, *BLIND_SR_NAMES)
+        known = (*SR_NAMES, *VIDEO_SR_NAMES, *BLIND_SR_NAMES)
         if self.sr is not None and self.sr.network not in known:
             raise BundleError(
-                f"{where}: sr must be one of {', '.join(known)} (networks for single images), "
-                f"got {self.sr.network!r}"
+                f"{where}: sr must be one of {', '.join(known)}, got {self.sr.network!r}"
             )
         options = {**own.options, "num_classes": len(self.classes)}
         build = partial(build_detector, own.network, **options)

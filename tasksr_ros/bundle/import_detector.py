@@ -17,7 +17,7 @@ from tasksr_ros.bundle.labels import read_labels
 from tasksr_ros.bundle.save import save_bundle
 from tasksr_ros.engines.openvino_detector import Detector, check_finite, read_detector
 from tasksr_ros.errors import BundleError, ConfigError, EngineError
-from tasksr_ros.networks import BLIND_SR_NAMES, SR_NAMES, build_sr
+from tasksr_ros.networks import build_sr
 from tasksr_ros.networks.detectors.decoders import DECODERS, build_decoder, fitting
 
 logger = logging.getLogger(__name__)
@@ -204,10 +204,10 @@ def _super_resolution(what: Import) -> SuperResolutionBundle | float | None:
             )
         return float(what.scale_factor)
     bundle = load_any_bundle(find_bundle(what.sr))
-    if bundle.sr is None or bundle.sr.network not in (*SR_NAMES, *BLIND_SR_NAMES):
+    if bundle.sr is None:
         raise BundleError(
-            f"sr must be none, bicubic or a bundle with super-resolution of single images, "
-            f"got {what.sr}"
+            f"sr must be none, bicubic or a bundle with super-resolution, got {what.sr}, which has "
+            "none"
         )
     return bundle
 

@@ -25,6 +25,8 @@ NONE = "none"
 MAX_REGION_SIDE = 8192
 MAX_CLASSES = 1000
 MAX_OPTION = 65536
+MAX_FRAMES = 64
+"""That a network of video looks at."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Of bundles, networks and files, which become parts of paths and log lines."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -127,6 +129,14 @@ _SECTIONS: dict[str, dict[str, _Key]] = {
         "size_multiple": _Key((int,), lambda v: 1 <= v <= 1024, "from 1 to 1024", True),
     },
 }
+_OF_VIDEO: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "num_frames": (
+        lambda v: type(v) is int and 2 <= v <= MAX_FRAMES,
+        f"a whole number from 2 to {MAX_FRAMES}",
+    ),
+    "past_only": (lambda v: type(v) is bool or v in (0, 1), "true or false"),
+}
+"""Options of super-resolution of video that decide what it is given."""
 _OF_DETECTOR = ("detector", "classes", "region_size", "score_threshold")
 """All of them, or none: a bundle of super-resolution alone."""
 
@@ -206,7 +216,12 @@ def check_sizes(bundle: Bundle, where: str) -> None:
 
 
 def _sr(section: Mapping[str, Any], path: Path) -> SuperResolution:
-    return SuperResolution(**_section(section, "sr", path))
+    sr = SuperResolution(**_section(section, "sr", path))
+    for name, (right, expected) in _OF_VIDEO.items():
+        value = sr.options.get(name)
+        if value is not None and not right(value):
+            raise BundleError(f"{path}: sr.options.{name} must be {expected}, got {_shown(value)}")
+    return sr
 
 
 def _own(section: Mapping[str, Any], path: Path) -> OwnDetector:

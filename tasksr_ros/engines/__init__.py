@@ -23,6 +23,8 @@ FOR_FOREIGN = ("openvino", "onnxruntime")
 """Engines that run detectors of others."""
 FOR_BLIND = ("openvino", "torch")
 """Engines that run super-resolution that estimates the blur."""
+FOR_VIDEO = ("openvino", "torch")
+"""Engines that run super-resolution of video."""
 
 _NVIDIA_DEVICES = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg")
 """Of NVIDIA's drivers for PCs, for Jetson, and under Windows' Linux."""
@@ -61,6 +63,11 @@ def _build(name: str, bundle: Bundle, config: EngineConfig) -> Engine:
             f"engine {name} runs no super-resolution that estimates the blur, got "
             f"{bundle.sr.network}; {' and '.join(FOR_BLIND)} run it"
         )
+    if bundle.neighbours and name not in FOR_VIDEO:
+        raise EngineError(
+            f"engine {name} runs super-resolution of single images, got {bundle.name} of video; "
+            f"{' and '.join(FOR_VIDEO)} run it"
+        )
     try:
         if name == "openvino":
             from tasksr_ros.engines.openvino import OpenVinoEngine
@@ -88,13 +95,15 @@ def choose_engine(bundle: Bundle) -> str:
 
     That is tensorrt where there is a GPU and torch_tensorrt, else torch on CUDA, else openvino on
     x86, else torch; with a detector that is not ours onnxruntime on CUDA, else openvino. Of these,
-    super-resolution that estimates the blur has those of ``FOR_BLIND``.
+    super-resolution of video or that estimates the blur has those of ``FOR_VIDEO`` and
+    ``FOR_BLIND``.
     """
+    images_alone = not (bundle.neighbours or bundle.estimates_blur)
     if isinstance(bundle.detector, ForeignDetector):
-        onnx = bundle.detector.model.endswith(".onnx") and not bundle.estimates_blur
+        onnx = bundle.detector.model.endswith(".onnx") and images_alone
         return "onnxruntime" if onnx and _onnxruntime_has_gpu() else "openvino"
     if _cuda_available():
-        return "tensorrt" if not bundle.estimates_blur and _tensorrt_works() else "torch"
+        return "tensorrt" if images_alone and _tensorrt_works() else "torch"
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     return "openvino" if x86 and importlib.util.find_spec("openvino") else "torch"
 
@@ -134,4 +143,4 @@ def _tensorrt_works() -> bool:
     return True
 
 
-__all__ = ["FOR_BLIND", "FOR_FOREIGN", "Engine", "build_engine", "choose_engine"]
+__all__ = ["FOR_BLIND", "FOR_FOREIGN", "FOR_VIDEO", "Engine", "build_engine", "choose_engine"]

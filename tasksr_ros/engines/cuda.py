@@ -13,9 +13,10 @@ from torch import Tensor
 from tasksr_ros.engines.found import Found
 from tasksr_ros.errors import EngineError
 
-Detect: TypeAlias = Callable[[Tensor], tuple[Tensor, ...]]
+Detect: TypeAlias = Callable[..., tuple[Tensor, ...]]
 """(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px, scores, class ids (N, A), and of a blind
-network kernels (N, k, k); on one device."""
+network kernels (N, k, k); on one device. Of video it takes neighbours and flows as well, see
+`networks.tdsr.super_resolved`."""
 
 _WARM_UP_CALLS = 3
 _OUTPUT_TYPES = (torch.float32, torch.float32, torch.int32, torch.float32)

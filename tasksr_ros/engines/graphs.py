@@ -17,6 +17,7 @@ from tasksr_ros.networks.super_resolution.bicubic import Bicubic, convolved
 from tasksr_ros.networks.super_resolution.dbpn import DBPN
 from tasksr_ros.networks.super_resolution.kbpn import KBPN
 from tasksr_ros.networks.super_resolution.lr_space import to_lr_space
+from tasksr_ros.networks.super_resolution.rbpn import RBPN
 from tasksr_ros.networks.tdsr import TDSR
 
 FreeAxes: TypeAlias = Mapping[str, Mapping[int, str]]
@@ -72,6 +73,17 @@ def decoder_inputs(decoder: Decoder, signature: Signature) -> tuple[dict[str, Te
     return examples, free
 
 
+def example_inputs(bundle: Bundle, batch: int = 1) -> dict[str, Tensor]:
+    """Examples of what the bundle's graph takes, by name in its order."""
+    (width, height), number = bundle.region_size, len(bundle.neighbours)
+    examples = {"regions": torch.zeros(batch, height, width, 3, dtype=torch.uint8)}
+    if number:
+        shape = batch, number, height, width, 3
+        examples["neighbours"] = torch.zeros(shape, dtype=torch.uint8)
+        examples["flows"] = torch.zeros(batch, number, 2, height, width)
+    return examples
+
+
 def _foreign(bundle: Bundle) -> ForeignDetector:
     if not isinstance(bundle.detector, ForeignDetector):
         raise TypeError(f"{bundle.name} has a detector of this package")
@@ -82,7 +94,7 @@ def _in_lr_space(sr: nn.Module, bundle: Bundle) -> nn.Module:
     width, height = bundle.region_size
     if isinstance(sr, Bicubic):
         return convolved(sr, (height, width))
-    return to_lr_space(sr, (height, width)) if isinstance(sr, (DBPN, KBPN)) else sr
+    return to_lr_space(sr, (height, width)) if isinstance(sr, (DBPN, RBPN, KBPN)) else sr
 
 
 class AsTuple(nn.Module):

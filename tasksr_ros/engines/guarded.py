@@ -8,9 +8,7 @@ import time
 from collections import deque
 from statistics import median_low
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tasksr_ros.engines.clips import Regions
 from tasksr_ros.engines.found import Found, joined
 from tasksr_ros.engines.interface import Engine
 from tasksr_ros.errors import EngineError
@@ -43,7 +41,7 @@ class GuardedEngine:
         self.out_of_memory = False
         self._region_s: deque[float] = deque(maxlen=LAST_CALLS)
 
-    def __call__(self, regions: NDArray[np.uint8]) -> Found:
+    def __call__(self, regions: Regions) -> Found:
         """See `engines.Engine`."""
         begun_s = time.monotonic()
         found = self._guarded(regions)
@@ -55,7 +53,7 @@ class GuardedEngine:
         """How long a region takes, s: the median of the last calls; 0 before the first."""
         return median_low(self._region_s) if self._region_s else 0.0
 
-    def _guarded(self, regions: NDArray[np.uint8]) -> Found:
+    def _guarded(self, regions: Regions) -> Found:
         try:
             found = self._run(regions, self.batch_limit or len(regions))
         except Exception as error:
@@ -65,7 +63,7 @@ class GuardedEngine:
         self.out_of_memory = False
         return found
 
-    def _run_halves(self, regions: NDArray[np.uint8], error: Exception) -> Found:
+    def _run_halves(self, regions: Regions, error: Exception) -> Found:
         batch = max(1, min(self.batch_limit or len(regions), len(regions)) // 2)
         logger.warning("out of memory: trying again with batches of %d: %s", batch, error)
         _empty_cache()
@@ -83,7 +81,7 @@ class GuardedEngine:
             self.batch_limit = batch
         return found
 
-    def _run(self, regions: NDArray[np.uint8], batch: int) -> Found:
+    def _run(self, regions: Regions, batch: int) -> Found:
         if batch >= len(regions):
             return self._engine(regions)
         return joined([self._engine(regions[i : i + batch]) for i in range(0, len(regions), batch)])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasksr_ros.engines.found import Found
 from tasksr_ros.errors import EngineError
+
+if TYPE_CHECKING:
+    from tasksr_ros.engines.clips import Regions
 
 
 class Engine(Protocol):
@@ -29,11 +32,12 @@ class Engine(Protocol):
     scale_factor: float
     runs_batches: bool
 
-    def __call__(self, regions: NDArray[np.uint8]) -> Found:
+    def __call__(self, regions: Regions) -> Found:
         """Detect in regions.
 
         Args:
-            regions: (N, height, width, 3) uint8 RGB; N ≥ 1.
+            regions: (N, height, width, 3) uint8 RGB; N ≥ 1. With their neighbours in time where
+                super-resolution is of video.
 
         Returns:
             What was found; the caller's to keep.

@@ -54,6 +54,10 @@ def onnx_graph(bundle: Bundle) -> ModelProto:
             f"{bundle.name}: no ONNX graph can be made of {bundle.sr.network}, which estimates the "
             "blur; the engines openvino and torch run it"
         )
+    if bundle.neighbours:
+        raise EngineError(
+            f"ONNX graphs are of super-resolution of single images, got {bundle.name} of video"
+        )
     if isinstance(bundle.detector, ForeignDetector):
         return _joined(bundle, bundle.detector)
     width, height = bundle.region_size

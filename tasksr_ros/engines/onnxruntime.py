@@ -19,8 +19,8 @@ from tasksr_ros.engines.cache import (
     make_private,
     written_whole,
 )
+from tasksr_ros.engines.clips import Regions, inputs
 from tasksr_ros.engines.found import Found, joined
-from tasksr_ros.engines.interface import check_regions
 from tasksr_ros.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -67,10 +67,9 @@ class OnnxRuntimeEngine:
         self.providers = self._session.get_providers()
         logger.info("onnxruntime runs %s with %s", bundle.name, ", ".join(self.providers))
 
-    def __call__(self, regions: NDArray[np.uint8]) -> Found:
+    def __call__(self, regions: Regions) -> Found:
         """See `engines.Engine`."""
-        check_regions(regions, self.region_size)
-        regions = np.ascontiguousarray(regions)
+        (regions,) = inputs(regions, self.region_size, neighbours=0)
         size = len(regions) if self.runs_batches else 1
         try:
             return joined(

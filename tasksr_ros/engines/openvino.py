@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tasksr_ros.bundle import Bundle, ForeignDetector
 from tasksr_ros.config import EngineConfig
 from tasksr_ros.engines.cache import cache_folder, code_sha256, is_trusted, written_whole
+from tasksr_ros.engines.clips import Regions, inputs
 from tasksr_ros.engines.found import Found, joined
-from tasksr_ros.engines.interface import check_regions
 from tasksr_ros.engines.openvino_library import openvino_core, ov
 from tasksr_ros.errors import EngineError
 
@@ -36,6 +35,7 @@ class OpenVinoEngine:
     def __init__(self, bundle: Bundle, config: EngineConfig) -> None:
         self.region_size = bundle.region_size
         self.scale_factor = bundle.scale_factor
+        self._neighbours = len(bundle.neighbours)
         cache = cache_folder(config)
         core = openvino_core()
         check_precision(core, config.precision)
@@ -57,16 +57,16 @@ class OpenVinoEngine:
         self.runs_batches = together > 1
         self._requests = [compiled.create_infer_request() for _ in range(together)]
 
-    def __call__(self, regions: NDArray[np.uint8]) -> Found:
+    def __call__(self, regions: Regions) -> Found:
         """See `engines.Engine`."""
-        check_regions(regions, self.region_size)
-        regions = np.ascontiguousarray(regions)  # the requests share its memory
+        arrays = inputs(regions, self.region_size, self._neighbours)  # the requests share them
         found: list[Found] = []
         try:
             for first in range(0, len(regions), len(self._requests)):
                 some = range(first, min(first + len(self._requests), len(regions)))
                 for index, request in zip(some, self._requests, strict=False):
-                    request.start_async([regions[index : index + 1]], share_inputs=True)
+                    one = [array[index : index + 1] for array in arrays]
+                    request.start_async(one, share_inputs=True)
                 for _, request in zip(some, self._requests, strict=False):
                     request.wait()
                     found.append(_found(request))
@@ -125,19 +125,16 @@ def _read(core: ov.Core, folder: Path, calibration: str) -> ov.Model | None:
 
 def _convert(bundle: Bundle) -> ov.Model:
     """The bundle's networks, super-resolution in LR-space form, as an OpenVINO model."""
-    import torch
-
     from tasksr_ros.engines import openvino_detector
-    from tasksr_ros.engines.graphs import load_graph
+    from tasksr_ros.engines.graphs import example_inputs, load_graph
     from tasksr_ros.networks.tdsr import RegionDetector
 
     width, height = bundle.region_size
     logger.info("converting %s for regions of %dx%d px", bundle.name, width, height)
     if isinstance(bundle.detector, ForeignDetector):
         return openvino_detector.joined(bundle, bundle.detector)
-    example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     module = RegionDetector(load_graph(bundle, "lr_space"))
-    return openvino_detector.converted(module, {"regions": example}, {})
+    return openvino_detector.converted(module, example_inputs(bundle), {})
 
 
 def _quantised(bundle: Bundle, calibration: str) -> ov.Model:
@@ -146,6 +143,11 @@ def _quantised(bundle: Bundle, calibration: str) -> ov.Model:
         raise EngineError(
             f"engine.precision int8 is for super-resolution that does not estimate the blur, got "
             f"{bundle.sr.network}; fp32 and bf16 run it"
+        )
+    if bundle.neighbours:
+        raise EngineError(
+            f"engine.precision int8 is of super-resolution of single images, got {bundle.name} of "
+            f"video, which runs in fp32 and bf16"
         )
     if not calibration:
         raise EngineError(

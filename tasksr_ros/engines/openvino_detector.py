@@ -108,15 +108,16 @@ def joined(bundle: Bundle, detector: ForeignDetector) -> ov.Model:
         EngineError: if the detector cannot be used.
         BundleError: if the weights of super-resolution do not fit.
     """
-    import torch
+    from tasksr_ros.engines.graphs import (
+        decoder_inputs,
+        decoder_of,
+        detector_input,
+        example_inputs,
+    )
 
-    from tasksr_ros.engines.graphs import decoder_inputs, decoder_of, detector_input
-
-    width, height = bundle.region_size
     theirs = read_detector(bundle.folder / detector.model, bundle.sr_size)
     decoder = decoder_of(bundle, theirs.signature)
-    example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    before = converted(detector_input(bundle), {"regions": example}, {})
+    before = converted(detector_input(bundle), example_inputs(bundle), {})
     after = converted(decoder, *decoder_inputs(decoder, theirs.signature))
     taken = [_output(theirs, name) for name in decoder.outputs]
     image = theirs.image.get_node()

@@ -16,15 +16,14 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
 from tasksr_ros.engines.batches import Runner, StaticBatches, batch_sizes, prepare
 from tasksr_ros.engines.cache import cache_folder, code_sha256, written_whole
+from tasksr_ros.engines.clips import Regions, inputs
 from tasksr_ros.engines.cuda import Detect
 from tasksr_ros.engines.engine_files import (
     UnfitEngineError,
@@ -35,7 +34,7 @@ from tasksr_ros.engines.engine_files import (
 from tasksr_ros.engines.found import Found
 from tasksr_ros.engines.graphs import load_graph
 from tasksr_ros.engines.guarded import lacks_memory
-from tasksr_ros.engines.interface import check_regions, engine_errors
+from tasksr_ros.engines.interface import engine_errors
 from tasksr_ros.engines.manifest import EngineFile, Machine, Manifest, Origin, write_manifest
 from tasksr_ros.engines.tensorrt_library import Library, Networks, TorchTensorRt
 from tasksr_ros.engines.torch import DTYPES
@@ -85,9 +84,9 @@ class TensorRtEngine:
         self.folder = cache_folder(config) / _folder_name(origin)
         self._load_or_build(bundle, origin)
 
-    def __call__(self, regions: NDArray[np.uint8]) -> Found:
+    def __call__(self, regions: Regions) -> Found:
         """See `engines.Engine`."""
-        check_regions(regions, self.region_size)
+        (regions,) = inputs(regions, self.region_size, neighbours=0)
         with engine_errors(self.name):
             return self._run(regions)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig
 from tasksr_ros.engines.batches import StaticBatches, batch_sizes, prepare
 from tasksr_ros.engines.cache import cache_folder, make_private
+from tasksr_ros.engines.clips import Regions, inputs
 from tasksr_ros.engines.cuda import (
     CudaRunner,
     Detect,
@@ -24,7 +25,7 @@ from tasksr_ros.engines.cuda import (
 )
 from tasksr_ros.engines.found import Found
 from tasksr_ros.engines.graphs import load_graph
-from tasksr_ros.engines.interface import check_regions, engine_errors
+from tasksr_ros.engines.interface import engine_errors
 from tasksr_ros.errors import EngineError
 from tasksr_ros.networks.tdsr import RegionDetector
 from tasksr_ros.threads import usable_cores
@@ -33,13 +34,15 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 _COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
-_Run: TypeAlias = Callable[[NDArray[np.uint8]], Found]
+_Run: TypeAlias = Callable[..., Found]
+"""Of the arrays that the networks take."""
 
 
 class TorchEngine:
     """See `engines.Engine`. On CUDA every batch size is recorded beforehand (`cuda.CudaRunner`).
 
-    On the CPU a batch is one call; compiled networks run regions one by one there.
+    On the CPU a batch is one call; compiled networks run regions one by one there. So it is on all
+    devices with super-resolution of video, which is neither recorded nor compiled.
     """
 
     name = "torch"
@@ -47,6 +50,7 @@ class TorchEngine:
     def __init__(self, bundle: Bundle, config: EngineConfig) -> None:
         self.region_size = bundle.region_size
         self.scale_factor = bundle.scale_factor
+        self._neighbours = len(bundle.neighbours)
         self._device = select_device(config.device)
         self.runs_batches = self._device.type == "cuda"
         torch.set_num_threads(config.threads or min(torch.get_num_threads(), usable_cores()))
@@ -54,16 +58,21 @@ class TorchEngine:
         with engine_errors(self.name):
             self._run = self._runner(detect, config)
 
-    def __call__(self, regions: NDArray[np.uint8]) -> Found:
+    def __call__(self, regions: Regions) -> Found:
         """See `engines.Engine`."""
-        check_regions(regions, self.region_size)
+        arrays = inputs(regions, self.region_size, self._neighbours)
         with engine_errors(self.name):
-            return self._run(regions)
+            return self._run(*arrays)
 
     def _detector(self, bundle: Bundle, config: EngineConfig) -> RegionDetector:
         if config.precision not in DTYPES:
             raise EngineError(
                 f"engine torch runs in {', '.join(DTYPES)}, got engine.precision {config.precision}"
+            )
+        if config.compile and bundle.neighbours:
+            raise EngineError(
+                f"engine.compile is of super-resolution of single images, got {bundle.name} of "
+                f"video"
             )
         form = config.graph
         if form == "auto":
@@ -77,7 +86,7 @@ class TorchEngine:
 
     def _runner(self, detector: RegionDetector, config: EngineConfig) -> _Run:
         detect: Detect = _compiled(detector, config) if config.compile else detector
-        if self._device.type != "cuda":
+        if self._device.type != "cuda" or self._neighbours:
             if config.compile:
                 return StaticBatches({1: CpuRunner(detect, self.region_size)})
             return _AnyBatch(detect, self._device)
@@ -97,10 +106,10 @@ class _AnyBatch:
         self._detect = detect
         self._device = device
 
-    def __call__(self, regions: NDArray[np.uint8]) -> Found:
+    def __call__(self, *arrays: NDArray[Any]) -> Found:
         with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(regions)).to(self._device)
-            return Found(*(output.cpu().numpy() for output in self._detect(batch)))
+            batch = [torch.from_numpy(array).to(self._device) for array in arrays]
+            return Found(*(output.cpu().numpy() for output in self._detect(*batch)))
 
 
 class CpuRunner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,11 +10,13 @@ from numpy.typing import NDArray
 
 from tasksr_ros.bundle import Bundle
 from tasksr_ros.config import EngineConfig, RegionConfig
+from tasksr_ros.engines.clips import Clips, Regions
 from tasksr_ros.engines.found import Found
 from tasksr_ros.engines.interface import Engine
 from tasksr_ros.errors import EngineError
 from tasksr_ros.regions import distant_band, tiles
 from tasksr_ros.synthetic.drive import DriveConfig, GeneratedDrive
+from tasksr_ros.video import Window
 
 LIKELY = 0.01
 """Share of the cells, those of the greatest scores, whose boxes are compared."""
@@ -53,6 +56,20 @@ def example_regions(region_size: tuple[int, int], number: int = 4) -> NDArray[np
     return np.stack(found)
 
 
+def example_clips(
+    region_size: tuple[int, int], neighbours: Sequence[int], number: int = 4
+) -> Clips:
+    """The same of video: each region with what the frames before it show there."""
+    window, found = Window(neighbours, max_age_s=60.0), []
+    for index, (frame, _) in enumerate(GeneratedDrive(DriveConfig(num_frames=number))):
+        places = tiles(distant_band(frame.size, RegionConfig(), None), frame.size, region_size, 0)
+        tile = places[index % len(places)]
+        past = window.see(frame, places)
+        found.append(past.clips(tile.pixels(frame, region_size)[None], [tile]))
+    arrays = zip(*(clips.arrays for clips in found), strict=True)
+    return Clips(*(np.concatenate(of_all) for of_all in arrays))
+
+
 def compare(found: Found, expected: Found) -> Difference:
     """Compare boxes and scores with the expected ones; classes follow from the scores.
 
@@ -74,7 +91,7 @@ def _greatest(values: NDArray[np.float32]) -> float:
 
 
 def verify(
-    engine: Engine, bundle: Bundle, config: EngineConfig, regions: NDArray[np.uint8] | None = None
+    engine: Engine, bundle: Bundle, config: EngineConfig, regions: Regions | None = None
 ) -> Difference:
     """Compare an engine with torch in fp32 on the same device.
 
@@ -82,7 +99,7 @@ def verify(
         engine: built of ``bundle`` with ``config``.
         bundle: what it runs.
         config: of the engine.
-        regions: to look at; `example_regions` where None.
+        regions: to look at; generated ones where None.
 
     Raises:
         EngineError: if they differ by more than the precision explains.
@@ -90,7 +107,8 @@ def verify(
     from tasksr_ros.engines.torch import TorchEngine
 
     if regions is None:
-        regions = example_regions(bundle.region_size)
+        size, neighbours = bundle.region_size, bundle.neighbours
+        regions = example_clips(size, neighbours) if neighbours else example_regions(size)
     plain = replace(
         config,
         name="torch",

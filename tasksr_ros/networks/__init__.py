@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tasksr_ros.networks.families import Family
+from tasksr_ros.networks.super_resolution.frames import NUM_FRAMES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,7 @@ SR_FAMILIES = (
         "DBPN",
         ("dbpn-ss-8", "dbpn-ss-12", "dbpn-ss", "dbpn-s", "dbpn-m", "dbpn-l", "d-dbpn"),
     ),
-    Family("super_resolution.rbpn", "RBPN", ("rbpn", "rbpn-4", "rbpn-small", "rbpn-small-4")),
+    Family("super_resolution.rbpn", "RBPN", tuple(NUM_FRAMES)),
     Family("super_resolution.kbpn", "KBPN", ("kbpn", "kbpn-small")),
 )
 """Super-resolution comes in three kinds: still (an image in, an image out: bicubic and DBPN), video

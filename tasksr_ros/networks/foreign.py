@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tasksr_ros.networks.tdsr import image_and_kernels, normalise
+from tasksr_ros.networks.tdsr import super_resolved
 
 
 class DetectorInput(nn.Module):
     """Regions as another's detector takes them.
 
     Args:
-        sr: (N, 3, H, W) -> (N, 3, H·s, W·s), RGB in [0, 1], a blind one kernels beside; None: none.
+        sr: (N, 3, H, W) -> (N, 3, H·s, W·s), RGB in [0, 1], or of video; a blind one gives kernels
+            beside; None: none.
         channels: rgb or bgr.
         mean: of each of these channels, 0 to 255.
         std: of each of these channels.
@@ -37,13 +38,16 @@ class DetectorInput(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
-    def forward(self, regions: Tensor) -> tuple[Tensor, ...]:
-        """(N, H, W, 3) uint8 RGB -> (N, 3, H·s, W·s) or (N, H·s, W·s, 3) float32; any kernels."""
+    def forward(self, regions: Tensor, *clip: Tensor) -> tuple[Tensor, ...]:
+        """(N, H, W, 3) uint8 RGB -> (N, 3, H·s, W·s) or (N, H·s, W·s, 3) float32; any kernels.
+
+        ``clip`` as in `super_resolved`.
+        """
         kernels: tuple[Tensor, ...] = ()
         if self.sr is None:
             image = regions.permute(0, 3, 1, 2).float()
         else:  # no detector has learnt values that no image has
-            image, kernels = image_and_kernels(self.sr(normalise(regions, torch.float32)))
+            image, kernels = super_resolved(self.sr, torch.float32, regions, *clip)
             image = image.clamp(0, 1) * 255
         if self.channels == "bgr":
             image = torch.cat((image[:, 2:], image[:, 1:2], image[:, :1]), 1)

@@ -52,14 +52,38 @@ class RegionDetector(nn.Module):
         super().__init__()
         self.tdsr = tdsr
 
-    def forward(self, regions: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, regions: Tensor, *clip: Tensor) -> tuple[Tensor, ...]:
         """(N, H, W, 3) uint8 RGB -> boxes (N, A, 4) in SR px, scores and class ids (N, A).
 
-        With a blind network also the kernels (N, k, k) that blurred the regions, SR px.
+        With a blind network also the kernels (N, k, k) that blurred the regions, SR px. ``clip``
+        as in `super_resolved`.
         """
         dtype = next(self.tdsr.detector.parameters()).dtype
-        found: tuple[Tensor, ...] = self.tdsr(normalise(regions, dtype))
-        return found
+        sr, kernels = super_resolved(self.tdsr.sr, dtype, regions, *clip)
+        return (*self.tdsr.detector(sr), *kernels)
+
+
+def super_resolved(
+    sr: nn.Module, dtype: torch.dtype, regions: Tensor, *clip: Tensor
+) -> tuple[Tensor, tuple[Tensor] | tuple[()]]:
+    """What a network makes of regions: of single images, of video, or a blind one.
+
+    Args:
+        sr: the network.
+        dtype: of its weights.
+        regions: (N, H, W, 3) uint8 RGB.
+        clip: of video alone: neighbours (N, K, H, W, 3) uint8 RGB, and flows (N, K, 2, H, W)
+            float32 in px, see `RBPN.forward`.
+
+    Returns:
+        See `image_and_kernels`.
+    """
+    image = normalise(regions, dtype)
+    if not clip:
+        return image_and_kernels(sr(image))
+    neighbours, flows = clip
+    before = neighbours.permute(0, 1, 4, 2, 3).to(dtype) / 255.0
+    return image_and_kernels(sr(image, before, flows.to(dtype)))
 
 
 def normalise(regions: Tensor, dtype: torch.dtype) -> Tensor:

@@ -86,9 +86,14 @@ def _run_offline(
     config = next(iter(configs.values()))
     if journal.summary is not None:
         return engine_name(config, bundle)
-    if (config.tracking.enabled or config.region.budget) and journal.outcomes:
-        what = "tracks go" if config.tracking.enabled else "attention goes"
-        logger.info("%s on from frame to frame: the replay begins anew", what)
+    remembering = {
+        "tracks go on": config.tracking.enabled,
+        "attention goes on": config.region.budget,
+        "super-resolution goes on": bundle.neighbours,
+    }
+    what = [name for name, on in remembering.items() if on]
+    if what and journal.outcomes:
+        logger.info("%s from frame to frame: the replay begins anew", what[0])
         journal.clear()
     model = load_model(bundle.folder, config.engine, config.near)
     pipelines = {

@@ -24,7 +24,10 @@ from tasksr_ros.ros.live.health import (
 )
 
 _LEVELS = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
-STAGES = ("decode", "regions", "engine", "merge", "track", "range", "total", "delay", "age")
+STAGES = (
+    *("decode", "regions", "flow", "engine", "merge", "track", "range"),
+    *("total", "delay", "age"),
+)
 
 
 class Reporter:

@@ -11,12 +11,12 @@ from tasksr_ros.config import NodeConfig
 from tasksr_ros.errors import ConfigError
 from tasksr_ros.options import Value, build, check_value, flatten, walk
 
-PER_CAMERA = ("input.", "region.", "detection.", "tracking.", "range.")
+PER_CAMERA = ("input.", "region.", "detection.", "tracking.", "range.", "video.")
 """Groups that a camera may have of its own: ``front.region.top`` beside ``region.top``."""
 
 LIVE = (
     *("region.", "detection.", "input.rate_limit", "debug.", "bundle"),
-    *("range.", "schedule.target_latency"),
+    *("range.", "schedule.target_latency", "video."),
 )
 """What may change while the node is configured; the rest is read in configure."""
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from tasksr_ros.bundle import (
     Bundle,
+    SuperResolution,
     find_bundle,
     load_any_bundle,
     load_bundle,
@@ -67,6 +68,38 @@ def test_saved_weights_load_bit_for_bit(tmp_path: Path) -> None:
         tdsr.state_dict().items(), loaded.state_dict().items(), strict=True
     ):
         assert torch.equal(a, b), name
+
+
+def test_super_resolution_of_video_loads_as_it_was_saved(video_bundle: Path) -> None:
+    bundle = load_bundle(video_bundle)
+    assert bundle.sr is not None
+    assert bundle.sr.options["past_only"] is True
+    assert bundle.neighbours == (-1, -2)
+    tdsr = bundle.load()
+    assert tdsr.sr.offsets == (-1, -2)
+    saved = load_file(video_bundle / "sr.safetensors")
+    assert saved.keys() == tdsr.sr.state_dict().keys()
+    assert all(torch.equal(value, saved[key]) for key, value in tdsr.sr.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("sr", "neighbours"),
+    [
+        (("dbpn-ss", {}), ()),
+        (("rbpn-small-4", {}), (-2, -1, 1)),
+        (("rbpn", {}), (-3, -2, -1, 1, 2, 3)),
+        (("rbpn", {"past_only": True}), (-1, -2, -3, -4, -5, -6)),
+        (("rbpn-4", {"num_frames": 2, "past_only": 1}), (-1,)),
+    ],
+)
+def test_a_description_tells_which_frames_are_looked_at(
+    sr: tuple[str, dict[str, Any]], neighbours: tuple[int, ...]
+) -> None:
+    network, options = sr
+    described = SuperResolution(network=network, scale_factor=4, options=options)
+    assert described.neighbours == neighbours
+    with torch.device("meta"):
+        assert getattr(build_sr(network, 4, **options), "offsets", ()) == neighbours
 
 
 def test_every_shipped_bundle_is_whole() -> None:
@@ -124,10 +157,9 @@ def test_weights_of_another_network_are_refused(bundle: Path) -> None:
         load_bundle(bundle).load()
 
 
-@pytest.mark.parametrize("name", ["rbpn", "srcnn"])
-def test_networks_that_do_not_take_single_images_are_refused(bundle: Path, name: str) -> None:
-    edit(bundle, sr={"network": name, "scale_factor": 2, "weights": "sr.safetensors"})
-    with pytest.raises(BundleError, match=f"sr must be one of bicubic, .* got '{name}'"):
+def test_a_network_that_there_is_not_is_refused(bundle: Path) -> None:
+    edit(bundle, sr={"network": "srcnn", "scale_factor": 2, "weights": "sr.safetensors"})
+    with pytest.raises(BundleError, match=r"sr must be one of bicubic, .* got 'srcnn'"):
         load_bundle(bundle).load()
 
 
@@ -139,6 +171,14 @@ def test_networks_that_do_not_take_single_images_are_refused(bundle: Path, name:
             "sr.scale_factor must be of type int",
         ),
         ({"region_size": [320]}, r"region_size must be \[width, height\] .* got \[320\]"),
+        (
+            {"sr": {"network": "rbpn", "scale_factor": 2, "options": {"num_frames": 1}}},
+            "sr.options.num_frames must be a whole number from 2 to 64, got 1",
+        ),
+        (
+            {"sr": {"network": "rbpn", "scale_factor": 2, "options": {"past_only": "no"}}},
+            "sr.options.past_only must be true or false, got 'no'",
+        ),
         ({"extra": 1}, r"unknown keys: \['extra'\]"),
     ],
 )

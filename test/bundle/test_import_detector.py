@@ -342,7 +342,7 @@ def data_elsewhere(model: onnx.ModelProto) -> None:
         (None, {"classes": "two"}, "expected 80 classes, as its outputs have, got 2 of"),
         (None, {"classes": "coco92"}, "classes must be coco, coco91 or a file"),
         (None, {"keep": ["pedestrian"]}, "keep must be of coco's classes, got 'pedestrian'"),
-        (None, {"sr": "rbpn-small-x4"}, "super-resolution of single images, got rbpn-small-x4"),
+        (None, {"sr": "picodet-s-x1"}, "with super-resolution, got picodet-s-x1"),
         (None, {"sr": "bicubic", "scale_factor": 1.0}, "scale-factor must be more than 1"),
         (None, {"decoder_options": {"stride": "8"}}, "decoder yolox: .*'stride'"),
     ],

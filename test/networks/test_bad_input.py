@@ -145,7 +145,7 @@ SR = {"network": "dbpn-ss", "scale_factor": 2, "weights": "sr.safetensors"}
             {"sr": {**SR, "scale_factor": 3}, "region_size": [32, 32]},
             "scale_factor must be one of 2, 4, 8, got 3",
         ),
-        ({"sr": {**SR, "network": "rbpn"}}, "sr must be one of bicubic, .*got 'rbpn'"),
+        ({"sr": {**SR, "network": "rbpn"}}, r"weights do not fit model\.yaml: .*RBPN"),
     ],
 )
 def test_bundles_that_cannot_be(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from torch import nn
-
-from tasksr_ros.bundle import Bundle, ForeignDetector, load_bundle, save_bundle
+from tasksr_ros.bundle import load_bundle, save_bundle
 from tasksr_ros.networks import BLIND_SR_NAMES
+from tasksr_training.adapt.export import detector_of
 from tasksr_training.card import blind_card
 from tasksr_training.checkpoints import load_network, sr_section
 from tasksr_training.errors import CheckpointError
@@ -48,7 +45,7 @@ def export_blind(
             f"{described['name']}"
         )
     theirs = load_bundle(detector)
-    section, network = _detector(theirs)
+    section, network = detector_of(theirs)
     factor = described["scale_factor"]
     description = {
         "name": bundle.name,
@@ -61,18 +58,3 @@ def export_blind(
     }
     text = blind_card(description, theirs.name, notes)
     save_bundle(bundle, description, text, sr=sr, detector=network)
-
-
-def _detector(bundle: Bundle) -> tuple[dict[str, Any], nn.Module | list[Path]]:
-    """The section of a bundle's detector, and what `save_bundle` writes of it."""
-    own = bundle.detector
-    if not isinstance(own, ForeignDetector):
-        network: nn.Module = bundle.load().detector
-        return {"network": own.network, "options": dict(own.options)}, network
-    section = {k: v for k, v in asdict(own).items() if k != "model"}
-    taken = {k: list(v) if isinstance(v, tuple) else v for k, v in section["input"].items()}
-    section["input"] = {k: v for k, v in taken.items() if v is not None}
-    section["labels"] = list(own.labels)
-    model = bundle.folder / own.model
-    files = [model, *(p for p in [model.with_suffix(".bin")] if model.suffix == ".xml")]
-    return section, files

@@ -14,6 +14,7 @@ FIGURES = {
 }
 """Of a table of `tasksr-train study`; the operations come on top."""
 
+AVERAGED = "The weights are their exponential moving average."
 SETS_SHOWN = 4
 """Of a comparison of super-resolution, the last ones."""
 
@@ -117,6 +118,39 @@ def blind_card(description: Mapping[str, Any], detector: str, notes: Sequence[st
     return _page(description, text, measured, notes)
 
 
+def video_card(description: Mapping[str, Any], offsets: Sequence[int], notes: Sequence[str]) -> str:
+    """The card of super-resolution of video and a detector.
+
+    Args:
+        description: of the bundle: name, sr, detector, region_size, score_threshold and recipe.
+        offsets: of the frames that it looks at beside each frame.
+        notes: what else should be said.
+    """
+    width, height = description["region_size"]
+    theirs, behind = description["detector"], description["recipe"]["detector"]
+    network = _network(theirs) if "network" in theirs else f"of {theirs['decoder']}'s kind"
+    after = [offset for offset in offsets if offset > 0]
+    text = (
+        f"Super-resolution of video {_network(description['sr'])} and the detector of `{behind}` "
+        f"({network}) in series: RGB regions of {width}x{height} px with the same place in "
+        f"{len(offsets)} other frames in, boxes of {', '.join(description['classes'])} out.\n"
+        f"The score threshold of {description['score_threshold']:g} is the detector's, or as it "
+        "was given; it was not measured behind this network."
+    )
+    if after:
+        text += (
+            f"\n{len(after)} of the frames come after each frame: a running pipeline does not have "
+            "them, the frame itself stands for them."
+        )
+    name = description["name"]
+    measured = (
+        "Nothing yet. This measures it: "
+        f"`tasksr replay DRIVE --bundle {name} --ground-truth GT.json --predictions P.json`, "
+        "then `tasksr evaluate`."
+    )
+    return _page(description, text, measured, notes)
+
+
 def _network(section: Mapping[str, Any]) -> str:
     """A network of a bundle's description, in a few words."""
     factor = f" x{section['scale_factor']:g}" if "scale_factor" in section else ""
@@ -142,19 +176,20 @@ def _measured(
 def _page(description: Mapping[str, Any], text: str, measured: str, notes: Sequence[str]) -> str:
     recipe = description["recipe"]
     said = f"\n{_items(notes)}\n" if notes else ""
+    licence = recipe.get("licence", "licence not stated").capitalize()
     return f"""# {description["name"]}
 
 {text}
 
-**{recipe["licence"].capitalize()}**, because of the data that the weights were trained on:
+**{licence}**, because of the data that the weights were trained on:
 
-{_items(recipe["data"])}
+{_items(recipe.get("data", []))}
 
 ## Recipe
 
-{_items([f"`{stage}`" for stage in recipe["stages"]])}
+{_items([f"`{stage}`" for stage in recipe.get("stages", [])])}
 
-{_last_stage(recipe)} The weights are their exponential moving average.
+{_last_stage(recipe)}
 
 ## Measured
 
@@ -164,13 +199,15 @@ def _page(description: Mapping[str, Any], text: str, measured: str, notes: Seque
 
 def _last_stage(recipe: Mapping[str, Any]) -> str:
     """Steps and minutes, and devices and precision where its checkpoint tells."""
+    if "steps" not in recipe:
+        return "How long they were trained is not stated."
     text = f"The last stage ran {recipe['steps']} steps in {recipe['minutes']:g} minutes"
     if "ran_on" not in recipe:
-        return f"{text}."
+        return f"{text}. {AVERAGED}"
     on = recipe["ran_on"]
     return (
         f"{text} on {on['devices']} x {on['device']} "
-        f"(CPU threads: {on['threads']}, precision: {on['precision']})."
+        f"(CPU threads: {on['threads']}, precision: {on['precision']}). {AVERAGED}"
     )
 
 

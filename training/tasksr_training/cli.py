@@ -32,6 +32,7 @@ COMMANDS = {
     "export": "export.export",
     "export-sr": "export.export_sr",
     "export-blind": "blind_export.export_blind",
+    "export-video": "video_export.export_video",
     "generated-drives": "drives.write_drives",
     "pseudo-labels": "pseudo_labels.write_pseudo_labels",
     "choose-native": "native_choice.choose_native",

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasksr_ros.networks.super_resolution.flow import neighbours_and_flows
-from tasksr_ros.networks.super_resolution.rbpn import neighbour_offsets
 from tasksr_training.coco import LabelledImage
 from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, cut, flip
 from tasksr_training.degradations import downscale
@@ -90,14 +89,14 @@ class ClipBatch:
 
 
 class ClipSampler:
-    """Draws clips of ``num_frames`` frames.
+    """Draws clips of a target and its neighbours.
 
     Args:
         images: of each source, decoded.
         sources: where they came from and how often they are drawn.
         patches: size of the HR patches and how they are cut.
         config: how clips are drawn.
-        num_frames: the target and its neighbours, as the network has them.
+        offsets: of the neighbours, as the network has them.
         scale_factor: 2, 4 or 8.
     """
 
@@ -107,11 +106,11 @@ class ClipSampler:
         sources: Sequence[SourceConfig],
         patches: PatchConfig,
         config: ClipConfig,
-        num_frames: int,
+        offsets: Sequence[int],
         scale_factor: int,
     ) -> None:
         self._config, self._scale_factor = config, scale_factor
-        self._offsets = neighbour_offsets(num_frames)
+        self._offsets = tuple(offsets)
         self._side = patches.size + 2 * config.margin * scale_factor
         self._wide = replace(patches, size=self._side + 2 * self._reach())
         self._stills = PatchSampler(images, sources, self._wide)
@@ -119,7 +118,7 @@ class ClipSampler:
         self._runs = [
             (run, source)
             for one, source in zip(images, sources, strict=True)
-            for run in real_runs(one, config.max_frame_step, num_frames)
+            for run in real_runs(one, config.max_frame_step, 1 + len(self._offsets))
         ]
 
     def draw(self, rng: np.random.Generator) -> Clip:

@@ -64,7 +64,7 @@ def export(
         sr = build_network("sr", sr_description)
     description = {
         **_described(bundle, sr_description, recipe_of(run, stages, data)),
-        "detector": _detector(detector_description),
+        "detector": detector_section(detector_description),
         "classes": ["pedestrian"],
         "region_size": list(region_size),
         "score_threshold": round(threshold, 3),
@@ -114,7 +114,7 @@ def _described(bundle: Path, sr: Mapping[str, Any], recipe: Mapping[str, Any]) -
     return {"name": bundle.name, "sr": sr_section(sr), "recipe": recipe}
 
 
-def _detector(description: Mapping[str, Any]) -> dict[str, Any]:
+def detector_section(description: Mapping[str, Any]) -> dict[str, Any]:
     """The section of a detector; ``description`` is what `build_network` takes."""
     options = {key: value for key, value in description.items() if key != "name"}
     return {"network": description.get("name", FCOS), "options": options}

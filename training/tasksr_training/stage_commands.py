@@ -91,7 +91,7 @@ def super_resolution(
     if stage.network in (*VIDEO_SR_NAMES, *VIDEO_PEERS):
         video = VideoSuperResolution(stage, data)
         images = read_sources(data, sources)
-        sampler = ClipSampler(images, sources, patches, clips, video.num_frames, stage.scale_factor)
+        sampler = ClipSampler(images, sources, patches, clips, video.offsets, stage.scale_factor)
         train(video, sampler, loop, out)
         return
     sampler = _sampler(data, sources, patches)

@@ -65,6 +65,17 @@ def test_options_of_super_resolution_are_kept_beside_a_detector(tmp_path: Path) 
     assert "| AP50 | 0.500 |" in card and "| PSNR-Y, dB | - |" in card
 
 
+def test_super_resolution_of_video_is_kept_beside_a_detector(tmp_path: Path) -> None:
+    """With the frames that it looks at, of a task-driven run."""
+    sr = {"name": "rbpn-small-4", "scale_factor": 2, "past_only": 1, "base_filter": 4, "feat": 4}
+    run = run_of(tmp_path / "run", {"sr": sr, "detector": {"width": 0.25}})
+    study = study_of(tmp_path / "study.json", run)
+    export(run, tmp_path / "mine", study, "TDSR")
+    bundle = load_bundle(tmp_path / "mine")
+    assert bundle.neighbours == (-1, -2, -3)
+    assert bundle.load().sr.offsets == (-1, -2, -3)
+
+
 @pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.name)
 def test_the_card_of_a_committed_bundle_is_one_page(folder: Path) -> None:
     bundle = load_any_bundle(folder)

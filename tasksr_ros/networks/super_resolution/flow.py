@@ -52,7 +52,7 @@ def neighbours_and_flows(
     Args:
         target: (H, W, 3) uint8 RGB.
         neighbours: K images of the same shape, or None, in the order of
-            `tasksr_ros.networks.super_resolution.rbpn.neighbour_offsets`.
+            `tasksr_ros.networks.super_resolution.frames.neighbour_offsets`.
 
     Returns:
         (K, H, W, 3) uint8 RGB and (K, 2, H, W) float32 in px, see `optical_flow`.

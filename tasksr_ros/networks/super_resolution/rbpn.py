@@ -24,35 +24,17 @@ from tasksr_ros.networks.super_resolution.blocks import (
     check_scale_factor,
 )
 from tasksr_ros.networks.super_resolution.dbpn import load_reference_state_dict
+from tasksr_ros.networks.super_resolution.frames import NUM_FRAMES, neighbour_offsets
 
 SMALL: dict[str, int] = {"base_filter": 32, "feat": 16, "n_resblock": 1}
 
 VARIANTS: dict[str, dict[str, int]] = {
-    "rbpn": {"num_frames": 7},
-    "rbpn-4": {"num_frames": 4},
-    "rbpn-small": {**SMALL, "num_frames": 7},
-    "rbpn-small-4": {**SMALL, "num_frames": 4},
+    name: {**(SMALL if "small" in name else {}), "num_frames": number}
+    for name, number in NUM_FRAMES.items()
 }
 """Constructor arguments by name. ``rbpn`` and ``rbpn-4`` are the paper's RBPN/6 and RBPN/3 (it
 counts the neighbours). The small ones are ours: the same structure, narrower, one residual block a
 path, 0.35 M parameters at x4."""
-
-
-def neighbour_offsets(num_frames: int, *, past_only: bool = False) -> tuple[int, ...]:
-    """Frames that the reference code takes as neighbours, in its order, relative to the target.
-
-    Past and future frames ("-PF" in the paper), oldest first: 7 frames give -3, -2, -1, 1, 2, 3,
-    and 4 give -2, -1, 1. With ``past_only`` nearest first: -1, -2, …
-
-    Raises:
-        ValueError: for fewer than two frames.
-    """
-    if num_frames < 2:
-        raise ValueError(f"num_frames must be at least 2, got {num_frames}")
-    if past_only:
-        return tuple(range(-1, -num_frames, -1))
-    oldest = -(num_frames // 2)
-    return tuple(offset for offset in range(oldest, oldest + num_frames) if offset != 0)
 
 
 class ResidualBlock(nn.Module):
@@ -116,6 +98,11 @@ class RBPN(nn.Module):
         num_stages: up-projections of the single-image path, see `DBPNS`.
         n_resblock: residual blocks in each of the three residual paths.
         num_frames: the target and its neighbours.
+        past_only: whether all neighbours are frames before the target, as in a vehicle ("-P" in
+            the paper); decides `offsets`, and no weight.
+
+    Attributes:
+        offsets: of the neighbours, see `neighbour_offsets`.
 
     Raises:
         ValueError: for a scale factor without defined projections, no stage or no neighbour.
@@ -130,13 +117,13 @@ class RBPN(nn.Module):
         num_stages: int = 3,
         n_resblock: int = 5,
         num_frames: int = 7,
+        past_only: bool = False,
     ) -> None:
         super().__init__()
         check_scale_factor(scale_factor)
         if num_stages < 1:
             raise ValueError(f"num_stages must be at least 1, got {num_stages}")
-        if num_frames < 2:
-            raise ValueError(f"num_frames must be at least 2, got {num_frames}")
+        self.offsets = neighbour_offsets(num_frames, past_only=past_only)
         self.scale_factor = scale_factor
         self.num_channels = num_channels
         self.num_frames = num_frames
@@ -156,7 +143,7 @@ class RBPN(nn.Module):
 
         Args:
             target: (N, num_channels, H, W) float RGB in [0, 1].
-            neighbours: (N, K, num_channels, H, W), in the order of `neighbour_offsets`.
+            neighbours: (N, K, num_channels, H, W), in the order of ``offsets``.
             flows: (N, K, 2, H, W) optical flow target -> neighbour (x, y) in LR px, see
                 `tasksr_ros.networks.super_resolution.flow`.
 

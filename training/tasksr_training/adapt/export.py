@@ -90,21 +90,27 @@ def _save(
     folder: Path,
 ) -> None:
     """Write a bundle of the detector of another; the description says the rest."""
-    own = bundle.detector
+    section, detector = detector_of(bundle)
     description = {
         **description,
-        "detector": _section(own),
+        "detector": section,
         "classes": list(bundle.classes),
         "region_size": list(region),
         "score_threshold": float(bundle.score_threshold),
     }
+    save_bundle(folder, description, card, sr=sr, detector=detector)
+
+
+def detector_of(bundle: Bundle) -> tuple[dict[str, Any], nn.Module | list[Path]]:
+    """A bundle's section of its detector, and the network or files that `save_bundle` takes."""
+    own = bundle.detector
+    section = _section(own)
     if isinstance(own, ForeignDetector):
         model = bundle.folder / own.model
         beside = [model.with_suffix(".bin")] if model.suffix.lower() == ".xml" else []
-        save_bundle(folder, description, card, sr=sr, detector=[model, *beside])
-    else:
-        detector = replace(bundle, sr=None).load().detector
-        save_bundle(folder, description, card, sr=sr, detector=detector)
+        return section, [model, *beside]
+    detector: nn.Module = replace(bundle, sr=None).load().detector
+    return section, detector
 
 
 def _told(section: Mapping[str, Any] | str) -> str:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasksr_ros.networks.super_resolution.frames import neighbour_offsets
 from tasksr_training.peers.duf import DUF
 from tasksr_training.peers.ikc import IKC, SFTMD, Corrector, KernelBasis, Predictor
 from tasksr_training.peers.koalanet import MULTIPLE, KernelEstimator, KOALAnet, Upsampler
@@ -43,6 +44,7 @@ class VideoPeer(nn.Module):
         super().__init__()
         self.network = network
         self.num_frames, self.scale_factor = network.num_frames, network.scale_factor
+        self.offsets = neighbour_offsets(network.num_frames)
 
     def forward(self, target: Tensor, neighbours: Tensor, flows: Tensor | None = None) -> Tensor:
         """As `RBPN.forward`; the flows are not looked at.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasksr_ros.networks.super_resolution.flow import neighbours_and_flows
-from tasksr_ros.networks.super_resolution.rbpn import RBPN, neighbour_offsets
+from tasksr_ros.networks.super_resolution.rbpn import RBPN
 from tasksr_training.clips import ClipBatch
 from tasksr_training.coco import read_folder
 from tasksr_training.degradations import downscale
@@ -47,7 +47,8 @@ class VideoSuperResolution:
 
     def __init__(self, config: SuperResolutionConfig, data: Path) -> None:
         self.networks, sr = build(config)
-        self.num_frames = int(sr.num_frames)
+        assert isinstance(sr, (RBPN, VideoPeer))
+        self.offsets = sr.offsets
         self.module: nn.Module = VideoOnly(sr)
         self.learning_rates: dict[str, float] = {}
         self._config = config
@@ -96,6 +97,8 @@ def super_resolve_frames(sr: RBPN | VideoPeer, frames: list[Images]) -> list[Ima
 def super_resolve_lr_frames(sr: RBPN | VideoPeer, frames: list[Images]) -> list[Images]:
     """Super-resolve all frames of a recording; at its ends neighbours are missing.
 
+    With a network of past frames alone, that is what the running pipeline makes of them.
+
     Args:
         sr: the network.
         frames: (h, w, 3) uint8 RGB of one shape, in the order of time.
@@ -103,7 +106,7 @@ def super_resolve_lr_frames(sr: RBPN | VideoPeer, frames: list[Images]) -> list[
     device = device_of(sr)
     results = []
     for index, target in enumerate(frames):
-        there = (index + offset for offset in neighbour_offsets(sr.num_frames))
+        there = (index + offset for offset in sr.offsets)
         neighbours, flows = neighbours_and_flows(
             target, [frames[i] if 0 <= i < len(frames) else None for i in there]
         )

@@ -1,0 +1,94 @@
+"""Tests of tasksr_training.video_export: super-resolution of video before a detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from dark_boxes import SIZE, write_bundle
+from tasksr_training.checkpoints import LAST, build_network, save_checkpoint
+from tasksr_training.cli import main
+from tasksr_training.video_export import export_video
+
+from tasksr_ros.bundle import Bundle, ForeignDetector, load_bundle
+from tasksr_ros.config import EngineConfig, NearConfig
+from tasksr_ros.io.frames import Frame
+from tasksr_ros.model import load_model
+
+SR = {
+    **{"name": "rbpn-small-4", "scale_factor": 2, "past_only": 1},
+    **{"base_filter": 4, "feat": 4},
+}
+
+
+def run_of(folder: Path, **networks: dict[str, Any]) -> Path:
+    folder.mkdir()
+    built = {part: build_network(part, given) for part, given in networks.items()}
+    ema = {f"{p}.{k}": v for p, network in built.items() for k, v in network.state_dict().items()}
+    content = {"networks": networks, "ema": ema, "model": ema, "step": 7, "seconds": 90.0}
+    save_checkpoint(folder / LAST, content)
+    return folder
+
+
+def check_runs(bundle: Bundle) -> None:
+    """In the engine that is for all detectors, three frames one after the other."""
+    model = load_model(bundle.folder, EngineConfig(name="openvino"), NearConfig(width=0))
+    pipeline = model.pipeline()
+    rng = np.random.default_rng(0)
+    for k in range(2):
+        image = rng.integers(0, 256, (200, 300, 3), np.uint8)
+        result = pipeline.run(Frame(image, stamp_ns=(k + 10) * 10**8))
+    assert result.latency_ms["flow"] > 0
+
+
+def test_a_run_before_the_detector_of_a_bundle(tmp_path: Path) -> None:
+    """Another's detector, as it is: regions are as large as what it sees."""
+    run, theirs = run_of(tmp_path / "run", sr=SR), write_bundle(tmp_path / "theirs")
+    words = ["--run", run, "--bundle", tmp_path / "mine", "--detector", theirs]
+    assert main(["export-video", *map(str, words), '--data=["drives"]']) == 0
+    bundle, before = load_bundle(tmp_path / "mine"), load_bundle(theirs)
+    assert bundle.neighbours == (-1, -2, -3)
+    assert isinstance(bundle.detector, ForeignDetector)
+    assert bundle.detector == before.detector
+    assert (bundle.classes, bundle.score_threshold) == (before.classes, before.score_threshold)
+    assert bundle.region_size == (SIZE[0] // 2, SIZE[1] // 2)
+    saved, loaded = torch.load(run / LAST)["ema"], bundle.load_sr().state_dict()
+    assert all(torch.equal(saved[f"sr.{key}"], value) for key, value in loaded.items())
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert "with the same place in 3 other frames" in card and "come after" not in card
+    assert "- drives" in card and "| 7 steps" not in card
+    check_runs(bundle)
+
+
+def test_a_run_of_both_networks(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", sr={**SR, "past_only": 0}, detector={"width": 0.25})
+    export_video(run, tmp_path / "mine", region_size=(64, 32), score_threshold=0.4)
+    bundle = load_bundle(tmp_path / "mine")
+    assert bundle.neighbours == (-2, -1, 1)
+    assert (bundle.region_size, bundle.score_threshold) == ((64, 32), 0.4)
+    assert "1 of the frames come after each" in (tmp_path / "mine" / "README.md").read_text()
+
+
+def test_what_does_not_serve_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    still = run_of(tmp_path / "still", sr={"name": "dbpn-ss", "scale_factor": 2, "nr": 4})
+    video, detector = (
+        run_of(tmp_path / "v", sr=SR),
+        run_of(tmp_path / "d", detector={"width": 0.25}),
+    )
+    for words, message in (
+        (["--run", still], "expected super-resolution of video (rbpn, rbpn-4, rbpn-small"),
+        (["--run", video], "expected a checkpoint or bundle with 'detector', got ['sr']"),
+        (["--run", video, "--detector", detector], "score_threshold: expected with the detector"),
+        (["--run", video, "--detector", "models/dbpn-ss-x2"], "expected a bundle with a detector"),
+        (["--run", tmp_path / "nope"], "expected a checkpoint, there is none"),
+    ):
+        given = ["export-video", "--bundle", tmp_path / "out", *words]
+        assert main([str(word) for word in given]) == 1
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
