@@ -55,7 +55,7 @@ class Tools:
             **before,
             "AMENT_PREFIX_PATH": f"{prefix}{os.pathsep}{before['AMENT_PREFIX_PATH']}",
             "PYTHONPATH": f"{packages}{os.pathsep}{before.get('PYTHONPATH', '')}",
-            "ROS_DOMAIN_ID": before.get("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1)),
+            "ROS_DOMAIN_ID": before.get("ROS_DOMAIN_ID", "88"),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_LOG_DIR": str(WORKSPACE / "log" / "ros"),
         }

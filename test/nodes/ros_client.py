@@ -80,9 +80,13 @@ class Client:
             publisher = self.node.create_publisher(type(message), topic, RELIABLE)
             self._publishers[topic] = publisher
             self.wait(publisher.get_subscription_count, f"a subscriber of {topic}")
-            self.wait(lambda: all(map(self.node.count_publishers, self._answers)), "who answers")
+            self.wait(self._one_answers, f"one node that answers on {', '.join(self._answers)}")
             self.spin(0.1)  # the node has to find those who listen, or its answer is lost
         self._publishers[topic].publish(message)
+
+    def _one_answers(self) -> bool:
+        """Whether one node publishes each answer: another's would be taken for its."""
+        return all(self.node.count_publishers(topic) == 1 for topic in self._answers)
 
     def forget(self, topic: str) -> None:
         """Take a publisher away; the next image is another one's."""
