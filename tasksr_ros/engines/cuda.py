@@ -52,9 +52,9 @@ def new_stream(device: torch.device) -> torch.cuda.Stream:
 def fastest_convolutions(detect: Detect, *, exact: bool) -> Detect:
     """The same with cuDNN's fastest algorithms; with ``exact`` without TF32 in their sums."""
 
-    def run(regions: Tensor) -> tuple[Tensor, ...]:
+    def run(*inputs: Tensor) -> tuple[Tensor, ...]:
         with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=not exact):
-            return detect(regions)
+            return detect(*inputs)
 
     return run
 

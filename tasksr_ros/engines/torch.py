@@ -86,12 +86,14 @@ class TorchEngine:
 
     def _runner(self, detector: RegionDetector, config: EngineConfig) -> _Run:
         detect: Detect = _compiled(detector, config) if config.compile else detector
-        if self._device.type != "cuda" or self._neighbours:
+        if self._device.type != "cuda":
             if config.compile:
                 return StaticBatches({1: CpuRunner(detect, self.region_size)})
             return _AnyBatch(detect, self._device)
-        stream = new_stream(self._device)
         detect = fastest_convolutions(detect, exact=config.precision == "fp32")
+        if self._neighbours:
+            return _AnyBatch(detect, self._device)
+        stream = new_stream(self._device)
 
         def make(batch: int) -> CudaRunner:
             return CudaRunner(detect, batch, self.region_size, stream, graph=config.cuda_graphs)

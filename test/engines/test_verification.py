@@ -14,7 +14,7 @@ from tasksr_ros.bundle import load_bundle
 from tasksr_ros.config import EngineConfig
 from tasksr_ros.engines import build_engine
 from tasksr_ros.engines.found import Found
-from tasksr_ros.engines.verification import compare, example_regions, verify
+from tasksr_ros.engines.verification import compare, example_clips, example_regions, verify
 from tasksr_ros.errors import EngineError
 
 
@@ -48,6 +48,16 @@ def test_examples_show_the_band_of_distant_people() -> None:
     assert (regions.shape, regions.dtype) == ((2, 32, 64, 3), np.uint8)
     assert regions.std() > 1
     np.testing.assert_array_equal(regions, example_regions((64, 32), 2))
+
+
+def test_examples_of_video_show_what_was_there_before(video_bundle: Path) -> None:
+    clips = example_clips((64, 32), (-1, -2), number=2)
+    assert clips.neighbours.shape == (2, 2, 32, 64, 3)
+    assert (clips.neighbours[0] == clips.regions[0]).all() and not clips.flows[0].any()
+    assert (clips.neighbours[1, 0] != clips.regions[1]).any()
+    assert (clips.neighbours[1, 1] == clips.regions[1]).all()
+    bundle, config = load_bundle(video_bundle), EngineConfig(name="torch", device="cpu")
+    assert verify(build_engine(bundle, config), bundle, config, clips).score <= 1e-5
 
 
 def test_an_engine_that_computes_something_else_is_refused(tiny_bundle: Path) -> None:
