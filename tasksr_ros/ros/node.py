@@ -141,7 +141,8 @@ class TaskSRNode(LifecycleNode):
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
-            self.get_logger().error(f"{step.__name__} failed: {type(error).__name__}: {error}")
+            if self.context.ok():  # else the process was asked to end meanwhile: no fault
+                self.get_logger().error(f"{step.__name__} failed: {type(error).__name__}: {error}")
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 

@@ -356,6 +356,7 @@ def test_an_engine_that_hangs_and_returns(
             camera.sent[-1].header,
         ]
         assert live.report().dropped == {REPLACED: 4}
+        client.wait(lambda: live.report().processed == 3, "the account, after the answer")
         assert_accounted(live.report())
     Expected(tiny_bundle).check(arrays[:1] + arrays[2:], camera.sent)
 

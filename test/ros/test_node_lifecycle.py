@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
 from lifecycle_msgs.msg import Transition
+from rclpy.lifecycle import TransitionCallbackReturn
 from ros_client import Camera, Client, Diagnostics, Expected, live_node
 from vision_msgs.msg import Detection2DArray
 
@@ -123,6 +124,20 @@ def test_cycles_leak_nothing(
         camera.send()
         client.wait(lambda: arrays, "detections after all of them")
     Expected(tiny_bundle).check(arrays, camera.sent)
+
+
+def test_an_end_within_a_transition_is_no_fault(
+    ros_domain: int, tiny_bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As Ctrl-C while the model is built: what fails for want of a context is not told."""
+    with live_node(ros_domain, tiny_bundle, autostart=False) as live:
+
+        def ended() -> None:
+            live.node.context.try_shutdown()
+            raise RuntimeError("the context is invalid")
+
+        assert live.node._transition(ended) == TransitionCallbackReturn.FAILURE
+    assert "invalid" not in capfd.readouterr().err
 
 
 def test_a_bundle_that_is_removed_while_running(
