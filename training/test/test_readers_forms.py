@@ -296,6 +296,21 @@ def test_coco_annotations_that_are_refused(
         coco(tmp_path, annotations=[{**good, **entry}])
 
 
+@pytest.mark.parametrize(
+    ("boxes", "form"),
+    [
+        ([[40, 16, 60, 30], [30, 8, 50, 28], [44, 20, 58, 31]], r"corners \(x0, y0, x1, y1\)"),
+        ([[0.25, 0.5, 0.1, 0.2]], "shares of the image's size"),
+    ],
+)
+def test_coco_boxes_in_another_form_are_refused(
+    tmp_path: Path, boxes: list[list[float]], form: str
+) -> None:
+    annotations = [{"image_id": "x", "category_id": 7, "bbox": box} for box in boxes]
+    with pytest.raises(TrainingDataError, match=rf"1 x file of boxes in another form .{form}"):
+        coco(tmp_path, annotations=annotations)
+
+
 def test_a_source_without_people_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     coco(tmp_path, annotations=[])
     assert caplog.messages == [

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
+from tasksr_ros.evaluation.box_form import form_by_size
 from tasksr_training.annotations import CATEGORIES, Problem, entry_name
 from tasksr_training.errors import TrainingDataError, plain
 from tasksr_training.image_files import IMAGE_SUFFIXES, image_size
@@ -70,13 +73,23 @@ class AnnotatedImage:
     problem: Problem | None = None
 
 
-def problems(images: Iterable[AnnotatedImage]) -> list[Problem]:
+def problems(images: Sequence[AnnotatedImage]) -> list[Problem]:
     """What is wrong with the images, with their people and with the boxes of these."""
     found = [
         (image.problem, *(p.problem for p in image.people), *map(_wrong, _boxes(image)))
         for image in images
     ]
-    return [problem for one in found for problem in one if problem]
+    return [problem for one in (*found, _other_form(images)) for problem in one if problem]
+
+
+def _other_form(images: Sequence[AnnotatedImage]) -> list[Problem]:
+    """Whether the boxes are corners or shares instead."""
+    sized = [(p.box, (i.width, i.height)) for i in images if i.width > 0 for p in i.people]
+    if not sized:
+        return []
+    boxes, sizes = (np.array(column, float) for column in zip(*sized, strict=True))
+    form = form_by_size(boxes, sizes)
+    return [Problem("file of boxes in another form", form)] if form else []
 
 
 def _boxes(image: AnnotatedImage) -> list[tuple[str, Box]]:
