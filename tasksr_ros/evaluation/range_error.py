@@ -14,7 +14,7 @@ from tasksr_ros.evaluation.summary import Number, RangeBin, RangeError
 NEAR_M = 60.0
 """People up to there make the headline."""
 
-EDGES = (0, 10, 20, 40, 60, 100, 150)
+EDGES = (0, 10, 20, 40, 60, 80, 100, 120, 150)
 
 
 def range_error(run: RunStatistics) -> RangeError | None:

@@ -60,10 +60,10 @@ def test_error_bias_and_calibration_by_distance(tmp_path: Path) -> None:
     assert near["within_two_sigma"] == 0.75
     rows = {(row["low"], row["high"]): row for row in error["by_distance"]}
     assert rows[40, 60]["median_error"] == pytest.approx(0.2)
-    assert rows[100, 150]["bias"] == pytest.approx(-0.1)
-    assert rows[100, 150]["within_two_sigma"] == 0.0
-    assert rows[60, 100]["people"] == 0
-    assert rows[60, 100]["median_error"] is None
+    assert rows[100, 120]["bias"] == pytest.approx(-0.1)
+    assert rows[100, 120]["within_two_sigma"] == 0.0
+    assert rows[80, 100]["people"] == 0
+    assert rows[80, 100]["median_error"] is None
     assert "distance error to 60 m, median        10.0 %, bias +5.0 %, 75.0 % within 2" in shown
 
 
