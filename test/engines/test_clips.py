@@ -78,10 +78,10 @@ def test_engines_agree(video_bundle: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     bundle, three = load_bundle(video_bundle), clips(3)
     reference = build_engine(bundle, EngineConfig(name="torch", device="cpu"))
-    boxes, scores, _ = reference(three)
+    boxes, scores, *_ = reference(three)
     for hint in ("latency", "throughput"):
         settings = EngineConfig(name="openvino", cache_dir=str(tmp_path), hint=hint)
-        other_boxes, other_scores, _ = build_engine(bundle, settings)(three)
+        other_boxes, other_scores, *_ = build_engine(bundle, settings)(three)
         np.testing.assert_allclose(other_boxes, boxes, atol=2e-2)
         np.testing.assert_allclose(other_scores, scores, atol=1e-4)
     halves = GuardedEngine(reference)

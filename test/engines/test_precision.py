@@ -55,7 +55,7 @@ def check_near_fp32(tiny_bundle: Path, cache: Path, config: EngineConfig, atol: 
     bundle = load_bundle(tiny_bundle)
     regions = smooth(32, 64, 9)[None]
     exact, engine = build_engine(bundle, engine_config(cache, "fp32")), build_engine(bundle, config)
-    (boxes, scores, _), (other_boxes, other_scores, _) = exact(regions), engine(regions)
+    (boxes, scores, *_), (other_boxes, other_scores, *_) = exact(regions), engine(regions)
     np.testing.assert_allclose(other_scores, scores, atol=atol)
     assert np.abs(other_scores - scores).max() > 0  # it is not the same model
     assert other_boxes.shape == boxes.shape
@@ -132,7 +132,7 @@ def test_torch_in_bf16(tiny_bundle: Path) -> None:
         build_engine(bundle, EngineConfig(name="torch", device="cpu", precision=precision))
         for precision in ("fp32", "bf16")
     ]
-    (boxes, scores, _), (other_boxes, other_scores, _) = (engine(regions) for engine in engines)
+    (boxes, scores, *_), (other_boxes, other_scores, *_) = (engine(regions) for engine in engines)
     assert (other_boxes.dtype, other_scores.dtype) == (np.float32, np.float32)
     np.testing.assert_allclose(other_scores, scores, atol=2e-3)
     assert other_boxes.shape == boxes.shape

@@ -51,7 +51,7 @@ def regions(count: int) -> NDArray[np.uint8]:
 
 
 def check_near(engine: Engine, reference: Engine, atol: float, count: int = 3) -> None:
-    (boxes, scores, _), (expected_boxes, expected_scores, _) = (
+    (boxes, scores, *_), (expected_boxes, expected_scores, *_) = (
         engine(regions(count)),
         reference(regions(count)),
     )
