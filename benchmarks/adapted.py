@@ -14,12 +14,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
 
 from tasksr_training.adapt.export import export_before
 from tqdm import tqdm
 
 from benchmarks.adapted_psnr import psnr_of
+from benchmarks.reduced_sets import reduced
 from benchmarks.yardstick_figures import (
     FAR,
     FARTHEST,
@@ -32,7 +33,7 @@ from benchmarks.yardstick_figures import (
     pooled,
 )
 from benchmarks.yardstick_replays import How, Set, find_sets, replayed
-from benchmarks.yardstick_rows import Runner, View
+from benchmarks.yardstick_rows import Runner
 from tasksr_ros.benchmarks.output import markdown
 from tasksr_ros.bundle import find_bundle, load_bundle
 from tasksr_ros.cli.arguments import add_config, exit_status, given
@@ -54,9 +55,12 @@ class AdaptedConfig:
     networks: tuple[str, ...] = option(("",), "bundles whose super-resolution is tried")
     out: str = option("out/adapted", "folder for the results")
     sets: tuple[str, ...] = option(("camvid", "bdd100k", "kitti_object"), "folders below data")
-    view: str = option("whole", f"how images are seen: {', '.join(get_args(View))}")
+    view: Literal["whole", "tiles", "node"] = option(
+        "whole", "how images are seen, as in the yardstick"
+    )
     alone: bool = option(True, "also without anything before the detector")
     every: int = option(1, "use each n-th image", low=1)
+    reduced: int = option(1, "how many times the images are reduced first", low=1, high=8)
     psnr_every: int = option(10, "PSNR of each n-th image, reduced and enlarged again", low=1)
     threads: int = option(0, "CPU threads of the engine; 0: all cores", low=0, high=1024)
     samples: int = option(1000, "of the bootstrap over images; 0: no intervals", low=0)
@@ -89,9 +93,14 @@ def adapted(config: AdaptedConfig) -> list[Row]:
     sets = find_sets(Path(config.data), config.sets)
     names = {_name(text): find_bundle(text) for text in config.networks if text}
     factor = _scale_factor(names)
+    seen, how = sets, How(Path(config.out) / "replays" / config.view, config.every, config.threads)
+    if config.reduced > 1:
+        folder = Path(config.out) / f"reduced-{config.reduced}-{config.every}"
+        seen = [reduced(of, config.reduced, config.every, folder) for of in sets]
+        how = replace(how, out=folder / "replays" / config.view, every=1)
     rows = []
     for text in config.detectors:
-        found = _of_detector(text, names, factor, sets, config)
+        found = _of_detector(text, names, factor, seen, how, config)
         rows += _rows(_name(text), found, config.samples)
     psnr = {
         name: psnr_of(path, factor, sets, config.psnr_every)
@@ -103,8 +112,6 @@ def adapted(config: AdaptedConfig) -> list[Row]:
 def _check(config: AdaptedConfig) -> None:
     if not config.data or not Path(config.data).is_dir():
         raise ConfigError(f"data must be a folder, got {config.data!r}")
-    if config.view not in get_args(View):
-        raise ConfigError(f"view must be one of {', '.join(get_args(View))}, got {config.view!r}")
     if not any(config.detectors):
         raise ConfigError("detectors must be bundles, got none")
     for what in (config.detectors, config.networks):
@@ -134,20 +141,23 @@ def _scale_factor(networks: Mapping[str, Path]) -> int:
 
 
 def _of_detector(
-    text: str, networks: Mapping[str, Path], factor: int, sets: Sequence[Set], config: AdaptedConfig
+    text: str,
+    networks: Mapping[str, Path],
+    factor: int,
+    sets: Sequence[Set],
+    how: How,
+    config: AdaptedConfig,
 ) -> dict[str, dict[str, Matched]]:
     """What it finds behind what, by set."""
     detector, out = load_bundle(find_bundle(text)), Path(config.out)
     before: dict[str, Path | int | None] = {BICUBIC: factor, **networks}
     if config.alone:
         before = {ALONE: None, **before}
-    how = How(out / "replays" / config.view, config.every, config.threads)
     found = {}
     for name, sr in before.items():
         folder = out / "bundles" / f"{_name(text)}-{name}"
         export_before(detector, sr, folder)
-        view: View = next(v for v in get_args(View) if v == config.view)
-        runner = Runner(folder.name, str(folder), True, view)
+        runner = Runner(folder.name, str(folder), True, config.view)
         found[name] = {s.name: match_file(s.truth, replayed(runner, s, how)) for s in sets}
     return found
 

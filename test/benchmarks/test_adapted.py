@@ -13,6 +13,7 @@ from small_sets import matched, tall, write_set
 from benchmarks import adapted
 from benchmarks.adapted import ALL, ALONE, BICUBIC, _rows, table
 from benchmarks.adapted_psnr import psnr_of
+from benchmarks.reduced_sets import reduced
 from benchmarks.yardstick_replays import find_sets
 
 PEOPLE = [(image, tall(25, 40 * k)) for image in (1, 2, 3) for k in range(7)]
@@ -52,6 +53,21 @@ def test_psnr_of_images_reduced_and_enlarged(tmp_path: Path) -> None:
     assert found == pytest.approx(20 * np.log10(255 / (10 * 219 / 255)), abs=0.1)
 
 
+def test_a_reduced_set_has_reduced_people(tmp_path: Path) -> None:
+    write_set(tmp_path / "one", [(1, tall(30)), (2, tall(40))], [], dontcare_known=False)
+    for k in (1, 2, 3):
+        cv2.imwrite(str(tmp_path / "one" / f"{k}.png"), np.full((200, 200, 3), 7 * k, np.uint8))
+    small = reduced(find_sets(tmp_path, ["one"])[0], 2, 2, tmp_path / "small")
+    assert small.image_size == (100, 100) and small.folder == tmp_path / "small" / "one"
+    content = json.loads(small.truth.read_text())
+    assert [image["id"] for image in content["images"]] == [1, 3]
+    assert content["images"][0] == {"id": 1, "file_name": "1.png", "width": 100, "height": 100}
+    (person,) = content["annotations"]
+    assert person["bbox"] == [5.0, 5.0, 7.5, 15.0] and person["height"] == 15.0
+    image = cv2.imread(str(small.folder / "3.png"))
+    assert image.shape == (100, 100, 3) and (image == 21).all()
+
+
 def test_a_tiny_run(tmp_path: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("openvino")
     write_images(tmp_path / "data")
@@ -72,7 +88,7 @@ def test_what_does_not_serve_is_one_line(
     words = ["--data", str(tmp_path), "--detectors", str(tiny_bundle), "--out", str(tmp_path / "o")]
     assert adapted.main([*words[:1], "", *words[2:]]) == 1
     assert "data must be a folder, got ''" in capsys.readouterr().err
-    assert adapted.main([*words, "--view", "band"]) == 1
-    assert "view must be one of whole, tiles, node, got 'band'" in capsys.readouterr().err
+    assert adapted.main([*words, "--networks", str(tiny_bundle.parents[1])]) == 1
+    assert "python -m benchmarks.adapted: " in capsys.readouterr().err
     assert adapted.main([*words, "--networks", str(tiny_bundle), str(tiny_bundle)]) == 1
     assert "names of their own, got tiny twice" in capsys.readouterr().err

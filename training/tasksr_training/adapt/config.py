@@ -41,7 +41,7 @@ class CropConfig:
             proportion to their height.
     """
 
-    size: int = 320
+    size: int = 256
     people_fraction: float = 0.8
     background_fraction: float = 0.1
     far_height: float = 64.0
@@ -101,7 +101,7 @@ class MeasureConfig:
 
 FRAMES, CROPS, LOSS, MEASURE = FrameConfig(), CropConfig(), AdaptLossConfig(), MeasureConfig()
 LOOP = LoopConfig(
-    max_minutes=45.0, batch_size=3, warmup_steps=50, ema_decay=0.995, learning_rate=5e-4
+    max_minutes=45.0, batch_size=3, warmup_steps=50, ema_decay=0.99, learning_rate=1e-3
 )
 START = "dbpn-ss-8"
 SCALE_FACTOR = 2
