@@ -23,10 +23,10 @@ from tasksr_ros.tracking import Tracker
 
 WEAK = 0.25
 """Least score of a detection of the near pass that is looked at again, as a share of the
-threshold."""
+threshold, where the bundle says no weak threshold."""
 
 KNOWN = 0.5
-"""Least score of who is remembered from frame to frame, as a share of the threshold."""
+"""Least score of who is remembered from frame to frame, as a share of the threshold, likewise."""
 
 SURE = 0.3
 """What a person counts whom the near pass finds as it is, where a doubtful one counts up to 1."""
@@ -125,12 +125,21 @@ class Attention:
         region: budget, band and mounting.
         tracking: how long people who are not seen are remembered.
         thresholds: least score of a detection of each class.
+        weak_share: of these, the least score of who is looked at again. Scores that are
+            probabilities fall faster than others where somebody is in doubt: shares are taken to
+            the power that makes this one ``WEAK``.
     """
 
     def __init__(
-        self, region: RegionConfig, tracking: TrackingConfig, thresholds: NDArray[np.float32]
+        self,
+        region: RegionConfig,
+        tracking: TrackingConfig,
+        thresholds: NDArray[np.float32],
+        weak_share: float = WEAK,
     ) -> None:
         self.thresholds = thresholds
+        self._weak_share = weak_share
+        self._power = math.log(WEAK) / math.log(weak_share)
         self._revisit_ns = round(region.revisit * 1e9)
         remembering = replace(tracking, min_hits=1, weak_score=1.0)
         self._tracker = Tracker(remembering, region, self.known_scores)
@@ -140,7 +149,12 @@ class Attention:
     @property
     def known_scores(self) -> NDArray[np.float32]:
         """Least score of each class of who is remembered."""
-        return np.asarray(KNOWN * self.thresholds, np.float32)
+        return np.asarray(KNOWN ** (1 / self._power) * self.thresholds, np.float32)
+
+    @property
+    def weak_scores(self) -> NDArray[np.float32]:
+        """Least score of each class of what the near pass found to be looked at again."""
+        return np.asarray(self._weak_share * self.thresholds, np.float32)
 
     def reset(self) -> None:
         """Forget the frames before."""
@@ -164,8 +178,7 @@ class Attention:
             stamp_ns: of the frame.
             grid: the tiles that cover the band, all of one size.
             image_size: (width, height) in image px.
-            candidates: of the near pass, image px; those below ``WEAK`` times the threshold of
-                their class are left out.
+            candidates: of the near pass, image px; those below ``weak_scores`` are left out.
             budget: most regions, 1 or more; that many or fewer tiles are all looked at.
         """
         memory, stamp_ns = self._at(stamp_ns, grid)
@@ -252,9 +265,10 @@ class Attention:
         the more, who was found before like them. Who is found without a look counts less.
         """
         least = self.thresholds[candidates.class_id]
-        weak = candidates.select((candidates.score >= WEAK * least) & (least <= 1))
+        likely = candidates.score >= self.weak_scores[candidates.class_id]
+        weak = candidates.select(likely & (least <= 1))
         weak = merge(weak, np.zeros(len(weak), bool), _SAME, MAX_TARGETS)
-        share = weak.score / self.thresholds[weak.class_id]
+        share = (weak.score / self.thresholds[weak.class_id]) ** self._power
         boxes, unseen_s = self._tracker.predicted(stamp_ns, _ASPECT)
         known = 1 - (1 - LOST) * unseen_s / self._max_gap_s
         same = _iou(boxes, weak.xyxy.astype(np.float64)) >= _SAME

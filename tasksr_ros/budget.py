@@ -20,10 +20,13 @@ class Budget:
     Args:
         config: its region, tracking and schedule; ``region.budget`` is not 0.
         thresholds: least score of a detection of each class.
+        weak_share: see `Attention`.
     """
 
-    def __init__(self, config: PipelineConfig, thresholds: NDArray[np.float32]) -> None:
-        self._attention = Attention(config.region, config.tracking, thresholds)
+    def __init__(
+        self, config: PipelineConfig, thresholds: NDArray[np.float32], weak_share: float = WEAK
+    ) -> None:
+        self._attention = Attention(config.region, config.tracking, thresholds, weak_share)
         self._regions = config.region.budget
         self._pace = (
             Pace(config.schedule.target_latency) if config.region.budget == "auto" else None
@@ -32,7 +35,7 @@ class Budget:
     @property
     def candidate_scores(self) -> NDArray[np.float32]:
         """Least score of each class of what the near pass found to be looked at again."""
-        return WEAK * self._attention.thresholds
+        return self._attention.weak_scores
 
     @property
     def people_scores(self) -> NDArray[np.float32]:

@@ -65,6 +65,7 @@ class Model:
             bundle.classes,
             self.near,
             bundle.neighbours,
+            bundle.weak_threshold,
         )
 
 

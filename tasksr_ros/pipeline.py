@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasksr_ros.attention import Attended
+from tasksr_ros.attention import WEAK, Attended
 from tasksr_ros.blur import Blurs, blurs_of
 from tasksr_ros.budget import Budget
 from tasksr_ros.camera import CameraModel
@@ -128,6 +128,7 @@ class Pipeline:
         near: the detector alone, for the whole image; None: only the distant region is looked at.
         neighbours: frames that the engine's super-resolution looks at beside each frame, relative
             to it; () of single images.
+        weak_threshold: score from which somebody may be there, see `Bundle`; None: unknown.
 
     Raises:
         ConfigError: if a value of the config is out of range, or its tiles would not advance.
@@ -142,6 +143,7 @@ class Pipeline:
         classes: Sequence[str] = ("pedestrian",),
         near: Engine | None = None,
         neighbours: Sequence[int] = (),
+        weak_threshold: float | None = None,
     ) -> None:
         configured = config.detection.score_threshold
         self.engine = engine
@@ -160,7 +162,8 @@ class Pipeline:
         )
         self.samples = SampleRange()
         least = class_thresholds(config.detection, score_threshold, classes)
-        self.budget = Budget(config, least) if config.region.budget else None
+        weak_share = WEAK if weak_threshold is None else weak_threshold / score_threshold
+        self.budget = Budget(config, least, weak_share) if config.region.budget else None
         self.ranging = (
             Ranging(config.range, config.region, classes) if config.range.enabled else None
         )

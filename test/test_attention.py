@@ -132,6 +132,16 @@ def test_weaker_people_than_are_published_are_remembered(score: float, why: str)
     assert look(looking, 1).why == (why,)
 
 
+def test_shares_of_scores_that_are_probabilities() -> None:
+    """Weak at 1/64 of the threshold, a quarter cubed: half of it is an eighth."""
+    region = RegionConfig(tile_overlap=0, budget=1, revisit=10.0)
+    looking = Attention(region, TrackingConfig(), np.array([0.512], np.float32), 1 / 64)
+    assert looking.weak_scores.tolist() == pytest.approx([0.008])
+    assert looking.known_scores.tolist() == pytest.approx([0.064])
+    assert look(looking, 0, people((150, 50, 156, 62, 0.0079))).why == ("turn",)
+    assert look(looking, 1, people((150, 50, 156, 62, 0.0081))).why == ("person",)
+
+
 def test_classes_that_are_not_wanted_are_no_candidates() -> None:
     looking = Attention(
         RegionConfig(tile_overlap=0, revisit=10.0),

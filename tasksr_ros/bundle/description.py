@@ -163,12 +163,15 @@ class Bundle(SuperResolutionBundle):
         classes: class names, by class_id.
         region_size: (width, height) of an engine's region in region px.
         score_threshold: least score of a detection, unless configured otherwise.
+        weak_threshold: score from which somebody may be there who is worth another look; between
+            0 and ``score_threshold``. None: not known.
     """
 
     detector: OwnDetector | ForeignDetector
     classes: tuple[str, ...]
     region_size: tuple[int, int]
     score_threshold: float
+    weak_threshold: float | None = None
 
     @property
     def estimates_blur(self) -> bool:

@@ -99,6 +99,7 @@ _SECTIONS: dict[str, dict[str, _Key]] = {
             (list,), _is_size, f"[width, height] in px, at most {MAX_REGION_SIDE} each", True
         ),
         "score_threshold": _Key((float,), lambda v: 0 <= v <= 1, "between 0 and 1", True),
+        "weak_threshold": _Key((float,), lambda v: 0 < v < 1, "between 0 and 1", True),
     },
     "sr": {
         "network": _NETWORK,
@@ -184,7 +185,13 @@ def _with_detector(given: Mapping[str, Any], common: dict[str, Any], path: Path)
         classes=tuple(given["classes"]),
         region_size=(given["region_size"][0], given["region_size"][1]),
         score_threshold=given["score_threshold"],
+        weak_threshold=given.get("weak_threshold"),
     )
+    if bundle.weak_threshold is not None and bundle.weak_threshold >= bundle.score_threshold:
+        raise BundleError(
+            f"{path}: weak_threshold must be below score_threshold, {bundle.score_threshold:g}, "
+            f"got {bundle.weak_threshold:g}"
+        )
     check_sizes(bundle, str(path))
     if isinstance(bundle.detector, ForeignDetector):
         labels, classes = bundle.detector.labels, bundle.classes

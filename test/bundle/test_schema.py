@@ -72,6 +72,8 @@ def test_a_good_description() -> None:
         ({"region_size": [321, 96]}, "multiples of 32 SR px"),
         ({"score_threshold": float("nan")}, "score_threshold must be between 0 and 1"),
         ({"score_threshold": 2.0}, "score_threshold must be between 0 and 1"),
+        ({"weak_threshold": 0.0}, "weak_threshold must be between 0 and 1"),
+        ({"weak_threshold": 0.5}, "weak_threshold must be below score_threshold, 0.5, got 0.5"),
         ({"classes": []}, "classes must be 1 to 1000 distinct names"),
         ({"classes": ["a"] * 2}, "classes must be 1 to 1000 distinct names"),
         ({"classes": [str(n) for n in range(1001)]}, "classes must be 1 to 1000 distinct names"),

@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from tasksr_ros.attention import WEAK
 from tasksr_ros.networks.detectors.picodet import PicoDet
 from tasksr_training.calibration import Calibration
 from tasksr_training.checkpoints import load_checkpoint
@@ -81,6 +82,10 @@ def choose_native(
         "fppi": choice.fppi,
         "score_threshold": {
             scale: round(float(calibration(threshold)), 4)
+            for scale, threshold in row["score_threshold"].items()
+        },
+        "weak_threshold": {
+            scale: round(float(calibration(WEAK * threshold)), 4)
             for scale, threshold in row["score_threshold"].items()
         },
         "calibration": row["calibration"],

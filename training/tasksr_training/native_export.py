@@ -64,6 +64,7 @@ def export_native(
         "classes": ["pedestrian"],
         "region_size": list(region_size),
         "score_threshold": float(thresholds[f"x{scale_factor}"]),
+        "weak_threshold": float(chosen["weak_threshold"][f"x{scale_factor}"]),
         "recipe": {
             "stages": list(stages),
             "data": list(data),

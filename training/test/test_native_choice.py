@@ -80,6 +80,7 @@ def test_the_best_share_is_written_with_its_figures(
     summary = json.loads(out.with_suffix(".json").read_text())
     assert summary["share"] == 0.5
     assert summary["score_threshold"] == {"x1": 0.1}  # logit(.1) = 2 logit(.25)
+    assert summary["weak_threshold"] == {"x1": 0.0044}  # odds of 1/15, squared: 1/225
     assert (summary["steps"], summary["minutes"], summary["start"]) == (12, 1.5, "start.onnx")
     assert summary["held_out"] == {"train.json": {"images": 2, "pedestrians": 2}}
     assert [row["share"] for row in summary["rows"]] == [0.0, 0.5, 1.0]
