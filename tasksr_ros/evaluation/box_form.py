@@ -22,6 +22,9 @@ _BEYOND = 0.1
 """Of the image's sides: by so much do boxes of people not leave it."""
 _MOST = 2_000
 """Predictions that are looked at, the strongest."""
+_SHARE = 0.25
+"""Of as many as there are people, at least so many are on them in another form: among all that a
+detector doubts, some are by chance."""
 
 
 def _corners(xywh: Floats, _: Floats) -> Floats:
@@ -76,16 +79,17 @@ def form_by_match(
     Returns:
         the form, how many predictions match so, and how many as they are written.
     """
-    chosen = np.sort(np.argsort(-scores, kind="stable")[:_MOST])
+    order = np.argsort(-scores, kind="stable")[:_MOST]
+    as_written = _matches(*(part[np.sort(order)] for part in found), truth)
+    chosen = np.sort(order[: max(ENOUGH, len(truth[0]))])
     image, xywh, sizes = found[0][chosen], found[1][chosen], sizes[chosen]
-    as_written = _matches(image, xywh, truth)
     for form, read in _OTHERS.items():
         if form == CORNERS and not _may_be_corners(found[1]):
             continue
         known = np.isfinite(sizes).all(1) | (form != _PERCENTS)
         number = _matches(image[known], read(xywh[known], sizes[known]), truth)
         least = 1 if form == CORNERS else ENOUGH
-        if number >= max(least, _TIMES * as_written):
+        if number >= max(least, _TIMES * as_written, _SHARE * len(chosen)):
             return form, number, as_written
     return "", 0, as_written
 

@@ -112,23 +112,27 @@ def native_card(description: dict[str, Any], chosen: dict[str, Any], scale_facto
     )
     width, height = description["region_size"]
     calibration = chosen["calibration"]
+    bins = [b for b in calibration["after"]["bins"] if b["detections"]]
     reliability = "\n".join(
-        f"| {b['low']:.1f}-{b['high']:.1f} | {b['detections']} | {b['mean_score']:.2f} "
-        f"| {b['precision']:.2f} |"
-        for b in calibration["after"]["bins"]
-        if b["detections"]
+        f"| {name} | {' | '.join(values)} |"
+        for name, values in (
+            ("score", [f"{b['low']:.1f}-{b['high']:.1f}" for b in bins]),
+            ("---", ["---"] * len(bins)),
+            ("detections", [str(b["detections"]) for b in bins]),
+            ("mean score", [f"{b['mean_score']:.2f}" for b in bins]),
+            ("people", [f"{b['precision']:.2f}" for b in bins]),
+        )
     )
-    table, stages, data = "\n".join(lines), _items(recipe["stages"], "`"), _items(recipe["data"])
+    table, stages = "\n".join(lines), _items(recipe["stages"])
+    data = "; ".join(recipe["data"]) or "not stated"
     return f"""# {description["name"]}
 
 Detector `{chosen["network"]}` for **native images**, {before}: RGB regions of {width}x{height} px
 in, boxes of pedestrians out. {began} At the score threshold of
-{description["score_threshold"]:g} there are {chosen["fppi"]:g} false positives per image on the
-images below.
+{description["score_threshold"]:g} there are {chosen["fppi"]:g} false positives per image on \
+the images below.
 
-**Research use**, because of the data that it was trained on:
-
-{data}
+**Research use**, because of the data that it was trained on: {data}.
 
 ## Recipe
 
@@ -139,23 +143,23 @@ images below.
 
 ## Measured
 
-AP50 on images held out of the training sets, what it began with -> these, by native height. The
-share of the trained weights and the threshold were chosen on them. [Validation sets, beside public
-detectors](../../docs/YARDSTICK.md).
+AP50 on images held out of the training sets, what it began with -> these, by native height; \
+the weights' share and
+the threshold were chosen on them. [Validation sets, beside public detectors]\
+(../../docs/YARDSTICK.md).
 
 | set | images | 12-60 px | 60 px and more |
 |---|---|---|---|
 {table}
 
-Scores are probabilities: fitted on the same images, at x1 and x2 together, the mean distance
-between a detection's score and the share of people among detections of that score is
-{calibration["after"]["ece"]:.3f} (before: {calibration["before"]["ece"]:.3f}).
+Scores are probabilities, fitted on the same images at x1 and x2: mean distance between a \
+detection's score and the share
+of people among those of its score {calibration["after"]["ece"]:.3f} \
+(before: {calibration["before"]["ece"]:.3f}).
 
-| score | detections | mean score | people |
-|---|---|---|---|
 {reliability}
 """
 
 
-def _items(lines: Sequence[str], quote: str = "") -> str:
-    return "\n".join(f"- {quote}{line}{quote}" for line in lines) or "- not stated"
+def _items(commands: Sequence[str]) -> str:
+    return "\n".join(f"- `{command}`" for command in commands) or "- not stated"

@@ -21,7 +21,7 @@ HEIGHTS: dict[str, tuple[float, float]] = {"12-60": (12.0, 60.0), "60+": (60.0, 
 """Bins of the people's native height, px."""
 MARGIN = 1.25
 """A detection takes part in a bin if its height is in it up to this factor (as Caltech's)."""
-NMS_IOU, LEAST_SCORE, MOST = 0.6, 0.01, 100
+NMS_IOU, LEAST_SCORE, MOST = 0.6, 0.001, 100
 
 Found = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Boxes (K, 4) xyxy in image px and scores (K,)."""

@@ -74,7 +74,7 @@ def test_it_is_measured_beside_bicubic_and_exported(
     summary = json.loads(chosen.with_suffix(".json").read_text())
     bicubic, task_driven = summary["rows"]
     assert (summary["share"], summary["seed"], summary["start"]) == (1.0, 4, "picodet-s-x2")
-    assert bicubic["sets"] != task_driven["sets"]
+    assert bicubic["calibration"]["before"] != task_driven["calibration"]["before"]
     export_native(chosen, tmp_path / "td-x2", 2)
     bundle = load_bundle(tmp_path / "td-x2")
     assert bundle.sr is not None and bundle.sr.network == "dbpn-ss"

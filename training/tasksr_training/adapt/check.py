@@ -18,6 +18,7 @@ from tasksr_training.errors import TrainingError
 MOST_DIFFERENCE = 2e-3
 """Of an output of the torch module from that of the file, relative to the output's range or 1."""
 LEAST_DIFFERENCE = 1e-5
+"""Of scores that depend on the image, as a share of the highest."""
 """Of scores on different images."""
 
 
@@ -118,7 +119,8 @@ def _check_alive(frozen: Frozen, bundle: Bundle, images: Tensor) -> None:
                 f"on {len(images)} crops of the recordings"
             )
     spread = float((seen.scores - seen.scores[:1]).abs().max()) if seen.scores.numel() else 0.0
-    if not spread > LEAST_DIFFERENCE:
+    highest = float(seen.scores.max()) if seen.scores.numel() else 0.0
+    if not spread > LEAST_DIFFERENCE * highest:
         raise TrainingError(
             f"{bundle.name}: expected scores that depend on the image, the detector's are the same "
             f"on {len(images)} different crops (largest difference {spread:.1e})"
