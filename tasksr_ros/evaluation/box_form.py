@@ -80,7 +80,8 @@ def form_by_match(
         the form, how many predictions match so, and how many as they are written.
     """
     order = np.argsort(-scores, kind="stable")[:_MOST]
-    as_written = _matches(*(part[np.sort(order)] for part in found), truth)
+    strongest = np.sort(order)
+    as_written = _matches(found[0][strongest], found[1][strongest], truth)
     chosen = np.sort(order[: max(ENOUGH, len(truth[0]))])
     image, xywh, sizes = found[0][chosen], found[1][chosen], sizes[chosen]
     for form, read in _OTHERS.items():

@@ -64,7 +64,6 @@ def export_native(
         "classes": ["pedestrian"],
         "region_size": list(region_size),
         "score_threshold": float(thresholds[f"x{scale_factor}"]),
-        "weak_threshold": float(chosen["weak_threshold"][f"x{scale_factor}"]),
         "recipe": {
             "stages": list(stages),
             "data": list(data),
@@ -74,6 +73,9 @@ def export_native(
             "licence": "research use",
         },
     }
+    weak = float(chosen["weak_threshold"][f"x{scale_factor}"])
+    if 0 < weak < description["score_threshold"]:  # rounded, they may be 0
+        description["weak_threshold"] = weak
     sr = build_sr(**sr_description).eval() if enlarges else None
     if sr is not None and sr_state:
         sr.load_state_dict(sr_state)
@@ -154,11 +156,16 @@ the threshold were chosen on them. [Validation sets, beside public detectors]\
 
 Scores are probabilities, fitted on the same images at x1 and x2: mean distance between a \
 detection's score and the share
-of people among those of its score {calibration["after"]["ece"]:.3f} \
-(before: {calibration["before"]["ece"]:.3f}).
+of people among those of its score {_error(calibration["after"])} \
+(before: {_error(calibration["before"])}).
 
 {reliability}
 """
+
+
+def _error(reliability: dict[str, Any]) -> str:
+    """Expected calibration error; it is not known where nobody was found."""
+    return "unknown" if reliability["ece"] is None else f"{reliability['ece']:.3f}"
 
 
 def _items(commands: Sequence[str]) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from tasksr_training.native_export import export_native
 from tasksr_training.stage_commands import native_task_driven
 from tasksr_training.stages.detector import ValidationConfig
 from tasksr_training.stages.task_driven import TaskDriven, TaskDrivenConfig
+from torch import nn
 
 from tasksr_ros.bundle import load_bundle
 
@@ -66,15 +68,19 @@ def test_it_is_measured_beside_bicubic_and_exported(
     data: Path, tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     better = iter([{"mean": 0.1}, {"mean": 0.2}])  # after two steps either may be
-    measure = native_choice.measure
-    monkeypatch.setattr(native_choice, "measure", lambda *a: {**measure(*a), **next(better)})
+    measure, enlarged_by = native_choice.measure, []
+
+    def measured(*given: Any) -> dict[str, Any]:
+        enlarged_by.append(given[3])
+        return {**measure(*given), **next(better)}
+
+    monkeypatch.setattr(native_choice, "measure", measured)
     chosen = tmp_path / "chosen.safetensors"
     sources = [NativeSourceConfig("val.json", held_out=HeldOut(every=1))]
     choose_native(run, data, sources, chosen, choice=ChoiceConfig(least_people=1))
     summary = json.loads(chosen.with_suffix(".json").read_text())
-    bicubic, task_driven = summary["rows"]
     assert (summary["share"], summary["seed"], summary["start"]) == (1.0, 4, "picodet-s-x2")
-    assert bicubic["calibration"]["before"] != task_driven["calibration"]["before"]
+    assert enlarged_by[0] is None and isinstance(enlarged_by[1], nn.Module)
     export_native(chosen, tmp_path / "td-x2", 2)
     bundle = load_bundle(tmp_path / "td-x2")
     assert bundle.sr is not None and bundle.sr.network == "dbpn-ss"
