@@ -1,7 +1,7 @@
 """Batch normalisation put behind convolutions whose own was folded in, and folded in again.
 
-Published weights come folded, and a network without normalisation learns slowly: at the learning
-rates of one with it, it forgets what it knew. Each convolution gets a normalisation whose
+Published weights come folded. A network without normalisation bears only low learning rates, at
+which it learns slowly. Each convolution gets a normalisation whose
 statistics are those of its outputs on some images, and whose scale and shift undo it: what the
 network computes in eval mode stays the same.
 """
@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils.hooks import RemovableHandle
 
 NORM = "norm"
 """Name of the normalisation in its convolution."""
-MOMENTUM = 0.03
+MOMENTUM, EPS = 0.03, 1e-5
 
 
 class NormalisedConv2d(nn.Conv2d):
@@ -47,7 +48,7 @@ class _Moments:
         """One that leaves as they are outputs with this mean and variance."""
         mean, square = self.sums / self.count
         variance = (square - mean * mean).clamp(min=0)
-        norm = nn.BatchNorm2d(self.layer.out_channels, momentum=MOMENTUM)
+        norm = nn.BatchNorm2d(self.layer.out_channels, EPS, MOMENTUM)
         norm.running_mean.copy_(mean)  # type: ignore[union-attr]
         norm.running_var.copy_(variance)  # type: ignore[union-attr]
         with torch.no_grad():
@@ -90,15 +91,12 @@ def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, value in weights.items()
         if not any(name.startswith(f"{layer}.{NORM}.") for layer in layers)
     }
-    eps = nn.BatchNorm2d(1).eps
     for layer in layers:
         weight, bias, mean, variance = (
-            weights[f"{layer}.{NORM}.{part}"].double()
+            weights[f"{layer}.{NORM}.{part}"]
             for part in ("weight", "bias", "running_mean", "running_var")
         )
-        gain = weight / (variance + eps).sqrt()
-        old = weights[f"{layer}.weight"]
-        result[f"{layer}.weight"] = (old.double() * gain.view(-1, 1, 1, 1)).to(old)
-        shift = weights[f"{layer}.bias"].double()
-        result[f"{layer}.bias"] = ((shift - mean) * gain + bias).to(old)
+        convolution = weights[f"{layer}.weight"], weights[f"{layer}.bias"]
+        fused = fuse_conv_bn_weights(*convolution, mean, variance, EPS, weight, bias)
+        result[f"{layer}.weight"], result[f"{layer}.bias"] = (value.detach() for value in fused)
     return result
