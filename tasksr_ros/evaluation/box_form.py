@@ -27,6 +27,10 @@ _SHARE = 0.25
 detector doubts, some are by chance."""
 
 
+def _as_written(xywh: Floats, _: Floats) -> Floats:
+    return xywh
+
+
 def _corners(xywh: Floats, _: Floats) -> Floats:
     return np.concatenate((xywh[:, :2], xywh[:, 2:] - xywh[:, :2]), 1)
 
@@ -80,18 +84,19 @@ def form_by_match(
         the form, how many predictions match so, and how many as they are written.
     """
     order = np.argsort(-scores, kind="stable")[:_MOST]
-    strongest = np.sort(order)
-    as_written = _matches(found[0][strongest], found[1][strongest], truth)
-    chosen = np.sort(order[: max(ENOUGH, len(truth[0]))])
-    image, xywh, sizes = found[0][chosen], found[1][chosen], sizes[chosen]
+    everything, strongest = np.sort(order), np.sort(order[: max(ENOUGH, len(truth[0]))])
+
+    def matching(chosen: Ints, read: Callable[[Floats, Floats], Floats]) -> int:
+        chosen = chosen[np.isfinite(sizes[chosen]).all(1)] if read is _percents else chosen
+        return _matches(found[0][chosen], read(found[1][chosen], sizes[chosen]), truth)
+
+    as_written = matching(everything, _as_written)
     for form, read in _OTHERS.items():
         if form == CORNERS and not _may_be_corners(found[1]):
             continue
-        known = np.isfinite(sizes).all(1) | (form != _PERCENTS)
-        number = _matches(image[known], read(xywh[known], sizes[known]), truth)
-        least = 1 if form == CORNERS else ENOUGH
-        if number >= max(least, _TIMES * as_written, _SHARE * len(chosen)):
-            return form, number, as_written
+        least = max(1 if form == CORNERS else ENOUGH, _TIMES * as_written, _SHARE * len(strongest))
+        if matching(strongest, read) >= least:
+            return form, matching(everything, read), as_written
     return "", 0, as_written
 
 

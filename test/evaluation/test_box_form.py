@@ -118,6 +118,17 @@ def test_one_box_of_a_centre_that_fits_by_chance_is_none() -> None:
     assert form_by_match(found, np.ones(2), people, sizes) == ("", 0, 0)
 
 
+def test_weak_boxes_of_centres_that_fit_by_chance_are_none() -> None:
+    """Of a detector that finds nobody: as many of the strongest as there are people are read."""
+    people = np.zeros(4, np.int64), np.array(PEOPLE, float)
+    boxes = np.concatenate((np.tile([[300.0, 200, 9, 9]], (4, 1)), np.array(AS_CENTRES)))
+    scores = np.concatenate((np.full(4, 0.9), np.full(len(AS_CENTRES), 0.1)))
+    found = np.zeros(len(boxes), np.int64), boxes
+    sizes = np.full((len(boxes), 2), np.nan)
+    assert form_by_match(found, scores, people, sizes) == ("", 0, 0)
+    assert form_by_match(found, 1 - scores, people, sizes)[1:] == (4, 0)
+
+
 def test_of_many_boxes_the_strongest_are_looked_at() -> None:
     people = np.zeros(4, np.int64), np.array(PEOPLE, float)
     boxes = np.concatenate((np.tile([[300.0, 200, 9, 9]], (3000, 1)), np.array(AS_CENTRES)))
