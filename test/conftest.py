@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -46,76 +46,55 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of small networks with random weights, for regions of 64x32 px."""
-    torch = pytest.importorskip("torch")
-    from tasksr_ros.bundle import save_bundle
-    from tasksr_ros.networks import build_sr
-    from tasksr_ros.networks.detectors.fcos import Detector
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    description = {
-        "name": "tiny",
-        "sr": {"network": "dbpn-ss", "scale_factor": 2},
-        "detector": {"network": "fcos", "options": {"width": 0.25}},
-        "classes": ["pedestrian"],
-        "region_size": [64, 32],
-        "score_threshold": 0.01,
-        "recipe": {"weights": "random"},
-    }
-    networks = {"sr": build_sr("dbpn-ss", 2), "detector": Detector(0.25)}
-    save_bundle(folder, description, "# tiny\n", **networks)
-    return folder
+    return _small_bundle(tmp_path_factory, "tiny", "dbpn-ss")
 
 
 @pytest.fixture(scope="session")
 def blind_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `tiny_bundle`, with super-resolution that estimates the blur: kernels of 7x7 SR px."""
-    torch = pytest.importorskip("torch")
-    from tasksr_ros.bundle import save_bundle
-    from tasksr_ros.networks import build_sr
-    from tasksr_ros.networks.detectors.fcos import Detector
-
-    torch.manual_seed(0)
     options = {"ks": 3, "kout": 7, "num_stage": 1, "md_ch": 4, "reduction_ch": 4}
-    description = {
-        "name": "blind",
-        "sr": {"network": "kbpn-small", "scale_factor": 2, "options": options},
-        "detector": {"network": "fcos", "options": {"width": 0.25}},
-        "classes": ["pedestrian"],
-        "region_size": [64, 32],
-        "score_threshold": 0.01,
-        "recipe": {"weights": "random"},
-    }
-    folder = tmp_path_factory.mktemp("bundles") / "blind"
-    networks = {"sr": build_sr("kbpn-small", 2, **options), "detector": Detector(0.25)}
-    save_bundle(folder, description, "# blind\n", **networks)
-    return folder
+    return _small_bundle(tmp_path_factory, "blind", "kbpn-small", options)
 
 
 @pytest.fixture(scope="session")
 def video_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `tiny_bundle`, with super-resolution of video; scores depend on the two frames before."""
+
+    def louder(sr: Any) -> None:
+        sr.output.conv.weight *= 100
+
+    options = {"num_frames": 3, "past_only": True, "base_filter": 8, "feat": 4}
+    return _small_bundle(tmp_path_factory, "tiny-video", "rbpn-small", options, louder)
+
+
+def _small_bundle(
+    folders: pytest.TempPathFactory,
+    name: str,
+    network: str,
+    options: dict[str, Any] | None = None,
+    change: Callable[[Any], None] = lambda sr: None,
+) -> Path:
     torch = pytest.importorskip("torch")
     from tasksr_ros.bundle import save_bundle
     from tasksr_ros.networks import build_sr
     from tasksr_ros.networks.detectors.fcos import Detector
 
     torch.manual_seed(0)
-    options = {"num_frames": 3, "past_only": True, "base_filter": 8, "feat": 4}
+    given = options or {}
     description = {
-        "name": "tiny-video",
-        "sr": {"network": "rbpn-small", "scale_factor": 2, "options": options},
+        "name": name,
+        "sr": {"network": network, "scale_factor": 2, "options": given},
         "detector": {"network": "fcos", "options": {"width": 0.25}},
         "classes": ["pedestrian"],
         "region_size": [64, 32],
         "score_threshold": 0.01,
         "recipe": {"weights": "random"},
     }
-    folder = tmp_path_factory.mktemp("bundles") / "tiny-video"
-    networks = {"sr": build_sr("rbpn-small", 2, **options), "detector": Detector(0.25)}
+    networks = {"sr": build_sr(network, 2, **given), "detector": Detector(0.25)}
     with torch.no_grad():
-        networks["sr"].output.conv.weight *= 100
-    save_bundle(folder, description, "# tiny-video\n", **networks)
+        change(networks["sr"])
+    folder = folders.mktemp("bundles") / name
+    save_bundle(folder, description, f"# {name}\n", **networks)
     return folder
 
 

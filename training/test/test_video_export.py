@@ -55,7 +55,7 @@ def test_a_run_before_the_detector_of_a_bundle(tmp_path: Path) -> None:
     assert bundle.detector == before.detector
     assert (bundle.classes, bundle.score_threshold) == (before.classes, before.score_threshold)
     assert bundle.region_size == (SIZE[0] // 2, SIZE[1] // 2)
-    saved, loaded = torch.load(run / LAST)["ema"], bundle.load_sr().state_dict()
+    saved, loaded = torch.load(run / LAST, weights_only=True)["ema"], bundle.load_sr().state_dict()
     assert all(torch.equal(saved[f"sr.{key}"], value) for key, value in loaded.items())
     card = (tmp_path / "mine" / "README.md").read_text()
     assert "with the same place in 3 other frames" in card and "come after" not in card

@@ -95,7 +95,7 @@ def test_the_kernel_basis(tmp_path: Path) -> None:
     torch.save(torch.rand(441, 10), tmp_path / "pca_matrix.pth")
     basis = KernelBasis()
     basis.load_reference_state_dict(read_kernel_basis(tmp_path / "pca_matrix.pth"))
-    assert torch.equal(basis.pca_matrix, torch.load(tmp_path / "pca_matrix.pth"))
+    assert torch.equal(basis.pca_matrix, torch.load(tmp_path / "pca_matrix.pth", weights_only=True))
 
 
 def koala_tensors(network: KOALAnet) -> dict[str, Tensor]:
