@@ -64,8 +64,8 @@ class Model:
             camera,
             bundle.classes,
             self.near,
-            bundle.neighbours,
-            bundle.weak_threshold,
+            neighbours=bundle.neighbours,
+            weak_threshold=bundle.weak_threshold,
         )
 
 

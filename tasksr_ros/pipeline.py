@@ -1,7 +1,7 @@
 """Frame to detections: the whole way, without ROS.
 
 from tasksr_ros import Frame, load_model
-pipeline = load_model("tdsr-ss-x4").pipeline()
+pipeline = load_model("picodet-s-x2").pipeline()
 detections = pipeline(Frame(rgb_image))
 """
 
@@ -264,14 +264,9 @@ class Pipeline:
 
     def reset(self) -> None:
         """Forget the frames before, as after a jump in time."""
-        if self.tracker is not None:
-            self.tracker.reset()
-        if self.budget is not None:
-            self.budget.reset()
-        if self.ranging is not None:
-            self.ranging.reset()
-        if self.video is not None:
-            self.video.reset()
+        for memory in (self.tracker, self.budget, self.ranging, self.video):
+            if memory is not None:
+                memory.reset()
 
     def follow(self, other: Pipeline) -> None:
         """Take the place of another pipeline of the same camera: go on with its tracks."""
