@@ -94,6 +94,11 @@ def held() -> tuple[int, int, int, int]:
     return threads, pythons, files, size
 
 
+def settled(before: tuple[int, ...], after: tuple[int, ...], growth_mb: float) -> bool:
+    grown = (after[3] - before[3]) / 1e6
+    return grown <= growth_mb and all(a <= b for a, b in zip(after[:3], before[:3], strict=True))
+
+
 def cycle(client: Client, live: object, count: int) -> None:
     node = live.node  # type: ignore[attr-defined]
     for _ in range(count):
@@ -108,16 +113,19 @@ def cycle(client: Client, live: object, count: int) -> None:
 def test_cycles_leak_nothing(
     client: Client, ros_domain: int, tiny_bundle: Path, cycles: int, growth_mb: float
 ) -> None:
-    """This process has the client, too, whose growth counts here as well."""
+    """What leaks grows in each of three rounds; an allocator takes some pages once.
+
+    This process has the client, too, whose growth counts here as well.
+    """
     arrays = client.listen(Detection2DArray, "detections")
     with live_node(ros_domain, tiny_bundle, autostart=False) as live:
         cycle(client, live, 5)
-        before = held()
-        cycle(client, live, cycles)
-        after = held()
-        print(f"{cycles} cycles: threads, Python's, files, bytes: {before} -> {after}")
-        assert all(now <= then for now, then in zip(after[:3], before[:3], strict=True))
-        assert (after[3] - before[3]) / 1e6 <= growth_mb
+        rounds = [held()]
+        while len(rounds) < 4 and not (len(rounds) > 1 and settled(*rounds[-2:], growth_mb)):
+            cycle(client, live, cycles)
+            rounds.append(held())
+        print(f"each {cycles} cycles: threads, Python's, files, bytes: {rounds}")
+        assert settled(*rounds[-2:], growth_mb)
         assert client.transition(CONFIGURE)
         assert client.transition(ACTIVATE)
         camera = Camera(client)
