@@ -40,6 +40,7 @@ def choose_native(
     out: Path,
     start: Path = Path(),
     choice: ChoiceConfig = CHOICE,
+    others: Sequence[Path] = (),
 ) -> None:
     """Choose the share of the trained weights and the score threshold on held-out images.
 
@@ -55,13 +56,15 @@ def choose_native(
             wrote of an earlier run; a `native-task-driven` run began with a bundle, which its
             options name.
         choice: what is tried.
+        others: further `native-detector` runs, that went on from ``run`` or began where it did; the
+            mean of all their weights is what was trained.
 
     Raises:
         TrainingDataError: when the sources hold nothing out.
     """
     sets = _held_out(data, sources, choice.most)
     content = load_checkpoint(run)
-    ends = read_ends(run, start, content["networks"])
+    ends = read_ends(run, start, content["networks"], others)
     candidates = _candidates(ends, choice.shares)
     log = out.with_suffix(".measured.json")
     rows = [_measured(candidate, sets, choice, log) for candidate in candidates]
@@ -77,6 +80,7 @@ def choose_native(
         "steps": content["step"],
         "minutes": round(content["seconds"] / 60, 1),
         "seed": run_options(run).get("loop", {}).get("seed"),
+        **({"mean_with": [_run_figures(other) for other in others]} if others else {}),
         "share": row["share"],
         "counted": COUNTED,
         "fppi": choice.fppi,
@@ -94,6 +98,12 @@ def choose_native(
     }
     replace_text(out.with_suffix(".json"), json.dumps(summary, indent=1))
     print(table(rows))
+
+
+def _run_figures(run: Path) -> dict[str, Any]:
+    """What the card says of a further run."""
+    content = load_checkpoint(run)
+    return {"steps": content["step"], "minutes": round(content["seconds"] / 60, 1)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -36,24 +37,43 @@ class Ends:
     start: Path
 
 
-def read_ends(run: Path, start: Path, networks: Mapping[str, Any]) -> Ends:
+def read_ends(
+    run: Path, start: Path, networks: Mapping[str, Any], others: Sequence[Path] = ()
+) -> Ends:
     """Read both.
 
     Args:
         run: folder of a `native-detector` or `native-task-driven` run.
         start: what a `native-detector` run began with; the options of the other name it.
         networks: those of the run's checkpoint.
+        others: further `native-detector` runs; what was trained is the mean of all.
 
     Raises:
-        TrainingDataError: for weights that `choose-native` did not write.
+        TrainingDataError: for weights that `choose-native` did not write; for others beside a
+            `native-task-driven` run.
     """
+    if "sr" in networks and others:
+        raise TrainingDataError(
+            f"others: expected none beside {run}, whose super-resolution fits one run"
+        )
     if "sr" in networks:
         start = Path(run_options(run)["stage"]["detector_checkpoint"])
         began = load_network(start, "detector")[0]
     else:
         began = _published_or_chosen(start)
-    trained, _ = load_network(run, "detector")
-    return Ends(began.state_dict(), trained.state_dict(), _trained_sr(run, networks), start)
+    trained = mean([load_network(each, "detector")[0].state_dict() for each in (run, *others)])
+    return Ends(began.state_dict(), trained, _trained_sr(run, networks), start)
+
+
+def mean(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Of the weights of several runs that began alike.
+
+    Source: Wortsman et al., "Model soups", arXiv 2203.05482.
+    """
+    return {
+        name: torch.stack([each[name] for each in weights]).mean(0, dtype=value.dtype)
+        for name, value in weights[0].items()
+    }
 
 
 def _trained_sr(run: Path, networks: Mapping[str, Any]) -> nn.Module | None:

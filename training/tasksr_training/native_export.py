@@ -112,6 +112,9 @@ def native_card(description: dict[str, Any], chosen: dict[str, Any], scale_facto
         if "earlier_steps" in chosen
         else ""
     )
+    if "mean_with" in chosen:
+        others = [f"{run['steps']} steps" for run in chosen["mean_with"]]
+        averaged += f"; the mean with those of runs of\n{', '.join(others)}"
     width, height = description["region_size"]
     calibration = chosen["calibration"]
     bins = [b for b in calibration["after"]["bins"] if b["detections"]]

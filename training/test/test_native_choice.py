@@ -11,6 +11,7 @@ from tasksr_training.coco import LabelledImage
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.native_choice import ChoiceConfig, between, choose_native, spaced
 from tasksr_training.native_crops import HeldOut, NativeSourceConfig
+from tasksr_training.native_ends import mean, read_ends
 
 from tasksr_ros.networks.detectors.picodet import PicoDet
 
@@ -26,6 +27,33 @@ def test_evenly_spaced_images() -> None:
     assert spaced([10, 11, 12, 13, 14], 3) == [10, 11, 13]  # type: ignore[list-item, comparison-overlap]
     assert spaced([10, 11], 3) == spaced([10, 11], 0) == [10, 11]  # type: ignore[list-item, comparison-overlap]
     assert spaced([], 3) == []
+
+
+def test_the_mean_of_runs() -> None:
+    runs = [{"a": torch.tensor([0.0, 4.0])}, {"a": torch.tensor([1.0, 0.0])}]
+    assert mean(runs)["a"].tolist() == [0.5, 2]
+    assert mean(runs[:1])["a"].tolist() == [0, 4]
+
+
+def test_what_was_trained_is_the_mean_of_the_run_and_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "backbone.stem.0.bias"
+
+    def load(run: Path, part: str) -> tuple[PicoDet, dict[str, str]]:
+        detector = PicoDet(1)
+        detector.state_dict()[name].fill_({"a": 1.0, "b": 2.0, "c": 6.0}[run.name])
+        return detector, {}
+
+    monkeypatch.setattr(native_ends, "load_network", load)
+    monkeypatch.setattr(native_ends, "load_onnx_weights", lambda *_: None)
+    runs = [tmp_path / run for run in "abc"]
+    ends = read_ends(runs[0], Path("start.onnx"), {"detector": {}}, runs[1:])
+    assert ends.trained[name].unique().tolist() == [3]
+    with pytest.raises(
+        TrainingDataError, match=r"others: expected none beside .*a, whose super-res"
+    ):
+        read_ends(runs[0], Path(), {"detector": {}, "sr": {"name": "bicubic"}}, runs[1:])
 
 
 @pytest.fixture
