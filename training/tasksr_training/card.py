@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tasksr_ros.networks import BLIND_SR_NAMES
+
 FIGURES = {
     "ap50": ("AP50", 3),
     "ap50_distant": ("AP50, people of 8 to 24 px", 3),
@@ -99,41 +101,27 @@ def sr_card(
     return _page(description, text, measured, notes)
 
 
-def blind_card(description: Mapping[str, Any], detector: str, notes: Sequence[str]) -> str:
-    """The card of super-resolution that estimates the blur, before a detector as it is.
+def joined_card(
+    description: Mapping[str, Any], offsets: Sequence[int], notes: Sequence[str]
+) -> str:
+    """The card of super-resolution before a detector as it is.
 
     Args:
-        description: of the bundle: name, sr, region_size, score_threshold and recipe.
-        detector: name of the bundle that the detector is of.
-        notes: what should be said of the figures.
-    """
-    width, height = description["region_size"]
-    text = (
-        f"Super-resolution {_network(description['sr'])}, which estimates the blur of an image, "
-        f"and the detector of `{detector}`\nin series: RGB regions of {width}x{height} px in, "
-        "boxes of pedestrians and the blur's kernels out. The score threshold of "
-        f"{description['score_threshold']:g} is the detector's."
-    )
-    measured = "By `python -m benchmarks.blur`: [what came out](../../docs/BLUR.md)."
-    return _page(description, text, measured, notes)
-
-
-def video_card(description: Mapping[str, Any], offsets: Sequence[int], notes: Sequence[str]) -> str:
-    """The card of super-resolution of video and a detector.
-
-    Args:
-        description: of the bundle: name, sr, detector, region_size, score_threshold and recipe.
-        offsets: of the frames that it looks at beside each frame.
+        description: of the bundle: name, sr, detector, classes, region_size, score_threshold and
+            recipe.
+        offsets: of the frames that it looks at beside each frame; () of still images.
         notes: what else should be said.
     """
     width, height = description["region_size"]
     theirs, behind = description["detector"], description["recipe"]["detector"]
     network = _network(theirs) if "network" in theirs else f"of {theirs['decoder']}'s kind"
     after = [offset for offset in offsets if offset > 0]
+    others = f" with the same place in {len(offsets)} other frames" if offsets else ""
+    kernels = " and the blur's kernels" if description["sr"]["network"] in BLIND_SR_NAMES else ""
     text = (
-        f"Super-resolution of video {_network(description['sr'])} and the detector of `{behind}` "
-        f"({network}) in series: RGB regions of {width}x{height} px with the same place in "
-        f"{len(offsets)} other frames in, boxes of {', '.join(description['classes'])} out.\n"
+        f"Super-resolution {_network(description['sr'])} and the detector of `{behind}` "
+        f"({network}) in series: RGB regions of {width}x{height} px{others} in, boxes of "
+        f"{', '.join(description['classes'])}{kernels} out.\n"
         f"The score threshold of {description['score_threshold']:g} is the detector's, or as it "
         "was given; it was not measured behind this network."
     )
@@ -142,11 +130,10 @@ def video_card(description: Mapping[str, Any], offsets: Sequence[int], notes: Se
             f"\n{len(after)} of the frames come after each frame: a running pipeline does not have "
             "them, the frame itself stands for them."
         )
-    name = description["name"]
     measured = (
         "Nothing yet. This measures it: "
-        f"`tasksr replay DRIVE --bundle {name} --ground-truth GT.json --predictions P.json`, "
-        "then `tasksr evaluate`."
+        f"`tasksr replay DRIVE --bundle {description['name']} --ground-truth GT.json "
+        "--predictions P.json`, then `tasksr evaluate`."
     )
     return _page(description, text, measured, notes)
 

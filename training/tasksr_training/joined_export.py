@@ -1,4 +1,4 @@
-"""From super-resolution of video and a detector to a bundle: `tasksr-train export-video`."""
+"""From super-resolution and a detector as it is to a bundle: `tasksr-train export-joined`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 from torch import nn
 
 from tasksr_ros.bundle import DESCRIPTION, SuperResolution, load_bundle, save_bundle
-from tasksr_ros.networks import VIDEO_SR_NAMES
 from tasksr_training.adapt.export import detector_of
 from tasksr_training.adapt.systems import behind
-from tasksr_training.card import video_card
+from tasksr_training.card import joined_card
 from tasksr_training.checkpoints import load_network, sr_section
 from tasksr_training.errors import CheckpointError
 from tasksr_training.export import detector_section, recipe_of
@@ -21,7 +20,7 @@ REGION_SIZE = (320, 96)
 """Of a detector from a run, which says none."""
 
 
-def export_video(
+def export_joined(
     run: Path,
     bundle: Path,
     detector: Path | None = None,
@@ -31,11 +30,10 @@ def export_video(
     data: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> None:
-    """Write a bundle of super-resolution of video and a detector, with a card.
+    """Write a bundle of super-resolution, of still images or video, and a detector, with a card.
 
     Args:
-        run: folder of a super-resolution run with a video network, of a task-driven run with one,
-            or a bundle with one.
+        run: folder of a run that trained super-resolution, or a bundle with it.
         bundle: folder to write; its name is the bundle's.
         detector: folder of a bundle whose detector, ours or another's, stands behind it, or of a
             run with a detector; none: the run's own.
@@ -47,16 +45,11 @@ def export_video(
         notes: what else the card should say.
 
     Raises:
-        CheckpointError: when there is no such network, or no score threshold.
+        CheckpointError: when there is no super-resolution, or no score threshold.
         TrainingError: when the detector's input is no multiple of the scale factor.
         BundleError: when the detector does not serve, or not for regions of this size.
     """
     sr, sr_description = load_network(run, "sr")
-    name = sr_description["name"]
-    if name not in VIDEO_SR_NAMES:
-        raise CheckpointError(
-            f"{run}: expected super-resolution of video ({', '.join(VIDEO_SR_NAMES)}), got {name}"
-        )
     network, behind_it = _detector(detector or run, sr_description)
     if score_threshold is not None:
         behind_it["score_threshold"] = score_threshold
@@ -73,7 +66,7 @@ def export_video(
     }
     if region_size is not None:
         description["region_size"] = list(region_size)
-    text = video_card(description, sr.offsets, notes)
+    text = joined_card(description, getattr(sr, "offsets", ()), notes)
     save_bundle(bundle, description, text, sr=sr, detector=network)
 
 
