@@ -158,7 +158,7 @@ def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
     Boxes with a negative or non-finite number are left out and counted in ``problems``, as are
     those of other categories. Kept as ignored ones and counted: boxes without area, and those of
     a category that the file does not name. Kept and counted: boxes outside the size that the file
-    states for their image, and repeated ones. Where the file names no categories, all of one
+    states for their image, and those of people that are repeated. Where the file names no categories, all of one
     ``category_id`` are pedestrians; so are those without one, unless other categories are named.
 
     Raises:
@@ -345,8 +345,8 @@ def _build(
             rows.append((where, *box, *attributes, left_open, kind == NEIGHBOUR))
             tracks.append(checked_id(entry.get("track_id")))
     table = np.array(rows, float).reshape(-1, 14)
-    same = table[:, [0, 1, 2, 3, 4, 11, 12, 13]]
-    problems["repeated_box"] = len(table) - len(np.unique(same, axis=0))
+    counting = table[~table[:, 11:].any(1), :5]
+    problems["repeated_box"] = len(counting) - len(np.unique(counting, axis=0))
     order = np.argsort(table[:, 0], kind="stable")
     table = table[order]
     return GroundTruth(
