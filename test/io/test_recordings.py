@@ -446,6 +446,32 @@ def test_the_first_image_of_a_simulation_may_have_the_stamp_zero(tmp_path: Path)
     assert recording.notes == []
 
 
+def test_single_stamps_of_zero_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a driver that starts; the first of them does not fall behind anything."""
+    messages: list[Any] = [image_message(k) for k in range(4)]
+    for message, seconds in zip(messages, (0, 5000, 0, 6000), strict=True):
+        message.header.stamp.sec, message.header.stamp.nanosec = seconds, 0
+    recording = open_recording(write_bag(tmp_path / "bag", {"/cam/image": messages}))
+    stamps = sorted(item.stamp_ns for item in recording.pending())
+    assert stamps == [0, 0, 5000 * 10**9, 6000 * 10**9]
+    assert "the stamps of 2 of 4 images on /cam/image are zero: they are taken as they are" in (
+        caplog.text
+    )
+
+
+def test_intrinsics_that_change_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As of a zoom lens; what comes before the first valid ones has a line of its own."""
+    topics = {
+        "/cam/camera_info": [camera_info(focal) for focal in (0.0, 70.0, 70.0, 80.0, 0.0, 70.0)],
+        "/cam/image": [image_message(0)],
+    }
+    recording = open_recording(write_bag(tmp_path / "bag", topics))
+    assert len(list(recording.pending())) == len(list(recording)) == 1
+    told = "/cam/camera_info: 2 CameraInfo differ from the one that is taken for all images"
+    assert recording.notes[1:] == [f"{tmp_path / 'bag'}: {told}"]
+    assert caplog.text.count(told) == 1
+
+
 def test_several_cameras_are_read_in_order_of_time(tmp_path: Path) -> None:
     topics = {
         "/left/image": [image_message(i) for i in (0, 2, 4)],
