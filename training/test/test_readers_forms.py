@@ -495,3 +495,12 @@ def test_cmyk_is_refused_as_in_detect(tmp_path: Path) -> None:
     Image.fromarray(pixels, "CMYK").save(tmp_path / "a.jpg")
     with pytest.raises(TrainingDataError, match=r"a.jpg: .* must be grey or RGB, got CMYK"):
         check_whole(tmp_path / "a.jpg")
+
+
+def test_several_pages_are_refused_as_in_detect(tmp_path: Path) -> None:
+    page = Image.new("RGB", (64, 32))
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    with pytest.raises(TrainingDataError, match=r"a.tif: .* it must be a still, got 2 pages"):
+        check_whole(tmp_path / "a.tif")
+    page.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[page])  # a phone's
+    check_whole(tmp_path / "a.jpg")
