@@ -153,9 +153,7 @@ def _stamps_of(files: Sequence[Path]) -> tuple[list[int], list[str]]:
         stamps = [round(i * 1e9 / FALLBACK_FPS) for i in range(len(files))]
         return stamps, [invented] if len(files) > 1 else []
     stalled = sum(later <= stamp for stamp, later in itertools.pairwise(found.stamps))
-    told = (
-        f"the stamps of {stalled} of {len(files)} images do not rise: they are taken as they are"
-    )
+    told = f"the stamps of {stalled} of {len(files)} images do not rise: they are taken as they are"
     return found.stamps, [note for note in (found.note, told if stalled else "") if note]
 
 

@@ -173,7 +173,9 @@ def test_splits_of_several_folders_are_refused(tmp_path: Path) -> None:
         yolo(tmp_path, "0 0.5 0.5 0.25 0.5\n", names)
 
 
-@pytest.mark.parametrize("line", ["images/train/a.png", "./images/train/a.png", "/x/images/train/a.png"])
+@pytest.mark.parametrize(
+    "line", ["images/train/a.png", "./images/train/a.png", "/x/images/train/a.png"]
+)
 @pytest.mark.parametrize("name", ["train.txt", "lists/some.txt"])
 def test_a_list_of_the_split_says_which_images_it_has(
     tmp_path: Path, name: str, line: str, caplog: pytest.LogCaptureFixture
@@ -401,9 +403,7 @@ def test_coco_categories_that_are_refused(tmp_path: Path, categories: Any, messa
         coco(tmp_path, categories=categories)
 
 
-@pytest.mark.parametrize(
-    "name", ["val/a/1.png", "images/val/a/1.png", "images/a/1.png", "a/1.png"]
-)
+@pytest.mark.parametrize("name", ["val/a/1.png", "images/val/a/1.png", "images/a/1.png", "a/1.png"])
 def test_coco_images_in_other_folders(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
