@@ -158,8 +158,9 @@ def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
     Boxes with a negative or non-finite number are left out and counted in ``problems``, as are
     those of other categories. Kept as ignored ones and counted: boxes without area, and those of
     a category that the file does not name. Kept and counted: boxes outside the size that the file
-    states for their image, and those of people that are repeated. Where the file names no categories, all of one
-    ``category_id`` are pedestrians; so are those without one, unless other categories are named.
+    states for their image, and those of people that are repeated. Where the file names no
+    categories, all of one ``category_id`` are pedestrians; so are those without one, unless other
+    categories are named.
 
     Raises:
         EvaluationError: for a file that is not COCO JSON, lists an image twice or no image, has

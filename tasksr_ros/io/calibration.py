@@ -20,7 +20,7 @@ _WITHOUT_AT_ZERO = ("plumb_bob", "rational_polynomial")
 """Distortion models that are none when all coefficients are zero."""
 _ROI = ("x_offset", "y_offset", "width", "height")
 _LEAST_FOCAL = 0.02
-"""Of the image's width or height: a lens of less would see more than any does; its unit is not px."""
+"""Of the image's width or height: no lens has less, so that its unit is not px."""
 _WRONG_VALUES = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 

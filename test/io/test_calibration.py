@@ -307,5 +307,5 @@ def test_the_distortion_of_a_ground_truth(tmp_path: Path) -> None:
     )
     lens["distortion_model"] = "omnidirectional"
     path = written(tmp_path, "gt.json", json.dumps({"camera": {**camera, **lens}}))
-    with pytest.raises(ConfigError, match="gt.json: distortion_model must be one of plumb_bob"):
+    with pytest.raises(ConfigError, match=r"gt\.json: distortion_model must be one of plumb_bob"):
         read_calibration(path)
