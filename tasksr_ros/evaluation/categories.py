@@ -31,10 +31,14 @@ def names_by_id(entries: object) -> dict[ImageId, str]:
     """Names of COCO ``categories`` by id; none of those without a name.
 
     Raises:
-        ValueError: for an entry without an id, or two names of one.
+        ValueError: for no list, an entry without an id, or two names of one.
     """
+    if not isinstance(entries, list | None):
+        raise ValueError(
+            f"categories must be a list of ids and names, got a {type(entries).__name__}"
+        )
     names: dict[ImageId, str] = {}
-    for k, entry in enumerate(entries if isinstance(entries, list) else []):
+    for k, entry in enumerate(entries or ()):
         category_id = checked_id(entry.get("id")) if isinstance(entry, dict) else None
         if category_id is None:
             raise ValueError(f"categories[{k}] must have an id and a name, got {entry!r:.60}")

@@ -35,6 +35,12 @@ from tasksr_ros.evaluation.matching import Bools, Floats, Ints
 
 ROBOFLOW = "_annotations.coco.json"
 """What Roboflow exports into the folder of each split, beside its images."""
+_RANGES = {
+    "vis_ratio": (0.0, 1.0),
+    "occlusion": (-1.0, 3.0),
+    "truncation": (-1.0, 1.0),
+}
+"""Least and largest that an annotation may say; KITTI writes -1 where it does not know."""
 _COLUMNS = (
     "image",
     "xywh",
@@ -150,9 +156,11 @@ def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
     """Read the boxes of one category of a COCO JSON file, or of the one in a split's folder.
 
     Boxes with a negative or non-finite number are left out and counted in ``problems``, as are
-    those of other categories; boxes without area are kept as ignored ones and counted; boxes
-    outside the size that the file states for their image are kept and counted. Where the file
-    names no categories, all of one ``category_id`` are pedestrians, as are those without one.
+    those of other categories. Kept as ignored ones and counted: boxes without area, and those of
+    a category that the file does not name. Kept and counted: boxes outside the size that the file
+    states for their image, and those of people that are repeated. Where the file names no
+    categories, all of one ``category_id`` are pedestrians; so are those without one, unless other
+    categories are named.
 
     Raises:
         EvaluationError: for a file that is not COCO JSON, lists an image twice or no image, has
@@ -171,8 +179,8 @@ def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
     if not any(isinstance(i, str) for i in ids):
         order = sorted(range(len(ids)), key=lambda k: ids[k])
         ids, images = [ids[k] for k in order], [images[k] for k in order]
-    pedestrian, neighbour = _categories(path, data, annotations, category)
-    truth = _build(path, sha256, ids, images, annotations, pedestrian, neighbour)
+    kinds = _kinds(path, data, annotations, category)
+    truth = _build(path, sha256, ids, images, annotations, kinds)
     if form := form_by_size(truth.xywh, truth.sizes()[truth.image]):
         raise EvaluationError(
             f"{path}: bbox must be [x, y, width, height] in px, these look like {form}, by the "
@@ -250,10 +258,31 @@ def _image_id(path: Path, index: int, entry: dict[str, Any]) -> ImageId:
     return image_id
 
 
-def _categories(
+WANTED, NEIGHBOUR, OTHER, UNKNOWN = "wanted", "neighbour", "other", "unknown"
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """Ids of the category that is read (None: any), of its neighbours, and of all with names."""
+
+    wanted: frozenset[ImageId] | None
+    neighbours: frozenset[ImageId]
+    named: frozenset[ImageId]
+
+    def of(self, category: ImageId | None) -> str:
+        """What an annotation of this category id, None of one without, is."""
+        if category in self.neighbours:
+            return NEIGHBOUR
+        if self.wanted is None or category in self.wanted:
+            return WANTED
+        if category is None:
+            return WANTED if self.named == self.wanted else UNKNOWN
+        return OTHER if category in self.named else UNKNOWN
+
+
+def _kinds(
     path: Path, data: dict[str, Any], annotations: list[dict[str, Any]], category: str
-) -> tuple[frozenset[ImageId] | None, frozenset[ImageId]]:
-    """Ids of the category (None: any), and of pedestrians' neighbours where it is theirs."""
+) -> _Kinds:
     try:
         names = names_by_id(data.get("categories"))
     except ValueError as error:
@@ -262,10 +291,11 @@ def _categories(
     chosen = frozenset(i for i, name in names.items() if word(name) in wanted)
     neighbours = frozenset(i for i, name in names.items() if word(name) in NEIGHBOURS)
     if chosen:
-        return chosen, neighbours if is_pedestrian(category) else frozenset()
+        theirs = neighbours if is_pedestrian(category) else frozenset()
+        return _Kinds(chosen, theirs, frozenset(names))
     used = {checked_id(a.get("category_id")) for a in annotations} - {None}
     if not names and len(used) <= 1 and is_pedestrian(category):
-        return None, frozenset()
+        return _Kinds(None, frozenset(), frozenset())
     raise EvaluationError(
         f"{path}: expected a category named "
         f"{'pedestrian or person' if is_pedestrian(category) else word(category)}, "
@@ -279,8 +309,7 @@ def _build(
     ids: list[ImageId],
     images: list[Any],
     annotations: list[dict[str, Any]],
-    pedestrian: frozenset[ImageId] | None,
-    neighbours: frozenset[ImageId],
+    kinds: _Kinds,
 ) -> GroundTruth:
     index = {image_id: k for k, image_id in enumerate(ids)}
     sizes = [stated_size(image) for image in images]
@@ -300,9 +329,8 @@ def _build(
                 f"{path}: annotations[{k}].bbox must be [x, y, width, height], "
                 f"got {entry.get('bbox')!r:.60}"
             )
-        category = checked_id(entry.get("category_id"))
-        neighbour = category in neighbours
-        if not neighbour and pedestrian is not None and category not in (None, *pedestrian):
+        kind = kinds.of(checked_id(entry.get("category_id")))
+        if kind == OTHER:
             problems["other_category"] += 1
         elif not all(map(math.isfinite, box)):
             problems["box_not_finite"] += 1
@@ -311,10 +339,15 @@ def _build(
         else:
             empty = min(box[2:]) == 0
             problems["box_without_area"] += empty
+            problems["unknown_category"] += kind == UNKNOWN
             problems["box_outside_image"] += is_outside(box, sizes[where])
-            rows.append((where, *box, *_attributes(path, k, entry, box), empty, neighbour))
+            left_open = empty or kind == UNKNOWN
+            attributes = _attributes(path, k, entry, box)
+            rows.append((where, *box, *attributes, left_open, kind == NEIGHBOUR))
             tracks.append(checked_id(entry.get("track_id")))
     table = np.array(rows, float).reshape(-1, 14)
+    counting = table[~table[:, 11:].any(1), :5]
+    problems["repeated_box"] = len(counting) - len(np.unique(counting, axis=0))
     order = np.argsort(table[:, 0], kind="stable")
     table = table[order]
     return GroundTruth(
@@ -329,12 +362,12 @@ def _build(
         visibility=table[:, 7],
         occlusion=table[:, 8],
         truncation=table[:, 9],
-        distance=table[:, 10],
+        distance=np.where(table[:, 10] > 0, table[:, 10], math.nan),
         ignore=(table[:, 11] > 0) | (table[:, 12] > 0),
         neighbour=table[:, 13] > 0,
         track=[tracks[k] for k in order],
         has_visibility=any(a.get("vis_ratio") is not None for a in annotations),
-        pedestrian_ids=pedestrian,
+        pedestrian_ids=kinds.wanted,
         problems={kind: number for kind, number in problems.items() if number},
     )
 
@@ -358,6 +391,11 @@ def _attributes(
         elif not isinstance(value, (int, float)):
             raise EvaluationError(
                 f"{path}: annotations[{index}].{name} must be a number, got {value!r:.60}"
+            )
+        low, high = _RANGES.get(name, (-math.inf, math.inf))
+        if not (low <= value <= high or math.isnan(value)):
+            raise EvaluationError(
+                f"{path}: annotations[{index}].{name} must be {low:g} to {high:g}, got {value:g}"
             )
         values.append(float(value))
     return (*values, float(any(_flag(path, index, entry, n) for n in ("ignore", "iscrowd"))))

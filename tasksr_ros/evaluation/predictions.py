@@ -186,22 +186,27 @@ def _check_form(path: Path, table: Floats, truth: GroundTruth) -> int:
     Returns:
         the number of predictions where none of several is on a person: are they of these images?
     """
-    image, xywh = table[:, 0].astype(np.int64), table[:, 1:5]
-    sizes = truth.sizes()[image]
-    form, why, as_written = form_by_size(xywh, sizes), "by the images' sizes", 0
-    if not form:
-        form, so, as_written = form_by_match(
-            (image, xywh), table[:, 5], (truth.image, truth.xywh), sizes
-        )
-        why = (
-            f"read so, {so} of {len(table)} lie on people of {truth.path}, as written {as_written}"
-        )
+    found, people = (table[:, 0].astype(np.int64), table[:, 1:5]), (truth.image, truth.xywh)
+    sizes = truth.sizes()
+    form = form_by_size(found[1], sizes[found[0]])
     if form:
-        raise EvaluationError(
-            f"{path}: bbox must be [x, y, width, height] in px, these look like {form}: {why}"
-        )
+        raise _other_form(path, form, "by the images' sizes")
+    form, so, as_written = form_by_match(found, table[:, 5], people, sizes[found[0]])
+    if form:
+        lie = f"lie on people of {truth.path}, as written {as_written}"
+        raise _other_form(path, form, f"read so, {so} of {len(table)} {lie}")
+    form, so, _ = form_by_match(people, np.ones(len(people[0])), found, sizes[people[0]])
+    if form:
+        lie = f"are where {path} finds some, as written {as_written}"
+        raise _other_form(truth.path, form, f"read so, {so} of {len(people[0])} people {lie}")
     several = min(len(truth.image), len(table)) >= ENOUGH
     return len(table) if several and not as_written else 0
+
+
+def _other_form(path: Path, form: str, why: str) -> EvaluationError:
+    return EvaluationError(
+        f"{path}: bbox must be [x, y, width, height] in px, these look like {form}: {why}"
+    )
 
 
 def _px(size: tuple[int, int] | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -30,6 +30,10 @@ CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 _TYPES = get_typestore(Stores.ROS2_JAZZY)
 MOST_INFOS = 10_000
 """CameraInfo messages to look at for valid ones: some minutes of a camera."""
+_BEHIND_STAMP = 12
+"""Bytes of a serialized message before what follows its stamp."""
+_AFTER_START_NS = 3600 * 10**9
+"""A stamp of zero beside later ones is none: no simulation."""
 
 
 class BagRecording(Recording):
@@ -51,6 +55,7 @@ class BagRecording(Recording):
     ) -> None:
         self.path = path
         self.notes: list[str] = []
+        self._infos: dict[str, bytes] = {}
         with open_bag(path) as bag:
             self._types = _image_types(bag, topic)
             self._count = sum(c.msgcount for c in bag.connections if self._is_mine(c))
@@ -84,6 +89,7 @@ class BagRecording(Recording):
             try:
                 rectified = is_rectified(intrinsics, image_topic)
                 found = camera_from_info(_parsed(connection, data), rectified=rectified)
+                self._infos[connection.topic] = bytes(data[_BEHIND_STAMP:])
                 break
             except (ConfigError, ImageError) as error:
                 reason, count = reason or str(error), count + 1
@@ -101,32 +107,24 @@ class BagRecording(Recording):
     def pending(self) -> Iterator[Pending]:
         """The messages of all topics in the order of their recording."""
         self.tell()
-        numbers: Counter[str] = Counter()
-        stalled: Counter[str] = Counter()
-        last: dict[str, int] = {}
+        tally = _Tally(dict(self._infos))
         with open_bag(self.path) as bag:
-            for connection, time_ns, data in bag.messages(self._is_mine):
+            for connection, time_ns, data in bag.messages(self._is_looked_at):
                 topic = connection.topic
-                item = self._pending(connection, numbers[topic], time_ns, data)
-                yield item
-                numbers[topic] += 1
-                stalled[topic] += item.stamp_ns <= last.get(topic, item.stamp_ns - 1)
-                last[topic] = item.stamp_ns
+                if self._is_mine(connection):
+                    item = self._pending(connection, tally.images[topic], time_ns, data)
+                    yield item
+                    tally.image(topic, item.stamp_ns)
+                else:
+                    tally.info(topic, data)
             bag.check()
-            self._look_back(numbers, stalled)
+            self._note(f"{self.path}: {text}" for text in tally.notes())
+            if tally.images.total() < self._count:
+                there = f"{self._count} images are stated, {tally.images.total()} are there"
+                self._note([f"{self.path}: {there}"])
 
-    def _look_back(self, numbers: Counter[str], stalled: Counter[str]) -> None:
-        """Note, once, what a bag that was read to its end lacks."""
-        found = [
-            f"{self.path}: the stamps of {stalled[topic]} of {number} images on {topic} do not "
-            f"rise: they are taken as they are"
-            for topic, number in numbers.items()
-            if stalled[topic]
-        ]
-        if numbers.total() < self._count:
-            found.append(
-                f"{self.path}: {self._count} images are stated, {numbers.total()} are there"
-            )
+    def _note(self, found: Iterable[str]) -> None:
+        """Note each, once."""
         for note in found:
             if note not in self.notes:
                 self.notes.append(note)
@@ -160,8 +158,60 @@ class BagRecording(Recording):
         except ImageError as error:
             raise ImageError(f"{self.path}: {topic} at {stamp} ns: {error}") from error
 
+    def _is_looked_at(self, connection: Connection) -> bool:
+        """Images, and the CameraInfo of which one was taken."""
+        info = connection.msgtype == CAMERA_INFO and connection.topic in self._infos
+        return info or self._is_mine(connection)
+
     def _is_mine(self, connection: Connection) -> bool:
         return self._types.get(connection.topic) == connection.msgtype
+
+
+class _Tally:
+    """What is odd about the messages of a bag, by topic.
+
+    Args:
+        infos: the CameraInfo that was taken of each topic, without its stamp.
+    """
+
+    def __init__(self, infos: Mapping[str, bytes]) -> None:
+        self.images: Counter[str] = Counter()
+        self._infos = infos
+        self._begun: set[str] = set()
+        self._stalled: Counter[str] = Counter()
+        self._zero: Counter[str] = Counter()
+        self._others: Counter[str] = Counter()
+        self._last: dict[str, int] = {}
+
+    def image(self, topic: str, stamp: int) -> None:
+        """Count an image by its stamp, ns."""
+        self.images[topic] += 1
+        self._stalled[topic] += stamp <= self._last.get(topic, stamp - 1)
+        self._zero[topic] += stamp == 0
+        self._last[topic] = stamp
+
+    def info(self, topic: str, data: bytes) -> None:
+        """Count a serialized CameraInfo that comes after the one that was taken."""
+        if data[_BEHIND_STAMP:] == self._infos[topic]:
+            self._begun.add(topic)
+        elif topic in self._begun:
+            self._others[topic] += 1
+
+    def notes(self) -> Iterator[str]:
+        """What a user should know."""
+        for topic, number in self.images.items():
+            if stalled := self._stalled[topic]:
+                yield (
+                    f"the stamps of {stalled} of {number} images on {topic} do not rise: they are "
+                    f"taken as they are"
+                )
+            if self._zero[topic] and self._last[topic] > _AFTER_START_NS:
+                yield (
+                    f"the stamps of {self._zero[topic]} of {number} images on {topic} are zero: "
+                    f"they are taken as they are"
+                )
+        for topic, number in self._others.items():
+            yield f"{topic}: {number} CameraInfo differ from the one that is taken for all images"
 
 
 def _parsed(connection: Connection, data: bytes) -> Any:

@@ -18,6 +18,9 @@ KITTI_LEFT_COLOUR = 2
 """KITTI's camera 02, the one that `read_calibration` takes where none is named."""
 _WITHOUT_AT_ZERO = ("plumb_bob", "rational_polynomial")
 """Distortion models that are none when all coefficients are zero."""
+_ROI = ("x_offset", "y_offset", "width", "height")
+_LEAST_FOCAL = 0.02
+"""Of the image's width or height: no lens has less, so that its unit is not px."""
 _WRONG_VALUES = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
@@ -28,7 +31,7 @@ def read_calibration(
 
     Args:
         path: KITTI's calib_cam_to_cam.txt, a ROS camera_info YAML (camera_calibration_parsers),
-            or a ground truth JSON with a ``camera``.
+            or a ground truth JSON with a ``camera`` (``distortion_model`` and ``d`` as there).
         camera: which of KITTI's cameras; the other formats hold one.
         rectified: whether a camera_info's images are; KITTI's always are.
 
@@ -70,8 +73,8 @@ def camera_from_info(info: Any, *, rectified: bool) -> CameraModel:
         rectified: whether the images are.
 
     Raises:
-        ConfigError: where sizes or focal lengths are not positive (not calibrated: all zero), or
-            the distortion is not known.
+        ConfigError: where sizes or focal lengths are not positive (not calibrated: all zero) or
+            not in px, or the distortion is not known.
     """
     k, p, d = (_values(info, name) for name in "kpd")
     if rectified or not k[0] > 0:
@@ -124,7 +127,13 @@ def _sent(camera: CameraModel, info: Any) -> CameraModel:
 def _from_matrix(width: int, height: int, matrix: Sequence[float], row_length: int) -> CameraModel:
     fx, cx = float(matrix[0]), float(matrix[2])
     fy, cy = float(matrix[row_length + 1]), float(matrix[row_length + 2])
-    return CameraModel(width, height, fx, fy, cx, cy)
+    camera = CameraModel(width, height, fx, fy, cx, cy)
+    if fx < _LEAST_FOCAL * width or fy < _LEAST_FOCAL * height:
+        raise ConfigError(
+            f"camera must have focal lengths in px of its {width}x{height} px image, "
+            f"got fx {fx:g}, fy {fy:g}"
+        )
+    return camera
 
 
 def _from_kitti(path: Path, text: str, camera: int) -> CameraModel:
@@ -154,6 +163,8 @@ def _from_camera_info(path: Path, text: str, rectified: bool) -> CameraModel:
         projection = [float(v) for v in info.get("projection_matrix", {}).get("data", ())]
         distortion = [float(v) for v in info.get("distortion_coefficients", {}).get("data", ())]
         model = str(info.get("distortion_model", ""))
+        binning = [int(info.get(f"binning_{axis}", 0)) for axis in "xy"]
+        part = {name: int((info.get("roi") or {}).get(name, 0)) for name in _ROI}
     except _WRONG_VALUES as error:
         raise ConfigError(
             f"{path} must be a KITTI calib_cam_to_cam.txt, a camera_info YAML with image_width, "
@@ -164,7 +175,6 @@ def _from_camera_info(path: Path, text: str, rectified: bool) -> CameraModel:
             f"{path}: camera_matrix and projection_matrix must have 9 and 12 numbers, "
             f"got {len(matrix)} and {len(projection)}"
         )
-    whole = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0)
     message = SimpleNamespace(
         width=size[0],
         height=size[1],
@@ -172,9 +182,9 @@ def _from_camera_info(path: Path, text: str, rectified: bool) -> CameraModel:
         p=projection or [0.0] * 12,
         d=distortion,
         distortion_model=model,
-        binning_x=0,
-        binning_y=0,
-        roi=whole,
+        binning_x=binning[0],
+        binning_y=binning[1],
+        roi=SimpleNamespace(**part),
     )
     try:
         return camera_from_info(message, rectified=rectified)
@@ -187,8 +197,12 @@ def _from_ground_truth(path: Path, text: str) -> CameraModel:
         c: Any = json.loads(text)["camera"]
         width, height = int(c["width"]), int(c["height"])
         matrix = [float(c["fx"]), 0.0, float(c["cx"]), 0.0, float(c["fy"]), float(c["cy"])]
+        model, d = str(c.get("distortion_model", "")), [float(v) for v in c.get("d", ())]
     except _WRONG_VALUES as error:
         raise ConfigError(
             f"{path} must have a camera with width, height, fx, fy, cx, cy; got {error!r}"
         ) from error
-    return _from_matrix(width, height, matrix, 3)
+    try:
+        return replace(_from_matrix(width, height, matrix, 3), **_distortion(model, d))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None

@@ -2,13 +2,19 @@
 
 Two faults of its Python half are kept away: it shears rows whose padding is not a multiple of a
 pixel, and swaps bytes by what NumPy 2 no longer has. It gets whole rows in this machine's order.
+One that was built for NumPy 1 ends Python with a segmentation fault at the first image where there
+is NumPy 2: a process of its own tries it first.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
+import os
 import re
+import signal
+import subprocess
 import sys
 from functools import cache
 from types import SimpleNamespace
@@ -25,19 +31,46 @@ _WITHOUT_COLOURS = re.compile(r"(8|16|32|64)[USF]C[1-4]?")
 """Encodings that say how samples are stored, not what they show; cv_bridge makes no RGB of them."""
 
 
+_TRIAL = """
+import numpy
+from cv_bridge import CvBridge
+message = CvBridge().cv2_to_imgmsg(numpy.full((1, 1, 3), (1, 2, 3), numpy.uint8), "bgr8")
+assert CvBridge().imgmsg_to_cv2(message, "rgb8").tolist() == [[[3, 2, 1]]], "wrong pixels"
+"""
+_TRIAL_S = 60.0
+"""For a process that imports NumPy and OpenCV."""
+
+
 @cache
 def bridge() -> Any | None:
     """A CvBridge; None where it is not installed, or was built for another NumPy or OpenCV."""
+    if importlib.util.find_spec("cv_bridge") is None:
+        return None
+    if problem := _problem():
+        logger.warning("cv_bridge is installed, but cannot be used: %s", problem)
+        return None
+    return importlib.import_module("cv_bridge").CvBridge()
+
+
+@cache
+def _problem() -> str:
+    """Why an installed cv_bridge cannot be used, or ""."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     try:
-        return importlib.import_module("cv_bridge").CvBridge()
-    except ModuleNotFoundError as error:
-        if error.name == "cv_bridge":
-            return None
-        problem: Exception = error
-    except Exception as error:  # a library that does not fit fails in many ways
-        problem = error
-    logger.warning("cv_bridge is installed, but cannot be used: %s", problem)
-    return None
+        trial = subprocess.run(
+            [sys.executable, "-c", _TRIAL],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_TRIAL_S,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if trial.returncode < 0:
+        ended, ours = signal.Signals(-trial.returncode).name, np.__version__
+        return f"an image ends Python with {ended} (was it built for another NumPy than {ours}?)"
+    said = trial.stderr.strip().splitlines() or ["no reason"]
+    return said[-1] if trial.returncode else ""
 
 
 def convertible(encoding: str) -> bool:
@@ -113,8 +146,14 @@ def to_message(image: NDArray[np.uint8], encoding: str) -> Any | None:
     try:
         message = known.cv2_to_imgmsg(np.ascontiguousarray(image), encoding)
     except Exception as error:
-        logger.warning("cv_bridge cannot make a message of a %s image: %s", encoding, error)
+        _tell(f"cv_bridge cannot make a message of a {encoding} image: {error}")
         return None
     height, width, channels = image.shape
     whole = (message.height, message.width, message.step) == (height, width, width * channels)
     return message if whole and len(message.data) == image.size else None
+
+
+@cache
+def _tell(text: str) -> None:
+    """Once: images come many times a second."""
+    logger.warning(text)

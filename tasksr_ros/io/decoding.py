@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import io
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
+from PIL import Image
 
 from tasksr_ros.config import DecodingConfig
 from tasksr_ros.errors import ImageError
@@ -154,6 +156,8 @@ def decode_compressed(format: str, data: Buffer, config: DecodingConfig | None =
         limits = replace(_OWN_FILES, significant_bits=bits)
         frame = CompressedFrame(data, format, limits).decoded()
         return Frame(to_bgr(frame), encoding="bgr8", from_16_bits=frame.from_16_bits)
+    if format in ("tif", "tiff"):
+        _check_tiff(bytes(data))
     image = _imdecode(bytes(data), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     deep = image is not None and image.dtype == np.uint16
     if image is not None and not deep:
@@ -166,6 +170,19 @@ def decode_compressed(format: str, data: Buffer, config: DecodingConfig | None =
     if deep:
         image = cv2.convertScaleAbs(image, alpha=255 / white(bits))
     return Frame(np.asarray(image, np.uint8), encoding="bgr8", from_16_bits=deep)
+
+
+def _check_tiff(data: bytes) -> None:
+    """As of the other kinds: a still of grey or colour. What is unreadable is OpenCV's to say."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
+            pages, mode = image.n_frames, image.mode
+    except Exception:  # broken files make the parser raise nearly anything
+        return
+    if pages > 1:
+        raise ImageError(f"image must be a still, got a TIFF of {pages} pages")
+    if mode == "CMYK":
+        raise ImageError("TIFF must be grey or colour, got CMYK")
 
 
 def stamp_ns(header: Any) -> int:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tasksr_ros.io.named_images import NamedImages
 from tasksr_ros.io.natural_order import natural_order
 from tasksr_ros.io.orientation import UPRIGHT, orientation, turned
 from tasksr_ros.io.recording import FALLBACK_FPS, Encoded, Pending, Recording
+from tasksr_ros.io.stamps_in_names import NamedStamps, stamps_in_names
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 _UNREAD = (
@@ -28,9 +28,9 @@ _UNREAD = (
     *(".dng", ".cr2", ".nef", ".arw", ".raw", ".exr", ".hdr"),
 )
 """Kinds of images that are not read: in a folder of others they are told of."""
+_NO_IMAGES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".bag", ".mcap", ".db3")
+"""Kinds of recordings that are read by themselves, not as part of a folder of images."""
 _IMAGE_FOLDERS = ("", "data", "images", "image_02/data")
-_NAME_UNITS_NS = {13: 10**6, 16: 10**3, 19: 1}
-"""Nanoseconds for one, by the digits of a name that counts time since 1970: ms, us, ns."""
 
 
 class FolderRecording(Recording):
@@ -56,19 +56,11 @@ class FolderRecording(Recording):
         else:
             self.files = in_order(_image_files(path))
             self.notes += _left_out(self.files[0].parent)
-        by_folder = itertools.groupby(self.files, key=lambda file: file.parent)
-        groups = [list(group) for _, group in by_folder]
-        found = [_stamps(group) for group in groups]
-        if any(f is None and len(g) > 1 for f, g in zip(found, groups, strict=True)):
-            self.notes.append(
-                f"{self.files[0].parent}: no stamps in the images' names or beside them: "
-                f"{FALLBACK_FPS:g} frames a second are assumed"
-            )
-        self.stamps = [
-            stamp
-            for stamps, group in zip(found, groups, strict=True)
-            for stamp in stamps or [round(i * 1e9 / FALLBACK_FPS) for i in range(len(group))]
-        ]
+        self.stamps = []
+        for folder, group in itertools.groupby(self.files, key=lambda file: file.parent):
+            stamps, notes = _stamps_of(list(group))
+            self.stamps += stamps
+            self.notes += [f"{folder}: {note}" for note in notes if note not in self.notes]
         self.duration_s = (self.stamps[-1] - self.stamps[0]) / 1e9
         self.cameras = {"": _camera(self.files[0].parent)}
 
@@ -123,10 +115,11 @@ def _image_files(path: Path) -> list[Path]:
 
 def in_order(files: Iterable[Path]) -> list[Path]:
     """Files of one folder: by the stamps in their names where each has one, else by number."""
-    stamped = [(stamp_in_name(file.stem), file) for file in files]
-    if all(stamp is not None for stamp, _ in stamped):
-        return [file for _, file in sorted(stamped)]
-    return sorted((file for _, file in stamped), key=natural_order)
+    files = list(files)
+    named = stamps_in_names([file.stem for file in files])
+    if named is None:
+        return sorted(files, key=natural_order)
+    return [file for _, file in sorted(zip(named.stamps, files, strict=True))]
 
 
 def _is_image(path: Path) -> bool:
@@ -135,40 +128,45 @@ def _is_image(path: Path) -> bool:
 
 
 def _left_out(folder: Path) -> list[str]:
-    """A line about images of other kinds, where there are some."""
-    others = [f for f in folder.iterdir() if f.suffix.lower() in _UNREAD and f.name[0] != "."]
-    if not others:
-        return []
-    kinds = ", ".join(sorted({f.suffix.lower() for f in others}))
-    return [f"{folder}: {len(others)} images are left out: {kinds} is not read"]
+    """Lines about images of other kinds, and about other recordings, where there are some."""
+    shown = [f for f in folder.iterdir() if f.name[0] != "."]
+    notes = []
+    for kinds, what, why in (
+        (_UNREAD, "images", "is not read"),
+        (_NO_IMAGES, "recordings", "is read if it is named"),
+    ):
+        found = [f.suffix.lower() for f in shown if f.suffix.lower() in kinds]
+        if found:
+            listed = ", ".join(sorted(set(found)))
+            notes.append(f"{folder}: {len(found)} {what} are left out: {listed} {why}")
+    return notes
 
 
-def _stamps(files: Sequence[Path]) -> list[int] | None:
+def _stamps_of(files: Sequence[Path]) -> tuple[list[int], list[str]]:
+    """Stamps of the images of a folder, ns, and what a user should know of them."""
+    found = _stamps(files)
+    if found is None:
+        invented = (
+            f"no stamps in the images' names or beside them: {FALLBACK_FPS:g} frames a second are "
+            f"assumed"
+        )
+        stamps = [round(i * 1e9 / FALLBACK_FPS) for i in range(len(files))]
+        return stamps, [invented] if len(files) > 1 else []
+    stalled = sum(later <= stamp for stamp, later in itertools.pairwise(found.stamps))
+    told = f"the stamps of {stalled} of {len(files)} images do not rise: they are taken as they are"
+    return found.stamps, [note for note in (found.note, told if stalled else "") if note]
+
+
+def _stamps(files: Sequence[Path]) -> NamedStamps | None:
     """Stamps in nanoseconds: of KITTI, of the ground truth or in names; None where none says."""
     folder = files[0].parent
     for file in (folder.parent / "timestamps.txt", folder.parent.parent / "oxts/timestamps.txt"):
         if folder.name == "data" and file.is_file():
-            return _kitti_stamps(file, files)
+            return NamedStamps(_kitti_stamps(file, files))
     truth = _ground_truth_stamps(folder)
     if all(f.name in truth for f in files):
-        return [truth[f.name] for f in files]
-    named = [stamp for f in files if (stamp := stamp_in_name(f.stem)) is not None]
-    return named if len(named) == len(files) else None
-
-
-def stamp_in_name(stem: str) -> int | None:
-    """Nanoseconds since 1970 that a file's name says, None where it says none.
-
-    ``1403636579763555584`` (EuRoC, in ns; 16 digits are us, 13 ms), ``1616004242.35`` (s) and
-    nuScenes' ``…__1532402927612460`` (us).
-    """
-    if match := re.fullmatch(r"([0-9]{9,10})\.([0-9]{1,9})", stem):
-        return int(Decimal(match.group()) * 10**9)
-    match = re.fullmatch(r"(?:.*__)?([0-9]{13}|[0-9]{16}|[0-9]{19})", stem)
-    if match is None or match.group(1).startswith("00"):  # a long number of the image
-        return None
-    digits = match.group(1)
-    return int(digits) * _NAME_UNITS_NS[len(digits)]
+        return NamedStamps([truth[f.name] for f in files])
+    return stamps_in_names([f.stem for f in files])
 
 
 def _kitti_stamps(path: Path, files: Sequence[Path]) -> list[int]:
@@ -178,7 +176,13 @@ def _kitti_stamps(path: Path, files: Sequence[Path]) -> list[int]:
         stamps = [_parse_time(line) for line in text.splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise RecordingError(f"{path} must hold dates and times: {error}") from error
-    names = [int(f.stem) if f.stem.isdecimal() else k for k, f in enumerate(files)]
+    numbered = all(f.stem.isdecimal() for f in files)
+    if not numbered and len(files) != len(stamps):
+        raise RecordingError(
+            f"{path} must have a stamp for each image of {files[0].parent}, as these are not "
+            f"numbered, got {len(stamps)} for {len(files)}"
+        )
+    names = [int(f.stem) if numbered else k for k, f in enumerate(files)]
     if max(names) >= len(stamps):
         raise RecordingError(
             f"{path} must have a stamp for image {max(names)} of {files[0].parent}, "

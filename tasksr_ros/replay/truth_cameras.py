@@ -10,24 +10,30 @@ from tasksr_ros.errors import RecordingError
 _TRANSPORTS = ("compressed", "compressedDepth", "theora", "ffmpeg")
 
 
-def cameras_of(topics: Sequence[str], names: Sequence[str], path: Path) -> dict[str, str]:
+def cameras_of(
+    topics: Sequence[str], names: Sequence[str], path: Path, notes: list[str] | None = None
+) -> dict[str, str]:
     """The ground truth's camera for each image topic.
 
     A name fits a topic that ends with it, with or without the topic's last part (``image_raw``),
     or has it within; slashes and underscores are one, case does not matter. The best fit counts:
     at the end before within, then the longer one. The only camera of the ground truth is the only
-    topic's, whatever its name.
+    topic's, whatever its name; where it does not fit, that is noted.
 
     Args:
         topics: of the images; an empty one of what is no bag.
         names: of the ground truth's cameras, each once; empty of images that name none.
         path: of the ground truth.
+        notes: grows by what was guessed.
 
     Raises:
         RecordingError: if a topic may be none or either of two, or two topics the same one.
     """
     if len(topics) == len(names) == 1:
-        return {topics[0]: names[0]}
+        topic, name = topics[0], names[0]
+        if topic and name and _fit(topic, name) == (0, 0) and notes is not None:
+            notes.append(f"{topic} is taken for {name!r}, the only camera of {path}")
+        return {topic: name}
     found: dict[str, str] = {}
     for topic in topics:
         name = _camera(topic, names, path)

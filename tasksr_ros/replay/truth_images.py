@@ -75,7 +75,7 @@ def image_ids(
         found = _by_stamp(outcomes, images, truth.path, tolerance_ms, notes)
         matched_by = "stamp"
     else:
-        found = _by_number(outcomes, images, truth.path)
+        found = _by_number(outcomes, images, truth.path, notes)
         matched_by = "frame"
     _check_sizes({k: outcomes[k].size for k in found}, found, truth)
     ids = number(outcomes, found, truth.largest_id() + 1)
@@ -160,7 +160,7 @@ def _by_stamp(
     nearest = float("inf")
     topics = list(dict.fromkeys(o.camera for o in outcomes))
     names = sorted({str(image.get("camera") or "") for image in images})
-    for topic, name in cameras_of(topics, names, path).items():
+    for topic, name in cameras_of(topics, names, path, notes).items():
         of_camera = [image for image in images if str(image.get("camera") or "") == name]
         frames = _Frames(outcomes, topic, tolerance_ms)
         for image in of_camera:
@@ -255,7 +255,9 @@ def _whole(image: Mapping[str, Any], key: str, path: Path) -> int:
     return value
 
 
-def _by_number(outcomes: Sequence[Outcome], images: Images, path: Path) -> dict[int, ImageId]:
+def _by_number(
+    outcomes: Sequence[Outcome], images: Images, path: Path, notes: list[str]
+) -> dict[int, ImageId]:
     sequences = {str(image.get("sequence") or "") for image in images}
     topics = {outcome.camera for outcome in outcomes}
     if any(i.get("frame") is None for i in images) or len(sequences) > 1 or len(topics) > 1:
@@ -264,7 +266,7 @@ def _by_number(outcomes: Sequence[Outcome], images: Images, path: Path) -> dict[
             f"camera and have a frame for every image, to be matched with a bag or a video"
         )
     names = sorted({str(image.get("camera") or "") for image in images})
-    name = cameras_of(list(topics), names, path)[next(iter(topics))]
+    name = cameras_of(list(topics), names, path, notes)[next(iter(topics))]
     frames: dict[int, dict[str, Any]] = {}
     for image in images:
         if str(image.get("camera") or "") != name:
@@ -281,5 +283,10 @@ def _by_number(outcomes: Sequence[Outcome], images: Images, path: Path) -> dict[
         raise RecordingError(
             f"none of the frames {min(place, default=0)} to {max(place, default=0)} is one of "
             f"{path}, which has {min(frames)} to {max(frames)}"
+        )
+    if min(frames) > 0 and max(frames) == max(place) + 1:
+        notes.append(
+            f"the frames of {path} end with {max(frames)}, those of the recording, counted from 0, "
+            f"with {max(place)}: are they counted from 1?"
         )
     return found

@@ -50,11 +50,13 @@ def read_truth_topics(
     with open_bag(path) as bag:
         for camera, topic in topics.items():
             messages = _messages(bag, topic)
-            if not any(stamp_ns(message.header) for _, message in messages):
+            stamps = [stamp_ns(message.header) for _, message in messages]
+            zero = stamps.count(0)
+            if zero == len(stamps):
                 notes.append(f"{topic} has no stamps (all zero): the times of recording are taken")
                 stamps = [time_ns for time_ns, _ in messages]
-            else:
-                stamps = [stamp_ns(message.header) for _, message in messages]
+            elif zero > 1 or (zero and stamps[0]):  # a simulation may begin at 0
+                notes.append(f"the stamps of {zero} of {len(stamps)} messages of {topic} are zero")
             left_out = others.setdefault(topic, Counter())
             for stamp, (_, message) in zip(stamps, messages, strict=True):
                 image_id = len(images) + 1
@@ -132,9 +134,13 @@ def _check(bag: OpenBag, topic: str) -> None:
 
 
 def _class_id(detection: Any) -> str:
-    """Of the hypothesis with the highest score, the first of equal ones; empty without any."""
+    """Of the hypothesis with the highest score, the first of equal ones; empty without any.
+
+    A score that is not a number is below all.
+    """
     hypotheses = [result.hypothesis for result in detection.results]
-    return str(max(hypotheses, key=lambda h: float(h.score)).class_id) if hypotheses else ""
+    scores = [-math.inf if math.isnan(h.score) else float(h.score) for h in hypotheses]
+    return str(hypotheses[scores.index(max(scores))].class_id) if hypotheses else ""
 
 
 def _category(name: str, classes: Sequence[str]) -> int | None:

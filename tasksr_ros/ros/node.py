@@ -40,6 +40,7 @@ from tasksr_ros.ros.ending import Ending
 from tasksr_ros.ros.live.health import EngineState
 from tasksr_ros.ros.live.model_build import ModelBuild
 from tasksr_ros.ros.live.worker import Worker
+from tasksr_ros.ros.parameter_file import of_other_nodes
 from tasksr_ros.ros.parameters import NodeParameters
 from tasksr_ros.ros.settings import Settings
 from tasksr_ros.ros.topics import CameraOutputs
@@ -421,6 +422,9 @@ def main(
     try:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         nodes.append(TaskSRNode(engine_factory=engine_factory))
+        name = nodes[0].get_fully_qualified_name()
+        for line in of_other_nodes(sys.argv if arguments is None else arguments, name):
+            nodes[0].get_logger().warning(line)
         ending.end(0 if ending.asked else run(nodes[0]))
     except Exception as error:  # of rclpy: a parameter file, a remapping, a topic's name
         if not ending.asked:

@@ -141,3 +141,19 @@ def test_of_many_boxes_the_strongest_are_looked_at() -> None:
 def test_whole_boxes_of_a_pixel_are_no_shares() -> None:
     assert form_by_size(np.array([[0.0, 0, 1, 1]]), np.array([[320.0, 240]])) == ""
     assert form_by_size(np.array([[0.5, 0.5, 0, 0]]), np.array([[320.0, 240]])) == ""
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        (AS_CORNERS, r"corners \(x0, y0, x1, y1\): read so, 4 of 4 people are where"),
+        (AS_CENTRES, r"centres \(x, y\) with width and height: read so, 4 of 4 people are where"),
+    ],
+)
+def test_ground_truth_in_another_form_is_told_by_predictions(
+    tmp_path: Path, boxes: list[list[float]], message: str
+) -> None:
+    """Within the image, as sizes could be: what is found there says that they are none."""
+    known = read_ground_truth(truth(tmp_path, boxes))
+    with pytest.raises(EvaluationError, match=rf"gt\.json: bbox must be .* look like {message}"):
+        read_predictions(predictions(tmp_path, PEOPLE), known)

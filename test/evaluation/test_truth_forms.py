@@ -160,3 +160,50 @@ def test_images_whose_size_is_not_stated_are_not_compared(tmp_path: Path) -> Non
     frames(tmp_path, {1: (160, 120), 2: (160, 120)})
     known = read_ground_truth(truth(tmp_path, images=images))
     assert len(read_predictions(path, known).image) == 2
+
+
+@pytest.mark.parametrize("categories", [{"1": "person"}, "person", ["person"]])
+def test_categories_in_another_form_are_refused(tmp_path: Path, categories: Any) -> None:
+    """Not taken for a file without categories, all of whose boxes are pedestrians."""
+    with pytest.raises(EvaluationError, match=r"gt\.json: categories"):
+        read_ground_truth(truth(tmp_path, categories=categories))
+
+
+@pytest.mark.parametrize("category", [None, 7, "person"])
+def test_boxes_of_no_named_category_are_left_open(tmp_path: Path, category: Any) -> None:
+    """They are neither missed nor blamed; with one name, what has none is of that name."""
+    categories = [{"id": 1, "name": "person"}, {"id": 2, "name": "car"}]
+    known = read_ground_truth(truth(tmp_path, category=category, categories=categories))
+    assert (known.ignore.tolist(), known.problems) == ([True, True], {"unknown_category": 2})
+
+
+def test_a_box_that_stands_there_twice_is_counted(tmp_path: Path) -> None:
+    """As where two exports were joined; the same box ignored as well is no other person."""
+    person = {"image_id": 1, "category_id": 1, "bbox": BOX}
+    people = [person, person, {**person, "ignore": 1}, {**person, "image_id": 2}]
+    known = read_ground_truth(truth(tmp_path, annotations=people))
+    assert (len(known.image), known.problems) == (4, {"repeated_box": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("vis_ratio", 80, "vis_ratio must be 0 to 1, got 80"),
+        ("vis_ratio", -0.5, "vis_ratio must be 0 to 1, got -0.5"),
+        ("truncation", 50, "truncation must be -1 to 1, got 50"),
+        ("occlusion", 4, "occlusion must be -1 to 3, got 4"),
+    ],
+)
+def test_values_in_another_unit_are_refused(
+    tmp_path: Path, name: str, value: float, message: str
+) -> None:
+    people = [{"image_id": 1, "category_id": 1, "bbox": BOX, name: value}]
+    with pytest.raises(EvaluationError, match=rf"annotations\[0\]\.{message}$"):
+        read_ground_truth(truth(tmp_path, annotations=people))
+
+
+@pytest.mark.parametrize("distance", [-1, 0, -1000.0])
+def test_a_distance_that_is_none_is_unknown(tmp_path: Path, distance: float) -> None:
+    people = [{"image_id": 1, "category_id": 1, "bbox": BOX, "distance_m": distance}]
+    (got,) = read_ground_truth(truth(tmp_path, annotations=people)).distance
+    assert got != got

@@ -279,3 +279,33 @@ def test_a_distorted_camera_info_file(tmp_path: Path) -> None:
     unknown = written(tmp_path, "u.yaml", bent.replace("plumb_bob", "omni"))
     with pytest.raises(ConfigError, match=r"u\.yaml: distortion_model must be .* got 'omni'"):
         read_calibration(unknown)
+
+
+def test_binning_and_region_of_a_file(tmp_path: Path) -> None:
+    more = "binning_x: 2\nbinning_y: 4\nroi: {x_offset: 40, y_offset: 60, width: 800, height: 400}"
+    path = written(tmp_path, "c.yaml", CAMERA_INFO + more)
+    assert read_calibration(path) == CameraModel(400, 100, 500, 250.25, 300, 75)
+
+
+@pytest.mark.parametrize("focal", ["4.2", "0.78"])
+def test_focal_lengths_in_another_unit_are_refused(tmp_path: Path, focal: str) -> None:
+    """In mm, or as a share of the image's size."""
+    text = CAMERA_INFO.replace("1000.0", focal).replace("1001.0", focal)
+    message = rf"focal lengths in px of its 1280x720 px image, got fx {focal}, fy {focal}$"
+    with pytest.raises(ConfigError, match=message):
+        read_calibration(written(tmp_path, "c.yaml", text))
+    widest = CAMERA_INFO.replace("1000.0", "26.0").replace("1001.0", "15.0")
+    assert read_calibration(written(tmp_path, "w.yaml", widest)).fx == 26
+
+
+def test_the_distortion_of_a_ground_truth(tmp_path: Path) -> None:
+    camera = {"width": 640, "height": 480, "fx": 500, "fy": 500, "cx": 320, "cy": 240}
+    lens = {"distortion_model": "equidistant", "d": [0.1, 0, 0, 0]}
+    path = written(tmp_path, "gt.json", json.dumps({"camera": {**camera, **lens}}))
+    assert read_calibration(path) == CameraModel(
+        640, 480, 500, 500, 320, 240, "equidistant", (0.1, 0, 0, 0)
+    )
+    lens["distortion_model"] = "omnidirectional"
+    path = written(tmp_path, "gt.json", json.dumps({"camera": {**camera, **lens}}))
+    with pytest.raises(ConfigError, match=r"gt\.json: distortion_model must be one of plumb_bob"):
+        read_calibration(path)

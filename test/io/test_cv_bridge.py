@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator
-from types import ModuleType, SimpleNamespace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv_bridge_stand_in
@@ -26,7 +26,11 @@ def installed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         pytest.importorskip("cv_bridge", reason="cv_bridge is not installed")
     else:
         monkeypatch.setitem(sys.modules, "cv_bridge", cv_bridge_stand_in)
+        monkeypatch.setattr(cv_bridge, "_problem", lambda: "")  # it is in this process only
     cv_bridge.bridge.cache_clear()
+    cv_bridge._tell.cache_clear()
+    if cv_bridge.bridge() is None:
+        pytest.skip("cv_bridge is installed, but cannot be used")
     yield
     cv_bridge.bridge.cache_clear()
 
@@ -121,25 +125,59 @@ def test_without_it_the_encodings_that_serve_are_named() -> None:
     assert cv_bridge.to_message(np.zeros((2, 2, 3), np.uint8), "bgr8") is None
 
 
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file of a cv_bridge that is installed."""
+    monkeypatch.delitem(sys.modules, "cv_bridge", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    cv_bridge.bridge.cache_clear()
+    cv_bridge._problem.cache_clear()
+    yield tmp_path / "cv_bridge.py"
+    sys.modules.pop("cv_bridge", None)
+    cv_bridge.bridge.cache_clear()
+    cv_bridge._problem.cache_clear()
+
+
 @pytest.mark.parametrize(
-    "error", [ImportError("numpy.core.multiarray failed to import"), AttributeError("_ARRAY_API")]
-)
+    ("code", "reason"),
+    [
+        ("raise ImportError('_ARRAY_API')", "ImportError: _ARRAY_API"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "an image ends Python with "
+         f"SIGSEGV (was it built for another NumPy than {np.__version__}?)"),
+        ("from cv_bridge_stand_in import CvBridge\nCvBridge.imgmsg_to_cv2 = lambda *_: {i}"
+         .format(i="__import__('numpy').zeros((1, 1, 3))"), "AssertionError: wrong pixels"),
+    ],
+)  # fmt: skip
 def test_one_that_was_built_for_another_numpy_is_told_once_and_left_alone(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+    package: Path, caplog: pytest.LogCaptureFixture, code: str, reason: str
 ) -> None:
-    real = importlib.import_module
-
-    def fail(name: str) -> ModuleType:
-        if name == "cv_bridge":
-            raise error
-        return real(name)
-
-    monkeypatch.setattr("tasksr_ros.io.cv_bridge.importlib.import_module", fail)
-    cv_bridge.bridge.cache_clear()
+    """It would end the node with a segmentation fault."""
+    package.write_text(code)
     assert not cv_bridge.convertible("rgb16")
     assert not cv_bridge.convertible("rgb16")
-    cv_bridge.bridge.cache_clear()
-    assert caplog.text.count(f"cv_bridge is installed, but cannot be used: {error}") == 1
+    assert caplog.messages == [f"cv_bridge is installed, but cannot be used: {reason}"]
+
+
+def test_one_that_fits_is_used(package: Path, caplog: pytest.LogCaptureFixture) -> None:
+    package.write_text("from cv_bridge_stand_in import *\n")
+    assert cv_bridge.convertible("rgb16")
+    assert caplog.messages == []
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_image_of_which_it_makes_no_message_is_told_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with NumPy 2 and the tostring() of an older one."""
+
+    def fail(*_: object) -> None:
+        raise AttributeError("tostring")
+
+    monkeypatch.setattr(type(cv_bridge.bridge()), "cv2_to_imgmsg", fail)
+    for _ in range(2):
+        assert cv_bridge.to_message(np.zeros((2, 2, 3), np.uint8), "bgr8") is None
+    told = "cv_bridge cannot make a message of a bgr8 image: tostring"
+    assert caplog.messages == [told]
 
 
 @pytest.mark.usefixtures("installed")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import array
+import io
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tasksr_ros.errors import ImageError
-from tasksr_ros.io.decoding import decode_image, decode_message
+from tasksr_ros.io.decoding import decode_compressed, decode_image, decode_message
 from tasksr_ros.io.frames import ENCODINGS, crop_rgb
 
 
@@ -94,3 +96,25 @@ def test_a_lying_header_is_refused(
     with pytest.raises(ImageError) as error:
         decode_image(height, width, encoding, step, bytes(size))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("mode", "pages", "message"),
+    [
+        ("RGB", 3, "image must be a still, got a TIFF of 3 pages"),
+        ("CMYK", 1, "TIFF must be grey or colour, got CMYK"),
+    ],
+)
+def test_tiffs_that_are_refused(mode: str, pages: int, message: str) -> None:
+    image, file = Image.new(mode, (64, 32)), io.BytesIO()
+    more = {"save_all": True, "append_images": [image] * (pages - 1)}
+    image.save(file, "TIFF", **more)
+    with pytest.raises(ImageError, match=f"^{message}$"):
+        decode_compressed("tif", file.getvalue())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_tiff_of_one_page(mode: str) -> None:
+    file = io.BytesIO()
+    Image.new(mode, (64, 32), "white").save(file, "TIFF")
+    assert decode_compressed("tiff", file.getvalue()).image.tolist() == [[[255] * 3] * 64] * 32

@@ -15,7 +15,6 @@ from rosbags.typesys import Stores, get_typestore
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import ImageError, RecordingError
 from tasksr_ros.io.bags import IMAGE, camera_info_topics
-from tasksr_ros.io.folders import stamp_in_name
 from tasksr_ros.io.frames import Frame
 from tasksr_ros.io.recording import Encoded, Recording, make_folder
 from tasksr_ros.io.recordings import open_recording
@@ -128,10 +127,22 @@ def test_stamps_in_all_names(
     assert not caplog.records
 
 
-def test_a_padded_number_is_no_stamp() -> None:
-    assert stamp_in_name("0000000000000000007") is None
-    assert stamp_in_name("0000000007") is None
-    assert stamp_in_name("frame_1616004242350") is None
+def test_stamps_that_do_not_rise_are_told(tmp_path: Path) -> None:
+    for name in ("1616004242.5", "1616004242.50", "1616004243.5"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture(1))
+    assert open_recording(tmp_path).notes == [
+        f"{tmp_path}: the stamps of 1 of 3 images do not rise: they are taken as they are"
+    ]
+
+
+def test_other_recordings_in_a_folder_of_images_are_told(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "images", 1)
+    for name in ("a.MP4", "b.mp4", "c.bag", "d.heic", "._e.mp4"):
+        (folder / name).write_bytes(b"")
+    assert open_recording(folder).notes == [
+        f"{folder}: 1 images are left out: .heic is not read",
+        f"{folder}: 3 recordings are left out: .bag, .mp4 is read if it is named",
+    ]
 
 
 def kitti_drive(folder: Path, stamps: int = 4) -> Path:
@@ -166,6 +177,21 @@ def test_kitti_with_stamps_of_oxts_only(tmp_path: Path) -> None:
 def test_too_few_stamps_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"a stamp for image 3 .* got 3 stamps"):
         open_recording(kitti_drive(tmp_path / "drive", stamps=3))
+
+
+def test_stamps_of_images_without_numbers_need_a_line_each(tmp_path: Path) -> None:
+    drive = kitti_drive(tmp_path / "drive")
+    for file in (drive / "image_02/data").iterdir():
+        file.rename(file.with_stem(f"f{file.stem}"))
+    with pytest.raises(RecordingError, match=r"not numbered, got 4 for 3$"):
+        open_recording(drive)
+    lines = (drive / "image_02/timestamps.txt").read_text().splitlines()
+    (drive / "image_02/timestamps.txt").write_text("\n".join(lines[:3]))
+    assert [f.stamp_ns - KITTI_START for f in open_recording(drive)] == [
+        49_659_964,
+        149_659_964,
+        249_659_964,
+    ]
 
 
 def test_stamps_and_camera_of_a_ground_truth(tmp_path: Path) -> None:
@@ -444,6 +470,32 @@ def test_the_first_image_of_a_simulation_may_have_the_stamp_zero(tmp_path: Path)
     recording = open_recording(write_bag(tmp_path / "bag", {"/cam/image": messages}))
     assert [item.stamp_ns for item in recording.pending()] == [0, 10**8, 2 * 10**8]
     assert recording.notes == []
+
+
+def test_single_stamps_of_zero_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a driver that starts; the first of them does not fall behind anything."""
+    messages: list[Any] = [image_message(k) for k in range(4)]
+    for message, seconds in zip(messages, (0, 5000, 0, 6000), strict=True):
+        message.header.stamp.sec, message.header.stamp.nanosec = seconds, 0
+    recording = open_recording(write_bag(tmp_path / "bag", {"/cam/image": messages}))
+    stamps = sorted(item.stamp_ns for item in recording.pending())
+    assert stamps == [0, 0, 5000 * 10**9, 6000 * 10**9]
+    assert "the stamps of 2 of 4 images on /cam/image are zero: they are taken as they are" in (
+        caplog.text
+    )
+
+
+def test_intrinsics_that_change_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As of a zoom lens; what comes before the first valid ones has a line of its own."""
+    topics = {
+        "/cam/camera_info": [camera_info(focal) for focal in (0.0, 70.0, 70.0, 80.0, 0.0, 70.0)],
+        "/cam/image": [image_message(0)],
+    }
+    recording = open_recording(write_bag(tmp_path / "bag", topics))
+    assert len(list(recording.pending())) == len(list(recording)) == 1
+    told = "/cam/camera_info: 2 CameraInfo differ from the one that is taken for all images"
+    assert recording.notes[1:] == [f"{tmp_path / 'bag'}: {told}"]
+    assert caplog.text.count(told) == 1
 
 
 def test_several_cameras_are_read_in_order_of_time(tmp_path: Path) -> None:

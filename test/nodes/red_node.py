@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import time
 
 import numpy as np
@@ -23,8 +24,45 @@ from tasksr_ros.engines.found import Found
 from tasksr_ros.ros.node import main
 
 
+class Gate:
+    """Where calls of an engine wait until a test lets them on: no sleep decides what comes first.
+
+    Attributes:
+        entered: when each call came, seconds since 1970.
+    """
+
+    def __init__(self) -> None:
+        self.entered: list[float] = []
+        self._open = threading.Event()
+        self._permits = threading.Semaphore(0)
+
+    def let_one_on(self) -> None:
+        """Let one call on, that waits or comes."""
+        self._permits.release()
+
+    def open(self) -> None:
+        """Let all calls on, from now on."""
+        self._open.set()
+        self._permits.release()
+
+    def wait(self) -> None:
+        """Called by the engine."""
+        self.entered.append(time.time())
+        self._permits.acquire()
+        if self._open.is_set():
+            self._permits.release()
+
+
 class RedEngine:
-    """Boxes every pure red pixel with score 0.9."""
+    """Boxes every pure red pixel with score 0.9.
+
+    Args:
+        work_s: for each region.
+        fail_every: raise at each such call.
+        hang_s: of a call with a blue pixel, and from the call ``hang_after`` on.
+        gate: of each call after the warm-up.
+        hang: of those that hang, in place of ``hang_s``.
+    """
 
     name = "red"
     runs_batches = False
@@ -36,6 +74,8 @@ class RedEngine:
         fail_every: int = 0,
         hang_s: float = 0.0,
         hang_after: int = 0,
+        gate: Gate | None = None,
+        hang: Gate | None = None,
     ) -> None:
         self.region_size = bundle.region_size
         self.scale_factor = bundle.scale_factor
@@ -43,6 +83,8 @@ class RedEngine:
         self._fail_every = fail_every
         self._hang_s = hang_s
         self._hang_after = hang_after
+        self._gate = gate
+        self._hang = hang
         self._calls = -1  # the warm-up is none
 
     def __call__(self, regions: NDArray[np.uint8]) -> Found:
@@ -51,6 +93,9 @@ class RedEngine:
             raise RuntimeError(f"call {self._calls} fails")
         hangs = 0 < self._hang_after <= self._calls
         blue = hangs or (regions == (0, 0, 255)).all(-1).any()
+        gate = self._hang if blue else self._gate
+        if gate and self._calls:
+            gate.wait()
         time.sleep(self._hang_s if blue else self._work_s * len(regions))
         red = (regions == (255, 0, 0)).all(-1)
         count = max(1, int(red.sum((1, 2)).max()))

@@ -354,14 +354,26 @@ class Diagnostics:
     def state(self, part: str) -> tuple[int, str]:
         """Level and state of a part; (-1, "") before the first report."""
         status = self[part]
-        if status is None:
-            return -1, ""
-        return int.from_bytes(status.level, "little"), values(status)["state"]
+        return (-1, "") if status is None else _state(status)
+
+    def states(self, part: str, since_s: float) -> list[tuple[int, str]]:
+        """Those of all reports that the node made from then on, s since 1970."""
+        return [
+            _state(status)
+            for report in self._reports
+            if report.header.stamp.sec + report.header.stamp.nanosec / 1e9 >= since_s
+            for status in report.status
+            if status.name == f"tasksr: {part}"
+        ]
 
     def count(self, part: str, key: str) -> int:
         """A count of a part; 0 where it does not tell it."""
         status = self[part]
         return 0 if status is None else int(values(status).get(key, "0"))
+
+
+def _state(status: DiagnosticStatus) -> tuple[int, str]:
+    return int.from_bytes(status.level, "little"), values(status)["state"]
 
 
 def assert_accounted(report: Report) -> None:

@@ -63,3 +63,18 @@ def test_the_longest_common_end_of_the_topic(
 def test_what_is_not_certain_is_refused(topics: list[str], names: list[str], message: str) -> None:
     with pytest.raises(RecordingError, match=message):
         cameras_of(topics, names, GT)
+
+
+@pytest.mark.parametrize(
+    ("topic", "name", "told"),
+    [
+        ("/right/image_raw", "left", ["/right/image_raw is taken for 'left', the only camera of "]),
+        ("/left/image_raw", "left", []),
+        ("/left/image_raw", "", []),
+        ("", "left", []),
+    ],
+)
+def test_the_only_camera_of_another_name_is_told(topic: str, name: str, told: list[str]) -> None:
+    notes: list[str] = []
+    assert cameras_of([topic], [name], GT, notes) == {topic: name}
+    assert notes == [f"{text}gt.json" for text in told]

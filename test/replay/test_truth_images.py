@@ -128,6 +128,18 @@ def test_frames_of_the_same_number_are_named(tmp_path: Path) -> None:
         ids(tmp_path, images, "/cam/image")
 
 
+@pytest.mark.parametrize(("first", "told"), [(0, 0), (1, 1), (2, 0)])
+def test_frames_that_are_counted_from_1_are_told(tmp_path: Path, first: int, told: int) -> None:
+    """Of three frames 0, 1, 2: the last of 1, 2, 3 is not there, and all are off by one."""
+    images: list[dict[str, Any]] = [{"id": 10 + k, "frame": k} for k in range(first, first + 3)]
+    found = ids(tmp_path, images, "/cam/image")
+    assert len(found.notes) == told
+    assert all(
+        "end with 3, those of the recording, counted from 0, with 2: are they counted from 1?" in n
+        for n in found.notes
+    )
+
+
 def test_frames_of_the_cameras_of_a_rig(tmp_path: Path) -> None:
     images = [
         {"id": 10 * c + k, "camera": name, "frame": k}

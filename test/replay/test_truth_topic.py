@@ -21,19 +21,21 @@ STAMP_NS = 10**12
 def bag(
     path: Path,
     objects: list[list[tuple[str, float]]],
-    stamp_ns: int = STAMP_NS,
+    *stamps_ns: int,
     theta: float = 0.0,
 ) -> Path:
-    """One message on /truth with an object for each list of hypotheses (class_id, score)."""
+    """Messages on /truth with an object for each list of hypotheses (class_id, score)."""
     boxes = np.array([[10.0 * k, 5, 10 * k + 4, 15] for k in range(len(objects))])
-    message = detection_array(Detections.from_arrays(boxes, np.ones(len(objects))), stamp_ns, "c")
-    for detection, hypotheses in zip(message.detections, objects, strict=True):
-        (template,) = detection.results
-        detection.results = [_result(template, *one) for one in hypotheses]
-        detection.bbox.center.theta = theta
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         topic = connect(writer, "/truth", DETECTIONS)
-        writer.write(topic, STAMP_NS, message_types().serialize_cdr(message, DETECTIONS))
+        for stamp_ns in stamps_ns or (STAMP_NS,):
+            found = Detections.from_arrays(boxes, np.ones(len(objects)))
+            message = detection_array(found, stamp_ns, "c")
+            for detection, hypotheses in zip(message.detections, objects, strict=True):
+                (template,) = detection.results
+                detection.results = [_result(template, *one) for one in hypotheses]
+                detection.bbox.center.theta = theta
+            writer.write(topic, STAMP_NS, message_types().serialize_cdr(message, DETECTIONS))
     return path
 
 
@@ -83,6 +85,29 @@ def test_the_hypothesis_with_the_highest_score_says_what_it_is(tmp_path: Path) -
     )
     assert [a["bbox"] for a in content["annotations"]] == [[0, 5, 4, 10]]
     assert "'car' 1" in notes[0]
+
+
+@pytest.mark.parametrize(
+    "objects", [[("car", 0.1), ("person", math.nan)], [("person", math.nan), ("car", 0.1)]]
+)
+def test_a_score_that_is_no_number_is_below_all(
+    tmp_path: Path, objects: list[tuple[str, float]]
+) -> None:
+    path = bag(tmp_path / "bag", [objects])
+    content, _ = read_truth_topics(path, {"/cam/image": "/truth"}, ["pedestrian"])
+    assert content["info"]["other_classes"] == {"car": 1}
+
+
+@pytest.mark.parametrize(
+    ("stamps", "zero"), [((0, 5), 0), ((5, 0), 1), ((0, 0, 5), 2), ((5, 6), 0)]
+)
+def test_single_stamps_of_zero_are_told(tmp_path: Path, stamps: tuple[int, ...], zero: int) -> None:
+    """Such a message belongs to no frame; a simulation may begin at 0."""
+    path = bag(tmp_path / "bag", [], *stamps)
+    content, notes = read_truth_topics(path, {"/cam/image": "/truth"}, ["pedestrian"])
+    assert [image["stamp_ns"] for image in content["images"]] == list(stamps)
+    told = f"the stamps of {zero} of {len(stamps)} messages of /truth are zero"
+    assert notes == ([told] if zero else [])
 
 
 def test_messages_without_stamps_have_the_time_of_their_recording(tmp_path: Path) -> None:

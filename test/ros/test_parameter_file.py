@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasksr_ros.errors import ConfigError
-from tasksr_ros.ros.parameter_file import parameters_of
+from tasksr_ros.ros.parameter_file import of_other_nodes, parameters_of
 
 
 def read(tmp_path: Path, text: str, node: str = "/car/tasksr") -> dict[str, object]:
@@ -78,3 +78,25 @@ def test_what_is_no_parameter_file_is_refused(tmp_path: Path, text: str) -> None
 def test_without_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml must be a YAML file"):
         parameters_of(tmp_path / "none.yaml", "/tasksr")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("/perception/other: {ros__parameters: {bundle: a}}", "/perception/other"),
+        ("perception: {other: {ros__parameters: {bundle: a}}, b: {ros__parameters: {}}}",
+         "/perception/other, /perception/b"),
+        ("tasksr: {ros__parameters: {bundle: a}}", None),
+        ("/**: {ros__parameters: {bundle: a}}", None),
+        ("/perception/other: {ros__parameters: {a: 1}}\n/tasksr: {ros__parameters: {}}", None),
+        ("", None),
+        ("just a text", None),
+    ],
+)  # fmt: skip
+def test_a_file_for_other_nodes_only_is_told(tmp_path: Path, text: str, named: str | None) -> None:
+    """As after a node was renamed: it would have its defaults without a word."""
+    file = tmp_path / "p.yaml"
+    file.write_text(text)
+    lines = of_other_nodes(["node", "--ros-args", "--params-file", str(file)], "/tasksr")
+    told = f"{file} has no parameters for /tasksr, it names {named}"
+    assert lines == ([told] if named else [])

@@ -20,7 +20,7 @@ KINDS = {
 }  # fmt: skip
 CODES = {
     "rgb16": None, "bgr16": cv2.COLOR_BGR2RGB, "rgba16": cv2.COLOR_RGBA2RGB,
-    "bgra16": cv2.COLOR_BGRA2RGB,
+    "bgra16": cv2.COLOR_BGRA2RGB, "bgr8": cv2.COLOR_BGR2RGB,
 }  # fmt: skip
 
 
@@ -48,7 +48,8 @@ class CvBridge:
             raise CvBridgeError(f"[{message.encoding}] is not a color format")
         code = CODES[message.encoding]
         image = image if code is None else np.asarray(cv2.cvtColor(image, code))
-        return np.asarray(cv2.convertScaleAbs(image, alpha=255 / 65535))
+        alpha = 255 / 65535 if kind == "uint16" else 1.0
+        return np.asarray(cv2.convertScaleAbs(image, alpha=alpha))
 
     def cv2_to_imgmsg(self, image: NDArray[Any], encoding: str) -> Any:
         data = image.tobytes()

@@ -60,7 +60,7 @@ RULES: dict[str, Rule] = {
     "malformed annotation": Rule(
         STOP,
         "image_id and a bbox of four finite numbers are needed; category_id is a whole number or "
-        "a text, vis_ratio a number",
+        "a text, vis_ratio a number from 0 to 1",
     ),
     "annotation of an image that is not listed": Rule(STOP, "list the image or drop the entry"),
     "inverted box": Rule(STOP, "width and height are not negative, right and bottom come last"),
@@ -72,6 +72,7 @@ RULES: dict[str, Rule] = {
     "box outside the image": Rule(WARN, "dropped"),
     "unknown category": Rule(WARN, "ignored: it is left open whether this is a pedestrian"),
     "other category": Rule(WARN, "dropped: only pedestrian and person are read"),
+    "repeated box": Rule(WARN, "kept: were two exports joined?"),
     "grey image": Rule(WARN, "kept: the same in all three channels"),
     "16-bit image": Rule(WARN, "kept: its upper 8 bits"),
     "repeated image": Rule(NOTE, "kept: the same file under two names"),
@@ -143,8 +144,8 @@ class AnnotationFile:
 def read_annotations(path: Path) -> AnnotationFile:
     """Read a COCO JSON file.
 
-    Boxes with ``ignore`` or ``iscrowd`` are ignored ones. An annotation without ``category_id``,
-    and any in a file without ``categories``, is taken for a pedestrian.
+    Boxes with ``ignore`` or ``iscrowd`` are ignored ones. An annotation in a file without
+    ``categories``, and one without ``category_id`` where no others are named, is of a pedestrian.
 
     Raises:
         TrainingDataError: when the file is missing or is not COCO JSON.
@@ -166,8 +167,11 @@ def read_annotations(path: Path) -> AnnotationFile:
         if problem:
             problems.append(Problem(problem, _name("annotation", entry, position)))
         if kept is not None:
+            of_image = boxes[kept["image_id"]]
+            if not _ignored(kept) and any(_same_person(other, kept) for other in of_image):
+                problems.append(Problem("repeated box", _name("annotation", entry, position)))
             annotations.append({**kept, "category_id": CATEGORIES[0]["id"]})
-            boxes[kept["image_id"]].append(kept)
+            of_image.append(kept)
     sizes = [stated_size(by_id[a["image_id"]]) or (math.nan, math.nan) for a in annotations]
     written = np.array([a["bbox"] for a in annotations], float).reshape(-1, 4)
     if form := form_by_size(written, np.array(sizes, float).reshape(-1, 2)):
@@ -270,6 +274,10 @@ def _is_number_if_given(value: Any) -> bool:
     return value is None or _is_number(value)
 
 
+def _is_share_if_given(value: Any) -> bool:
+    return value is None or (_is_number(value) and 0 <= value <= 1)
+
+
 def _checked(
     entry: Any, images: dict[ImageId, dict[str, Any]], names: dict[ImageId, str]
 ) -> tuple[str, dict[str, Any] | None]:
@@ -280,8 +288,11 @@ def _checked(
     if entry["image_id"] not in images:
         return "annotation of an image that is not listed", None
     category = checked_id(entry.get("category_id"))
-    known = category is None or not names or category in names
-    if known and category is not None and names and not is_pedestrian(names[category]):
+    if category is None:
+        known = all(map(is_pedestrian, names.values()))
+    else:
+        known = not names or category in names
+    if category in names and not is_pedestrian(names[category]):
         return "other category", None
     x, y, w, h = entry["bbox"]
     if w < 0 or h < 0:
@@ -300,6 +311,14 @@ def _checked(
     return "", entry
 
 
+def _same_person(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return not _ignored(one) and one["bbox"] == other["bbox"]
+
+
+def _ignored(annotation: dict[str, Any]) -> bool:
+    return is_set(annotation.get("ignore")) or is_set(annotation.get("iscrowd"))
+
+
 def is_outside(box: Sequence[float], width: float, height: float) -> bool:
     """Whether nothing of a box (x, y, width, height) is in an image of this size."""
     x, y, w, h = box
@@ -314,7 +333,7 @@ def _is_annotation(entry: Any) -> bool:
         and all(_is_number(v) for v in box)
         and checked_id(entry.get("image_id")) is not None
         and (entry.get("category_id") is None or checked_id(entry["category_id"]) is not None)
-        and _is_number_if_given(entry.get("vis_ratio"))
+        and _is_share_if_given(entry.get("vis_ratio"))
         and all(_is_flag(entry.get(name)) for name in ("ignore", "iscrowd"))
     )
 
@@ -330,7 +349,7 @@ def _is_flag(value: Any) -> bool:
 def _entry(image: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> ImageEntry:
     boxes = np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    ignore = [is_set(a.get("ignore")) or is_set(a.get("iscrowd")) for a in annotations]
+    ignore = list(map(_ignored, annotations))
     shares = [a.get("vis_ratio") for a in annotations]
     width, height = image.get("width") or 0, image.get("height") or 0
     sequence = image.get("sequence")

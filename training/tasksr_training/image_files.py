@@ -19,13 +19,16 @@ def image_size(path: Path) -> tuple[int, int]:
     """Width and height, px, of the image as it is shown (its EXIF orientation applied).
 
     Raises:
-        TrainingDataError: when the file is missing, is no image, or is none of grey or colour:
-            ``tasksr detect`` refuses CMYK as well.
+        TrainingDataError: when the file is missing, is no image, or is no still of grey or colour:
+            ``tasksr detect`` refuses CMYK and several pages as well.
     """
     try:
         with Image.open(path) as image:
             if image.mode == "CMYK":
                 raise ValueError("its pixels must be grey or RGB, got CMYK")
+            pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+            if pages > 1:  # a phone's JPEG (MPO) may hold another view behind the first
+                raise ValueError(f"it must be a still, got {pages} pages")
             turned = image.getexif().get(ORIENTATION) in TURNED
             return (image.height, image.width) if turned else (image.width, image.height)
     except FileNotFoundError:

@@ -65,6 +65,7 @@ def test_hardly_visible_people_are_ignored_if_wanted(data: Path, tmp_path: Path)
         ({"bbox": [160, 3, 4, 5]}, [], "1 x box outside the image (annotation 7 (of image 10))"),
         ({"category_id": 5}, [True], "1 x unknown category (annotation 7 (of image 10)): ignored"),
         ({"category_id": 2}, [], "1 x other category (annotation 7 (of image 10)): dropped"),
+        ({"category_id": None}, [True], "1 x unknown category (annotation 7 (of image 10))"),
     ],
 )
 def test_odd_entries_are_counted_and_training_goes_on(
@@ -94,6 +95,7 @@ def test_odd_entries_are_counted_and_training_goes_on(
     [
         ({}, {"vis_ratio": "much"}, r"1 x malformed annotation \(annotation 7"),
         ({}, {"category_id": [1]}, r"1 x malformed annotation \(annotation 7"),
+        ({}, {"vis_ratio": 80}, r"1 x malformed annotation .*vis_ratio a number from 0 to 1"),
         ({}, {"vis_ratio": ""}, r"1 x malformed annotation \(annotation 7"),
         ({}, {"category_id": []}, r"1 x malformed annotation \(annotation 7"),
         ({}, {"bbox": [10**400, 3, 5, 9]}, r"1 x malformed annotation \(annotation 7"),
@@ -315,3 +317,12 @@ def test_boxes_in_another_form_stop(
     annotations = [{"image_id": 10, "bbox": box} for box in boxes]
     with pytest.raises(TrainingDataError, match=rf"1 x file of boxes in another form .{form}"):
         read_coco(change(data, tmp_path, images=images, annotations=annotations))
+
+
+def test_a_box_that_stands_there_twice_is_told(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    box = {"image_id": 10, "bbox": [3, 3, 5, 9]}
+    people = [{**box, "id": 1}, {**box, "id": 2}, {**box, "id": 3, "ignore": 1}]
+    assert len(read_coco(change(data, tmp_path, annotations=people))[0].boxes) == 3
+    assert "1 x repeated box (annotation 2 (of image 10)): kept" in caplog.text

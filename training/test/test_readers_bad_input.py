@@ -76,7 +76,7 @@ COCO: dict[str, list[Any]] = {
             "v",
             "annotations/instances_v.json",
             {**COCO, "annotations": [{"id": 5, "image_id": 1, "category_id": 1, "bbox": [1, 2]}]},
-            "annotation 5: expected an annotation with .* four numbers, got 2 numbers",
+            r"annotation 5: expected an annotation with .* four numbers, got \[1, 2\]",
         ),
         (
             "coco",
@@ -219,6 +219,7 @@ def test_unknown_categories_are_reported_and_ignored(
     put_image(tmp_path / "images/train/a.png")
     put_image(tmp_path / "training/image_2/000000.png")
     put_image(tmp_path / "images/set00/V000/I00000.jpg")
+    put_image(tmp_path / "images/a.jpg")
     put(tmp_path / "data.yaml", "names: [person, car]\n")
     put(tmp_path / path, content)
     read = read_published(format_name, tmp_path, split)

@@ -69,6 +69,7 @@ def test_forms_of_a_line(
         ("0.5 0.5 0.5 0.25 0.5", "class 0.5"),
         ("-1 0.5 0.5 0.25 0.5", "class -1"),
         ("person 0.5 0.5 0.25 0.5", "could not convert string to float: 'person'"),
+        ("0 .2 .1 .3 .4\n" * 3, r"these look like corners .* in each of 3 boxes"),
     ],
 )
 def test_lines_that_are_refused(tmp_path: Path, line: str, message: str) -> None:
@@ -84,7 +85,33 @@ def test_key_points_follow_the_box(tmp_path: Path) -> None:
         yolo(tmp_path, "0 .5 .25 .625 .75 .375 .5\n", names)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "0 .2 .1 .3 .4\n" * 2,  # two large ones in a corner
+        "0 .2 .1 .3 .4\n" * 2 + "0 .5 .5 .2 .2\n",
+        "0 .1 .1 .2 .1 .2 .4 .1 .4\n0 .1 .1 .3 .1 .3 .4 .1 .4\n0 .1 .1 .4 .1 .4 .4 .1 .4\n",
+    ],
+)
+def test_large_boxes_are_no_corners(tmp_path: Path, lines: str) -> None:
+    assert len(yolo(tmp_path, lines)["annotations"]) == lines.count("\n")
+
+
+def test_a_box_twice_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    yolo(tmp_path, "0 0.5 0.5 0.25 0.5\n" * 2)
+    assert caplog.messages == [
+        f"{tmp_path}: 1 x repeated box (images/train/a.png: 24, 8, 16, 16): kept: were two "
+        f"exports joined?"
+    ]
+
+
+def test_another_number_of_names_than_stated_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDataError, match="names of classes, got 2 names, but nc 3"):
+        yolo(tmp_path, "0 0.5 0.5 0.25 0.5\n", "nc: 3\nnames: [person, car]\n")
+
+
 CLASSES = ["classes.txt", "labels/classes.txt", "labels/train/classes.txt", "obj.names"]
+CLASSES += ["predefined_classes.txt", "coco.names"]
 
 
 @pytest.mark.parametrize("place", CLASSES)
@@ -139,16 +166,49 @@ def test_a_split_in_two_places_is_refused(tmp_path: Path) -> None:
         read_published("yolo", tmp_path, "val")
 
 
+def test_splits_of_several_folders_are_refused(tmp_path: Path) -> None:
+    put_image(tmp_path / "more/b.png")
+    names = "names: [person]\ntrain: [images/train, more]\n"
+    with pytest.raises(TrainingDataError, match=r"got .*images/train and .*more$"):
+        yolo(tmp_path, "0 0.5 0.5 0.25 0.5\n", names)
+
+
+@pytest.mark.parametrize(
+    "line", ["images/train/a.png", "./images/train/a.png", "/x/images/train/a.png"]
+)
+@pytest.mark.parametrize("name", ["train.txt", "lists/some.txt"])
+def test_a_list_of_the_split_says_which_images_it_has(
+    tmp_path: Path, name: str, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path / name, f"{line}\n{line.replace('a.png', 'gone.png')}\n")
+    put_image(tmp_path / "images/train/b.png")
+    names = "names: [person]\n" + (f"train: {name}\n" if name != "train.txt" else "")
+    content = yolo(tmp_path, "0 0.5 0.5 0.25 0.5\n", names)
+    assert [image["file_name"] for image in content["images"]] == ["images/train/a.png"]
+    assert caplog.messages == [f"{tmp_path / name}: 1 of 2 images are not there"]
+
+
+def test_darknet_as_cvat_exports_it(tmp_path: Path) -> None:
+    put_image(tmp_path / "obj_train_data/a.png")
+    put(tmp_path / "obj_train_data/a.txt", "1 0.5 0.5 0.25 0.5\n")
+    put(tmp_path / "obj.names", "car\nperson\n")
+    put(tmp_path / "train.txt", "data/obj_train_data/a.png\n")
+    content = read_published("yolo", tmp_path, "train")
+    assert [image["file_name"] for image in content["images"]] == ["obj_train_data/a.png"]
+    assert boxes(content) == [(IN_THE_MIDDLE, "")]
+
+
 def test_labels_of_two_images_or_of_none_are_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    put(tmp_path / "labels/train/b.TXT", "0 0.5 0.5 0.25 0.5\n")
     put_image(tmp_path / "images/train/a.jpg")
     put_image(tmp_path / "images/train/._a.jpg")
     put(tmp_path / "labels/train/gone.txt", "0 0.5 0.5 0.25 0.5\n")
     assert len(yolo(tmp_path, "0 0.5 0.5 0.25 0.5\n")["images"]) == 2
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path}: 1 label files of several images (a.txt)",
-        f"{tmp_path}: 1 label files without an image, left out (gone.txt)",
+        f"{tmp_path}: 2 label files without an image, left out (b.TXT, gone.txt)",
     ]
 
 
@@ -200,11 +260,20 @@ def test_cars_in_any_case_are_left_out(tmp_path: Path) -> None:
         (LINE.format("Pedestrian").replace("8.00 40.00", "8.00 nan"), "1 x box not finite"),
         ("0 2 " + LINE.format("Pedestrian"), "17 columns .those of tracking"),
         ("Pedestrian 0 0 0 24 8 40 24", "8 columns"),
+        (LINE.format("Pedestrian").replace("0.00 0", "50 0"), "got truncated 50 .-1 to 1., occ"),
+        (LINE.format("Pedestrian").replace("0.00 0", "0.00 4"), "occluded 4 .-1 to 3."),
     ],
 )
 def test_kitti_lines_that_are_refused(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(TrainingDataError, match=message):
         kitti(tmp_path, line)
+
+
+def test_kitti_files_that_are_not_numbered(tmp_path: Path) -> None:
+    put_image(tmp_path / "training/image_2/frame_7.png")
+    put(tmp_path / "training/label_2/frame_7.txt", LINE.format("Pedestrian"))
+    content = read_published("kitti-object", tmp_path, "training")
+    assert boxes(content) == [(IN_THE_MIDDLE, "")]
 
 
 # BDD100K
@@ -236,7 +305,17 @@ def test_bdd_flags_as_words(tmp_path: Path, crowd: object, reason: str) -> None:
     assert (content["annotations"][0]["occluded"], content["annotations"][0]["truncated"]) == (0, 1)
 
 
+def test_bdd_categories_in_any_case(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert boxes(bdd(tmp_path, {"category": "Person"})) == [(IN_THE_MIDDLE, "")]
+    assert boxes(bdd(tmp_path, {"category": "Rider"})) == [(IN_THE_MIDDLE, "rider")]
+    assert bdd(tmp_path, {"category": "Traffic Light"})["annotations"] == []
+    assert "unknown category" not in caplog.text
+
+
 def test_bdd_boxes_that_are_refused(tmp_path: Path) -> None:
+    shares = {"x1": 0.1, "y1": 0.2, "x2": 0.2, "y2": 0.4}
+    with pytest.raises(TrainingDataError, match=r"got 0.1 0.2 0.2 0.4: no px .are these shares"):
+        bdd(tmp_path, {"box2d": shares})
     with pytest.raises(TrainingDataError, match=r"label\[0\]: .*got no 'box2d'"):
         bdd(tmp_path, {"box2d": None})
     inverted = {"x1": 24, "y1": 8, "x2": 23, "y2": 23}
@@ -285,6 +364,7 @@ def test_coco_flags_as_words(tmp_path: Path, flags: dict[str, str], reason: str)
     [
         ({"bbox": [40, 8, -16, 16]}, "1 x inverted box .val/a/1.png: 40, 8, -16, 16"),
         ({"image_id": [1]}, r"got image_id \[1\]$"),
+        ({"bbox": "1234"}, "a bbox of four numbers, got '1234'$"),
         ({"iscrowd": "maybe"}, "must be 0 or 1, got 'maybe'"),
     ],
 )
@@ -311,7 +391,37 @@ def test_coco_boxes_in_another_form_are_refused(
         coco(tmp_path, annotations=annotations)
 
 
+@pytest.mark.parametrize(
+    ("categories", "message"),
+    [
+        ({"7": "person"}, "categories must be a list of ids and names, got a dict$"),
+        ([{"id": 7, "name": "people"}], "no pedestrian or person among people$"),
+    ],
+)
+def test_coco_categories_that_are_refused(tmp_path: Path, categories: Any, message: str) -> None:
+    with pytest.raises(TrainingDataError, match=message):
+        coco(tmp_path, categories=categories)
+
+
+@pytest.mark.parametrize("name", ["val/a/1.png", "images/val/a/1.png", "images/a/1.png", "a/1.png"])
+def test_coco_images_in_other_folders(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_image(tmp_path / name)
+    assert coco(tmp_path)["images"][0]["file_name"] == name
+    assert caplog.messages == []
+
+
+def test_coco_images_that_are_not_there_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "annotations/instances_val.json"
+    assert coco(tmp_path)["images"][0]["file_name"] == "val/a/1.png"
+    assert caplog.messages == [f"{path}: 1 of 1 images are not below {tmp_path} (a/1.png)"]
+
+
 def test_a_source_without_people_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    put_image(tmp_path / "val/a/1.png")
     coco(tmp_path, annotations=[])
     assert caplog.messages == [
         f"{tmp_path}: no pedestrian counts in the 1 images of the split 'val'"
@@ -385,3 +495,12 @@ def test_cmyk_is_refused_as_in_detect(tmp_path: Path) -> None:
     Image.fromarray(pixels, "CMYK").save(tmp_path / "a.jpg")
     with pytest.raises(TrainingDataError, match=r"a.jpg: .* must be grey or RGB, got CMYK"):
         check_whole(tmp_path / "a.jpg")
+
+
+def test_several_pages_are_refused_as_in_detect(tmp_path: Path) -> None:
+    page = Image.new("RGB", (64, 32))
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    with pytest.raises(TrainingDataError, match=r"a.tif: .* it must be a still, got 2 pages"):
+        check_whole(tmp_path / "a.tif")
+    page.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[page])  # a phone's
+    check_whole(tmp_path / "a.jpg")

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasksr_ros.evaluation.categories import is_pedestrian
+from tasksr_ros.evaluation.categories import is_pedestrian, word
 from tasksr_ros.evaluation.flags import is_set
 from tasksr_training.readers.form import (
     AnnotatedImage,
@@ -76,12 +76,14 @@ def _image(source: Path, folder: str, where: str, frame: dict[str, Any]) -> Anno
 
 
 def _person(where: str, label: dict[str, Any]) -> Person | None:
-    category, flags = label["category"], label.get("attributes") or {}
+    category, flags = word(label["category"]), label.get("attributes") or {}
     if category in OTHERS or category.startswith(OTHER_KINDS):
         return None
     if not isinstance(label.get("box2d"), dict):
         raise KeyError("box2d")
     x0, y0, x1, y1 = (float(label["box2d"][key]) for key in ("x1", "y1", "x2", "y2"))
+    if 0 < max(abs(v) for v in (x0, y0, x1, y1)) <= 1:
+        raise ValueError(f"{x0:g} {y0:g} {x1:g} {y1:g}: no px (are these shares?)")
     box = _box(x0, y0, x1, y1)
     if not is_pedestrian(category) and category not in IGNORED:
         return unknown(box, where, category)

@@ -76,10 +76,25 @@ class AnnotatedImage:
 def problems(images: Sequence[AnnotatedImage]) -> list[Problem]:
     """What is wrong with the images, with their people and with the boxes of these."""
     found = [
-        (image.problem, *(p.problem for p in image.people), *map(_wrong, _boxes(image)))
+        (
+            image.problem,
+            *(p.problem for p in image.people),
+            *map(_wrong, _boxes(image)),
+            *_repeated(image),
+        )
         for image in images
     ]
     return [problem for one in (*found, _other_form(images)) for problem in one if problem]
+
+
+def _repeated(image: AnnotatedImage) -> list[Problem]:
+    """Two people do not have the same box; of what is ignored it does no harm."""
+    boxes = Counter(person.box for person in image.people if not person.ignore_reason)
+    return [
+        Problem("repeated box", f"{image.file_name}: {', '.join(f'{v:g}' for v in box)}")
+        for box, number in boxes.items()
+        if number > 1
+    ]
 
 
 def _other_form(images: Sequence[AnnotatedImage]) -> list[Problem]:

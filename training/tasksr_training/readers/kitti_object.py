@@ -58,8 +58,8 @@ def _image(
     image = image_beside(source / split / "image_2" / f"{path.stem}.png")
     name = image.relative_to(source).as_posix()
     width, height, problem = size_in_file(image, str(path))
-    with reading(path, "a numbered file"):
-        sequence, frame = drives.get(int(path.stem), ("", None))
+    number = int(path.stem) if path.stem.isdecimal() else -1  # other tools name them otherwise
+    sequence, frame = drives.get(number, ("", None))
     kept = [p for p in people if p is not None]
     return AnnotatedImage(
         name, width, height, kept, sequence, frame, left_out=left_out, problem=problem
@@ -75,6 +75,8 @@ def _person(where: str, words: list[str]) -> Person | None:
         if kind in OTHERS:
             return None
         truncated, occluded = float(words[1]), int(float(words[2]))
+        if not (-1 <= truncated <= 1 and -1 <= occluded <= 3):
+            raise ValueError(f"truncated {words[1]} (-1 to 1), occluded {words[2]} (-1 to 3)")
         x0, y0, x1, y1 = (float(word) for word in words[4:8])
     box: Box = (x0, y0, x1 - x0, y1 - y0)
     if not is_pedestrian(kind) and kind not in IGNORED:

@@ -24,8 +24,10 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from tasksr_ros.evaluation.box_form import CORNERS, ENOUGH
 from tasksr_ros.evaluation.categories import is_pedestrian
 from tasksr_training.annotations import NAMED, Problem
+from tasksr_training.errors import TrainingDataError
 from tasksr_training.readers.form import (
     AnnotatedImage,
     Box,
@@ -35,11 +37,12 @@ from tasksr_training.readers.form import (
     size_in_file,
     unknown,
 )
-from tasksr_training.readers.yolo_layout import NAMES, Layout, find_layout
+from tasksr_training.readers.yolo_layout import CONFIGS, LISTS, Layout, find_layout
 
 logger = logging.getLogger(__name__)
 
 FORM = "YOLO lines (class, centre x, centre y, width, height from 0 to 1)"
+POLYGON = "polygon"
 MARGIN = 0.05
 """By which shares may leave 0 to 1: what tools round or clip badly, no pixels."""
 
@@ -52,18 +55,30 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
         logger.warning(
             "%s: no file names the classes (%s): class 0 is taken for pedestrians",
             source,
-            ", ".join(NAMES),
+            ", ".join((*CONFIGS, *LISTS)),
         )
     _check_names(source, layout, images)
-    return [_image(path, Path(os.path.abspath(source)), layout) for path in images]
+    found = [_image(path, Path(os.path.abspath(source)), layout) for path in images]
+    _check_form(source, [p for image in found for p in image.people])
+    return found
+
+
+def _check_form(source: Path, people: list[Person]) -> None:
+    """Corners are four shares as well; read as centre and size, each is larger than its place."""
+    boxes = [p.box for p in people if p.problem is None or p.problem.kind != POLYGON]
+    if len(boxes) >= ENOUGH and all(x < w / 2 and y < h / 2 for x, y, w, h in boxes):
+        raise TrainingDataError(
+            f"{source}: expected {FORM}, these look like {CORNERS}: the last two are larger than "
+            f"the first two in each of {len(boxes)} boxes"
+        )
 
 
 def _check_names(source: Path, layout: Layout, images: list[Path]) -> None:
     """Tell of labels that are read twice or not at all."""
     uses = Counter(map(layout.label, images))
     twice = [path for path, number in uses.items() if number > 1 and path.exists()]
-    labels = (p for p in layout.labels.rglob("*.txt") if p.name not in NAMES)
-    alone = sorted(path for path in labels if path not in uses)
+    labels = (p for p in layout.labels.rglob("*") if p.suffix.lower() == ".txt")
+    alone = sorted(p for p in labels if p not in uses and not any(map(p.match, LISTS)))
     for found, text in ((twice, "of several images"), (alone, "without an image, left out")):
         if found:
             shown = ", ".join(p.name for p in found[:NAMED])
@@ -99,7 +114,7 @@ def _line(words: list[str], key_points: int) -> tuple[int, Box, str]:
     elif len(words) == 6:
         numbers, kind = numbers[:5], "box with a score"
     elif len(words) >= 7 and len(words) % 2 == 1 and not key_points:
-        kind = "polygon"
+        kind = POLYGON
     else:
         raise ValueError(f"{len(words)} columns")
     if not all(-MARGIN <= value <= 1 + MARGIN for value in numbers[1:]):
