@@ -1,7 +1,8 @@
 """What tracking gives: ids that last, and recall at equal false positives.
 
-The predictions must go down to weak scores (``--detection.score_threshold 0.15``). Ground truth is
-COCO with ``sequence``, ``stamp_ns`` (or ``frame``) of images and ``track_id`` of annotations.
+The predictions must go down to weak scores, as those of ``tasksr replay`` do. Ground truth is COCO
+with ``sequence``, ``stamp_ns`` (or ``frame``) of images and ``track_id`` of annotations (without it
+nobody's id can switch).
 Without predictions, detections are simulated, of people who move as in the ground truth, between
 its frames in straight lines.
 """
@@ -28,12 +29,15 @@ from tasksr_ros.cli.benchmark import main
 from tasksr_ros.config import MODEL_SCORE_THRESHOLD, RegionConfig, TrackingConfig
 from tasksr_ros.detections import Detections
 from tasksr_ros.errors import ConfigError
+from tasksr_ros.evaluation.matching import overlaps
 from tasksr_ros.evaluation.tracking import People, TrackScores, score_sequence
 from tasksr_ros.io.calibration import read_calibration
 from tasksr_ros.options import option
 from tasksr_ros.tracking import Tracker
 
 FPPI = (0.1, 0.3, 1.0)
+FIRST_AT = 0.3
+"""False positives per image at which people are first found."""
 Sequence = list[tuple[int, People, Detections]]
 
 
@@ -69,6 +73,8 @@ class Row:
         with_id: of those found.
         switches: of ids.
         fragments: of tracks.
+        first_m: distance at which people are first found at ``FIRST_AT`` false positives per image,
+            mean, m; None where distances are not known, or nobody is found.
     """
 
     system: str
@@ -79,6 +85,7 @@ class Row:
     with_id: int
     switches: int
     fragments: int
+    first_m: float | None = None
 
 
 COLUMNS: Columns = {
@@ -94,6 +101,7 @@ COLUMNS: Columns = {
     "with an id": lambda r: f"{r.with_id}",
     "switches": lambda r: f"{r.switches}",
     "fragments": lambda r: f"{r.fragments}",
+    "first found, m": lambda r: "-" if r.first_m is None else f"{r.first_m:.1f}",
 }
 
 
@@ -120,14 +128,19 @@ def _track(sequences: list[Sequence], config: TrackingBenchmarkConfig) -> Iterat
         **{f"weak {share:g}": TrackingConfig(weak_score=share) for share in config.weak_scores},
     }
     lowest = min(d.score.min(initial=1) for s in sequences for _, _, d in s)
+    distances = read_distances(config)
     for name, tracking in variants.items():
         low = lowest / (tracking.weak_score if tracking else 1.0)
-        curve = [
-            measure(sequences, tracking, float(score), config, camera)
-            for score in np.linspace(low, 0.95, 40)
-        ]
-        found = measure(sequences, tracking, threshold, config, camera)
-        yield _row(name, found, {f"{fppi:g}": at(curve, fppi) for fppi in FPPI})
+        curve, first_m = [], None
+        for score in np.linspace(0.95, low, 40):
+            runs = tracked(sequences, tracking, float(score), config, camera)
+            curve.append(measure(runs, config.iou))
+            if curve[-1].fppi <= FIRST_AT:
+                first_m = first_found(runs, distances, config.iou)
+            if curve[-1].fppi > 2 * max(FPPI):
+                break
+        found = measure(tracked(sequences, tracking, threshold, config, camera), config.iou)
+        yield _row(name, found, {f"{fppi:g}": at(curve, fppi) for fppi in FPPI}, first_m)
 
 
 def _simulate(sequences: list[Sequence], config: TrackingBenchmarkConfig) -> Iterator[Row]:
@@ -148,30 +161,67 @@ def _simulate(sequences: list[Sequence], config: TrackingBenchmarkConfig) -> Ite
             yield _row(f"{name} detector, {steps} x the frames", total, {})
 
 
-def _row(system: str, s: TrackScores, recall_at: dict[str, float]) -> Row:
-    return Row(system, recall_at, s.people, s.found, s.fppi, s.with_id, s.switches, s.fragments)
+def _row(
+    system: str, s: TrackScores, recall_at: dict[str, float], first_m: float | None = None
+) -> Row:
+    sums = s.people, s.found, s.fppi, s.with_id, s.switches, s.fragments
+    return Row(system, recall_at, *sums, first_m)
 
 
-def measure(
+def tracked(
     sequences: list[Sequence],
     tracking: TrackingConfig | None,
     threshold: float,
     config: TrackingBenchmarkConfig,
     camera: CameraModel | None,
-) -> TrackScores:
-    """Scores over all sequences; without tracking, detections have no ids."""
-    total = TrackScores()
+) -> list[Sequence]:
+    """The sequences with what is published; without tracking, detections have no ids."""
+    runs = []
     for sequence in sequences:
         tracker = Tracker(tracking, config.region, threshold) if tracking else None
-        frames = []
-        for stamp_ns, people, detections in sequence:
-            if tracker:
-                tracked = tracker.update(detections, stamp_ns, camera)
-            else:
-                tracked = detections.select(detections.score >= threshold)
-            frames.append((people, tracked))
-        total += score_sequence(frames, config.iou)
-    return total
+        runs.append(
+            [
+                (
+                    stamp_ns,
+                    people,
+                    tracker.update(detections, stamp_ns, camera)
+                    if tracker
+                    else detections.select(detections.score >= threshold),
+                )
+                for stamp_ns, people, detections in sequence
+            ]
+        )
+    return runs
+
+
+def measure(runs: list[Sequence], iou: float) -> TrackScores:
+    """Scores over all sequences."""
+    scored = [score_sequence([(p, d) for _, p, d in run], iou) for run in runs]
+    return sum(scored, TrackScores())
+
+
+def first_found(
+    runs: list[Sequence], distances: dict[tuple[int, str], float], iou: float
+) -> float | None:
+    """Mean distance at which each person was first found, 0 for who never was; m."""
+    first: dict[str, float] = {}
+    for run in runs:
+        for stamp_ns, people, detections in run:
+            rows = [np.zeros(len(b), np.int64) for b in (detections, people.person)]
+            pairs = overlaps(_xywh(detections.xyxy), rows[0], _xywh(people.xyxy), rows[1])
+            hit = set(pairs.ground_truth[pairs.iou >= iou].tolist())
+            for k, person in enumerate(people.person):
+                distance = distances.get((stamp_ns, person))
+                if distance is not None and not people.ignore[k]:
+                    first.setdefault(person, 0.0)
+                    if k in hit and not first[person]:
+                        first[person] = distance
+    return float(np.mean(list(first.values()))) if first else None
+
+
+def _xywh(xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
+    boxes = np.asarray(xyxy, np.float64).reshape(-1, 4)
+    return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1)
 
 
 def between(sequence: Sequence, steps: int) -> Iterator[tuple[int, People]]:
@@ -223,6 +273,17 @@ def read(config: TrackingBenchmarkConfig) -> list[Sequence]:
             entry = stamp(image, config.fps), as_people(people[image["id"]])
             sequences[key].append((*entry, as_detections(found[image["id"]])))
     return [sorted(s, key=lambda entry: entry[0]) for s in sequences.values()]
+
+
+def read_distances(config: TrackingBenchmarkConfig) -> dict[tuple[int, str], float]:
+    """Of people by their frame's stamp and their name, m."""
+    truth = json.loads(Path(config.ground_truth).read_text())
+    stamps = {image["id"]: stamp(image, config.fps) for image in truth["images"]}
+    return {
+        (stamps[a["image_id"]], str(a["track_id"])): float(a["distance_m"])
+        for a in truth["annotations"]
+        if a.get("distance_m") and a.get("track_id") is not None
+    }
 
 
 def stamp(image: dict[str, Any], fps: float) -> int:

@@ -85,7 +85,7 @@ def public_runners(weights: Path, folder: Path) -> list[Runner]:
     missing = [p.file for p in PUBLIC if not (weights / p.file).is_file()]
     if missing:
         raise ConfigError(f"weights must be a folder with {missing[0]}, got {weights}")
-    return [Runner(p.name, str(_imported(p, weights, folder)), False, "whole") for p in PUBLIC]
+    return [Runner(p.name, str(imported(p, weights, folder)), False, "whole") for p in PUBLIC]
 
 
 def own_runners(bundles: Sequence[str]) -> list[Runner]:
@@ -107,7 +107,8 @@ def own_runners(bundles: Sequence[str]) -> list[Runner]:
     return runners
 
 
-def _imported(public: Public, weights: Path, folder: Path) -> Path:
+def imported(public: Public, weights: Path, folder: Path) -> Path:
+    """The folder of its bundle, made if it is not there yet."""
     out = folder / slug(public.name)
     if (out / "model.yaml").is_file():
         return out

@@ -257,7 +257,11 @@ class RangeConfig:
         high=10,
     )
     camera_height_spread: float = option(
-        0.05, "standard deviation of region.camera_height, m", low=0, high=2
+        0.15,
+        "standard deviation of region.camera_height above the ground under a person, m: kerbs, "
+        "the road's camber, the vehicle's load",
+        low=0,
+        high=2,
     )
     estimate_pitch: bool = option(
         False, "follow the pitch by the feet and heights of tracked people"

@@ -1,9 +1,10 @@
 """How far away each detected person is, and how sure that is.
 
 Two measurements of the inverse depth, which are as good as normally distributed there: the row of
-the feet on a flat road, and the height of the box. Each has a standard deviation of its own; they
-are weighted by it, and where they contradict each other (feet hidden, a child, a slope) the
-result says less. No ROS in here.
+the feet on a flat road, and the height of the box. Each has a standard deviation of its own, and
+both suffer alike where the box ends above the feet; they are weighted by that, and the more they
+contradict each other (feet hidden, a child, a kerb, a slope) the less the result says. No ROS in
+here.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from tasksr_ros.config import RangeConfig, RegionConfig
 PEOPLE = frozenset({"pedestrian", "person"})
 """Classes whose height is known."""
 
-BOX_NOISE, BOX_NOISE_PX = 0.04, 0.7
-"""Standard deviation of a box's foot and height: a share of its height, and px."""
+FOOT_NOISE, HEAD_NOISE, BOX_NOISE_PX = 0.075, 0.03, 0.7
+"""Standard deviations of a box's lower and upper edge: shares of its height, and px of both.
+
+Feet are hidden (kerbs, walls, parked cars) more often than heads.
+"""
 
 FARTHEST = 300.0
 """Depths beyond this, m, are as good as infinite: they are not stated."""
@@ -31,7 +35,6 @@ CUT = 2.0
 """Boxes that end this near to the image's lower border, px, hide the feet."""
 
 _WIDTH = 0.6
-_CONTRADICTION = 2.0
 _MEMORY_S = 5.0
 _LEAST_SPREAD = math.radians(0.15)
 
@@ -71,10 +74,14 @@ class Ranges:
 
 @dataclass(frozen=True, eq=False)
 class _Inverse:
-    """(N,) inverse depths, 1/m, and their standard deviations; infinite where nothing is known."""
+    """(N,) inverse depths, 1/m, and their standard deviations; infinite where nothing is known.
+
+    ``by_feet`` is the part of the deviation that is due to the box's lower edge.
+    """
 
     value: NDArray[np.float64]
     deviation: NDArray[np.float64]
+    by_feet: NDArray[np.float64]
 
 
 class Ranging:
@@ -124,9 +131,8 @@ class Ranging:
         """
         given = np.asarray(xyxy, np.float64).reshape(-1, 4)
         boxes = _straightened(given, camera)
-        noise_px = _noise_px(boxes)
-        road = self._of_feet(boxes, noise_px, camera)
-        tall = self._of_height(boxes, noise_px, camera, self._is_person[class_id])
+        road = self._of_feet(boxes, camera)
+        tall = self._of_height(boxes, camera, self._is_person[class_id])
         cut = given[:, 3] > camera.height - CUT
         inverse, deviation = _fused(road, tall)
         inverse = np.where(cut, road.value / 0.75, inverse)
@@ -135,7 +141,7 @@ class Ranging:
             known = np.isfinite(deviation) & (inverse > 1 / FARTHEST)
             depth = np.where(known, 1 / inverse, np.nan)
             spread = depth**2 * deviation
-        return _placed(boxes, depth, spread, noise_px, camera)
+        return _placed(boxes, depth, spread, camera)
 
     def learn(
         self,
@@ -167,11 +173,10 @@ class Ranging:
         boxes = boxes[np.isfinite(boxes).all(1)]
         if not len(boxes):
             return
-        noise_px = _noise_px(boxes)
-        tall = self._of_height(boxes, noise_px, camera, np.ones(len(boxes), np.bool_))
+        tall = self._of_height(boxes, camera, np.ones(len(boxes), np.bool_))
         height_m = self.mounting.camera_height
         said = np.arctan(height_m * tall.value) - _below(boxes[:, 3], camera)
-        spread = np.hypot(height_m * tall.deviation, noise_px / camera.fy)
+        spread = np.hypot(height_m * tall.deviation, _foot_px(boxes) / camera.fy)
         # A normal median is 1.25 times less sure than the mean of all.
         measured, noise = float(np.median(said)), float(1.25 * np.median(spread))
         noise /= math.sqrt(len(boxes))
@@ -181,9 +186,7 @@ class Ranging:
         self.pitch += share * (measured - self.pitch)
         self.pitch_spread = max(_LEAST_SPREAD, before * math.sqrt(1 - share))
 
-    def _of_feet(
-        self, boxes: NDArray[np.float64], noise_px: NDArray[np.float64], camera: CameraModel
-    ) -> _Inverse:
+    def _of_feet(self, boxes: NDArray[np.float64], camera: CameraModel) -> _Inverse:
         """By the row of the feet on a flat road.
 
         A point of the road at angle a below the horizon is seen at angle b = a - pitch below the
@@ -194,23 +197,23 @@ class Ranging:
         angle = below + self.pitch
         value = np.sin(angle) / np.cos(below) / height_m
         pitched = np.cos(angle) / np.cos(below) / height_m * self.pitch_spread
-        measured = math.cos(self.pitch) / height_m * noise_px / camera.fy
+        measured = math.cos(self.pitch) / height_m * _foot_px(boxes) / camera.fy
         mounted = value * self.config.camera_height_spread / height_m
-        return _Inverse(value, np.sqrt(pitched**2 + measured**2 + mounted**2))
+        return _Inverse(value, np.sqrt(pitched**2 + measured**2 + mounted**2), measured)
 
     def _of_height(
         self,
         boxes: NDArray[np.float64],
-        noise_px: NDArray[np.float64],
         camera: CameraModel,
         is_person: NDArray[np.bool_],
     ) -> _Inverse:
         """By the height of the box."""
         height = np.maximum(boxes[:, 3] - boxes[:, 1], 1e-3)
-        value = height / (camera.fy * self.config.person_height)
-        share = self.config.height_spread / self.config.person_height
-        deviation = value * np.hypot(share, math.sqrt(2) * noise_px / height)
-        return _Inverse(value, np.where(is_person, deviation, np.inf))
+        per_px = 1 / (camera.fy * self.config.person_height)
+        among_people = height * self.config.height_spread / self.config.person_height
+        feet, head = _foot_px(boxes), _edge_px(boxes, HEAD_NOISE)
+        deviation = per_px * np.sqrt(among_people**2 + feet**2 + head**2)
+        return _Inverse(height * per_px, np.where(is_person, deviation, np.inf), per_px * feet)
 
 
 def _straightened(boxes: NDArray[np.float64], camera: CameraModel) -> NDArray[np.float64]:
@@ -232,8 +235,12 @@ def _seen(points: NDArray[np.float64], camera: CameraModel) -> NDArray[np.float6
     return np.where(np.abs(back - points).max(1, keepdims=True) < 1, straight, np.nan)
 
 
-def _noise_px(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.hypot(BOX_NOISE * (boxes[:, 3] - boxes[:, 1]), BOX_NOISE_PX))
+def _foot_px(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _edge_px(boxes, FOOT_NOISE)
+
+
+def _edge_px(boxes: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    return np.asarray(np.hypot(share * (boxes[:, 3] - boxes[:, 1]), BOX_NOISE_PX))
 
 
 def _below(rows: NDArray[np.float64], camera: CameraModel) -> NDArray[np.float64]:
@@ -241,26 +248,28 @@ def _below(rows: NDArray[np.float64], camera: CameraModel) -> NDArray[np.float64
     return np.arctan((rows - camera.cy) / camera.fy)
 
 
-def _fused(a: _Inverse, b: _Inverse) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _fused(road: _Inverse, tall: _Inverse) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The weighted mean and its standard deviation.
 
-    Where the two are more than two to three deviations apart, either may be wrong, and both lie
-    within two of the result's.
+    A box that ends above the feet makes both say too far: that part is common to them. Where they
+    are more than one deviation apart, the result's grows in proportion (Birge's ratio).
     """
-    weight_a, weight_b = 1 / a.deviation**2, 1 / b.deviation**2
-    total = weight_a + weight_b
-    value = (weight_a * a.value + weight_b * b.value) / total
-    apart = np.abs(a.value - b.value) / np.hypot(a.deviation, b.deviation)
-    farther = np.maximum(np.abs(a.value - value), np.abs(b.value - value))
-    contradicting = np.clip(apart - _CONTRADICTION, 0, 1) * farther / 2
-    return value, np.maximum(np.sqrt(1 / total), contradicting)
+    common = road.by_feet * tall.by_feet
+    own, other = road.deviation**2, tall.deviation**2
+    between = own + other - 2 * common
+    weight = np.clip((own - common) / between, 0, 1)
+    apart = tall.value - road.value
+    with np.errstate(invalid="ignore"):
+        mixed = (1 - weight) ** 2 * own + weight**2 * other + 2 * weight * (1 - weight) * common
+    variance = np.where(np.isfinite(other), mixed, own)
+    birge = np.maximum(1, np.abs(apart) / np.sqrt(between))
+    return road.value + weight * apart, np.sqrt(variance) * birge
 
 
 def _placed(
     boxes: NDArray[np.float64],
     depth: NDArray[np.float64],
     deviation: NDArray[np.float64],
-    noise_px: NDArray[np.float64],
     camera: CameraModel,
 ) -> Ranges:
     """Feet on the ray through the middle of the box's lower edge, at that depth."""
@@ -272,6 +281,7 @@ def _placed(
         ),
         1,
     )
+    noise_px = _foot_px(boxes)
     across = np.stack((noise_px / camera.fx, noise_px / camera.fy, 0 * noise_px), 1)
     covariance = ray[:, :, None] * ray[:, None, :] * (deviation**2)[:, None, None]
     covariance += np.eye(3) * ((across * depth[:, None]) ** 2)[:, :, None]

@@ -61,7 +61,7 @@ def test_a_pitched_camera(pitch: float) -> None:
 def test_the_deviation_counts_all_that_is_unsure() -> None:
     """At 20 m: by hand, of a bicycle, which has no known height."""
     exact = {"pitch_spread": 0.01, "camera_height_spread": 0.0}
-    foot_px = math.hypot(0.04 * 85, 0.7)  # of a box of 85 px
+    foot_px = math.hypot(0.075 * 85, 0.7)  # of a box of 85 px
     per_radian = 20**2 / 1.5
     least = per_radian * math.hypot(math.radians(0.01), foot_px / 1000)
     assert of(ranging(**exact), box(20.0), 1).deviation == pytest.approx([least], rel=1e-6)
@@ -75,7 +75,8 @@ def test_the_deviation_counts_all_that_is_unsure() -> None:
 
 def test_of_a_person_far_away_the_height_decides_near_by_the_feet() -> None:
     """Someone of 1.87 m: 10 % too near by the height."""
-    near, far = (of(ranging(), box(d, tall=1.87)).depth[0] / d for d in (6.0, 60.0))
+    level = ranging(camera_height_spread=0.02)
+    near, far = (of(level, box(d, tall=1.87)).depth[0] / d for d in (6.0, 60.0))
     assert 0.95 < near < 1.0
     assert 0.90 < far < 0.92
     bicycle = of(ranging(), box(60.0, tall=1.87), 1)
@@ -84,10 +85,36 @@ def test_of_a_person_far_away_the_height_decides_near_by_the_feet() -> None:
 
 
 def test_a_contradiction_makes_it_less_sure() -> None:
-    """Of a child of 1 m the height says 17 m, the feet 10 m."""
-    child, adult = (of(ranging(), box(10.0, tall=tall)) for tall in (1.0, 1.7))
+    """Of a child of 1 m the height says 17 m, the feet 10 m; the more it is, the less sure."""
+    child, sitting, adult = (of(ranging(), box(10.0, tall=tall)) for tall in (1.0, 1.25, 1.7))
     assert child.deviation[0] > 2 * adult.deviation[0]
+    assert adult.deviation[0] < sitting.deviation[0] < child.deviation[0]
     assert abs(child.depth[0] - 10) < 2 * child.deviation[0]
+
+
+def _variances(height: float) -> tuple[float, float, float]:
+    """Of road and box of someone 20 m away, and what the feet have in common, by hand."""
+    foot, head = math.hypot(0.075 * 85, 0.7), math.hypot(0.03 * 85, 0.7)
+    road = (math.radians(0.8) ** 2 + (foot / 1000) ** 2) / height**2
+    tall = ((85 * 0.12 / 1.7) ** 2 + foot**2 + head**2) / 1700**2
+    return road, tall, foot**2 / 1000 / height / 1700
+
+
+def test_hidden_feet_make_road_and_height_err_alike() -> None:
+    """The best mean of two that share a part is less sure than of two that do not."""
+    ranges = of(ranging(camera_height_spread=0.0), box(20.0))
+    road, tall, common = _variances(1.5)
+    apart = 1 / (1 / road + 1 / tall)
+    together = 1 / np.linalg.inv(np.array([[road, common], [common, tall]])).sum()
+    assert ranges.deviation[0] == pytest.approx(20**2 * math.sqrt(together), rel=0.01)
+    assert together > 1.2 * apart
+
+
+def test_before_a_very_low_camera_the_height_alone_decides() -> None:
+    """No weight is negative."""
+    child = box(20.0, tall=1.5, height=0.25)
+    ranges = of(ranging(height=0.25, camera_height_spread=0.0), child)
+    assert ranges.depth == pytest.approx([20 * 1.7 / 1.5])
 
 
 def test_of_a_box_cut_off_below_the_depth_is_a_guess() -> None:
@@ -125,17 +152,18 @@ def test_the_covariance_lies_along_the_ray() -> None:
 def test_two_sigma_hold_what_they_should() -> None:
     """People and roads drawn as the config says, boxes as the constants do."""
     rng = np.random.default_rng(0)
-    looking = ranging(height_spread=0.1, pitch_spread=0.5, camera_height_spread=0.0)
+    looking = ranging(height_spread=0.1, pitch_spread=0.5, camera_height_spread=0.15)
     depth = rng.uniform(8, 60, 4000)
-    foot = 360 + 1000 * np.tan(np.arctan(1.5 / depth) - rng.normal(0, math.radians(0.5), 4000))
+    above = np.arctan(rng.normal(1.5, 0.15, 4000) / depth)
+    foot = 360 + 1000 * np.tan(above - rng.normal(0, math.radians(0.5), 4000))
     high = 1000 * rng.normal(1.7, 0.1, 4000) / depth
-    noise = np.hypot(0.04 * high, 0.7)
-    foot, head = foot + rng.normal(0, noise), foot - high + rng.normal(0, noise)
+    head = foot - high + rng.normal(0, np.hypot(0.03 * high, 0.7))
+    foot = foot + rng.normal(0, np.hypot(0.075 * high, 0.7))
     boxes = np.stack((np.full(4000, 640.0), head, np.full(4000, 650.0), foot), 1)
     ranges = of(looking, boxes)
     inside = np.abs(ranges.depth - depth) <= 2 * ranges.deviation
-    assert 0.93 < inside.mean() < 0.98
-    assert np.median(np.abs(ranges.depth - depth) / depth) < 0.06
+    assert 0.94 < inside.mean() < 0.99
+    assert np.median(np.abs(ranges.depth - depth) / depth) < 0.07
 
 
 def test_the_pitch_is_followed_by_the_people() -> None:

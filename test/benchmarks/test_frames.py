@@ -36,6 +36,9 @@ def test_frames_of_each_size_budget_and_number_of_cameras(tiny_bundle: Path) -> 
     ]
     assert all(r.p99 >= 1 for r in rows)
     assert all(r.to_near > 1 for r in rows[::2])  # the near pass and more
+    one, two = (rows[k].model_ms - rows[k + 1].model_ms for k in (0, 2))
+    assert two == pytest.approx(2 * one)  # by the model, six regions more and three more
+    assert rows[0].to_model == rows[0].cpu_ms / rows[0].model_ms
     assert "| 300x150 | 1 | all | 6 |" in markdown(rows, COLUMNS)
 
 

@@ -45,6 +45,25 @@ def test_a_weak_detection_is_found_by_tracking_alone(truth: Path, tmp_path: Path
     assert "| weak 0.8 | 1.000 |" in markdown(list(rows.values()), COLUMNS)
 
 
+def test_first_found_is_where_a_detection_first_meets_each_person(
+    truth: Path, tmp_path: Path
+) -> None:
+    """x is found from the second frame on, 29 m away; y, 60 m away, never."""
+    everything = json.loads(truth.read_text())
+    for k, annotation in enumerate(everything["annotations"]):
+        annotation["distance_m"] = 30.0 - k
+    far = {"id": 9, "image_id": 0, "bbox": [90, 10, 4, 10], "ignore": 0, "track_id": "y"}
+    everything["annotations"].append({**far, "distance_m": 60.0})
+    truth.write_text(json.dumps(everything))
+    found = tmp_path / "found.json"
+    entries = [{"image_id": k, "bbox": [10, 10, 20, 50], "score": 0.96} for k in (1, 2, 3)]
+    found.write_text(json.dumps(entries))
+    config = TrackingBenchmarkConfig(str(truth), str(found), threshold=0.5, weak_scores=(), fps=10)
+    rows = {row.system: row for row in benchmark_tracking(config)}
+    assert rows["off"].first_m == rows["ids only"].first_m == pytest.approx(29.0 / 2)
+    assert "| 14.5 |" in markdown(list(rows.values()), COLUMNS)
+
+
 def test_a_perfect_simulated_detector_finds_everybody(truth: Path) -> None:
     rows = benchmark_tracking(TrackingBenchmarkConfig(str(truth), fps=10))
     assert rows[0].system == "perfect detector, 1 x the frames"

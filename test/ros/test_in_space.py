@@ -61,8 +61,8 @@ def test_markers_are_a_box_and_its_distance() -> None:
     assert person.color.a == pytest.approx(0.8)
     assert (distance.ns, distance.type) == ("distances", Marker.TEXT_VIEW_FACING)
     assert distance.pose.position.y == pytest.approx(0.65 - 0.85 - 0.5)  # above the head
-    assert distance.text == "person 10.0 m, sd 0.7"
-    assert to_markers(*two(), HEADER).markers[2].text == "10.0 m, sd 0.7"
+    assert distance.text == "person 10.0 m, sd 1.0"
+    assert to_markers(*two(), HEADER).markers[2].text == "10.0 m, sd 1.0"
 
 
 def test_where_nobody_stands_the_markers_of_before_go_away() -> None:
