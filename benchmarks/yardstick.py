@@ -37,7 +37,7 @@ from benchmarks.yardstick_replays import (
     milliseconds,
     replayed,
 )
-from benchmarks.yardstick_report import ALL, Row, best_public, picture, table
+from benchmarks.yardstick_report import ALL, Row, picture, reference, table
 from benchmarks.yardstick_rows import FUSED, Runner, own_runners, public_runners
 from tasksr_ros.benchmarks.output import machine, put
 from tasksr_ros.cli.arguments import add_config, exit_status, given
@@ -62,6 +62,7 @@ class YardstickConfig:
     )
     out: str = option("out/yardstick", "folder for the results")
     sets: tuple[str, ...] = option(("camvid", "bdd100k", "kitti_object"), "folders below data")
+    against: str = option("", "row that all are compared with; empty: the best single public one")
     every: int = option(1, "use each n-th image", low=1)
     time_every: int = option(
         10, "time each n-th image, with the bundles' own score thresholds", low=1
@@ -105,7 +106,7 @@ def yardstick(config: YardstickConfig) -> list[Row]:
         name: {s.name: match_file(s.truth, row.files[s.name]) for s in sets}
         for name, row in tqdm(measured.items(), "matching", unit="row")
     }
-    return _rows(measured, matched, config.samples)
+    return _rows(measured, matched, config)
 
 
 def _folder(name: str, value: str) -> Path:
@@ -146,23 +147,26 @@ def _with_fused(measured: Mapping[str, Measured], out: Path) -> dict[str, Measur
 
 
 def _rows(
-    measured: Mapping[str, Measured], matched: Mapping[str, dict[str, Matched]], samples: int
+    measured: Mapping[str, Measured],
+    matched: Mapping[str, dict[str, Matched]],
+    config: YardstickConfig,
 ) -> list[Row]:
     matched = {name: {**by, ALL: pooled(list(by.values()))} for name, by in matched.items()}
     rows = [
         Row(name, m.kind, m.ms, m.gmac, {s: figures(of) for s, of in matched[name].items()})
         for name, m in measured.items()
     ]
-    best = best_public(rows)
+    other = reference(rows, config.against)
 
-    def beside_best(row: Row) -> dict[str, dict[str, Figures]]:
+    def beside_other(row: Row) -> dict[str, dict[str, Figures]]:
+        theirs, figures_of = matched[other.name], other.figures
         return {
-            s: compared(of, row.figures[s], matched[best.name][s], best.figures[s], samples)
+            s: compared(of, row.figures[s], theirs[s], figures_of[s], config.samples)
             for s, of in matched[row.name].items()
         }
 
     return [
-        row if row is best else replace(row, figures=beside_best(row))
+        row if row is other else replace(row, figures=beside_other(row))
         for row in tqdm(rows, "intervals", unit="row")
     ]
 
@@ -173,20 +177,21 @@ def said(config: YardstickConfig, rows: Sequence[Row], command: str) -> str:
     people = ", ".join(f"{s} {f['12+'].people}" for s, f in rows[0].figures.items() if s != ALL)
     return (
         f"`{command}`; {of['processor']}, {threads} threads, load at the end "
-        f"{of['load_at_the_end']:.1f}; people of 12 px and more: {people}; best single public row: "
-        f"{best_public(rows).name}."
+        f"{of['load_at_the_end']:.1f}; people of 12 px and more: {people}; "
+        f"{'compared with' if config.against else 'best single public row'}: "
+        f"{reference(rows, config.against).name}."
     )
 
 
 def write(config: YardstickConfig, rows: Sequence[Row], command: str) -> str:
     """Write yardstick.json, .md and .png; returns the Markdown."""
     out = Path(config.out)
-    text = f"{said(config, rows, command)}\n\n{table(rows, config.sets)}\n"
+    text = f"{said(config, rows, command)}\n\n{table(rows, config.sets, config.against)}\n"
     values: dict[str, Any] = {
         "command": command,
         "config": asdict(config),
         "machine": machine(),
-        "best_public": best_public(rows).name,
+        "against": reference(rows, config.against).name,
         "rows": [asdict(row) for row in rows],
     }
     (out / "yardstick.json").write_text(json.dumps(values, indent=1), encoding="utf-8")
@@ -226,6 +231,9 @@ def _command(config: YardstickConfig) -> str:
     """How anyone runs it: the folders are the reader's own."""
     words = ["make", "yardstick", "DATA=…", "WEIGHTS=…"]
     bundles = " ".join(filter(None, config.bundles))
+    if config.against:
+        words = [PROGRAM, "--data", "…", "--weights", "…", "--against", config.against]
+        return " ".join([*words, *(["--bundles", bundles] if bundles else [])])
     return shlex.join(words).replace("'", "") + (f' BUNDLES="{bundles}"' if bundles else "")
 
 

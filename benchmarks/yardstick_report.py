@@ -42,13 +42,24 @@ class Row:
         return fmean(self.ms.values())
 
 
-def best_public(rows: Sequence[Row]) -> Row:
-    """The single public row with the highest AP50 at 12-60 px, all sets pooled."""
-    return max((r for r in rows if r.kind == "public"), key=lambda r: r.figures[ALL][FAR].ap50 or 0)
+def reference(rows: Sequence[Row], name: str = "") -> Row:
+    """The row of this name; without one the best single public, by AP50 at 12-60 px of all sets.
+
+    Raises:
+        ConfigError: if there is no such row.
+    """
+    if not name:
+        public = (r for r in rows if r.kind == "public")
+        return max(public, key=lambda r: r.figures[ALL][FAR].ap50 or 0)
+    named = {r.name: r for r in rows}
+    if name not in named:
+        raise ConfigError(f"against must be a row ({', '.join(named)}), got {name!r}")
+    return named[name]
 
 
-def table(rows: Sequence[Row], sets: Sequence[str]) -> str:
-    """Markdown; AP50 of 12-60 and 60+ px, ours in bold."""
+def table(rows: Sequence[Row], sets: Sequence[str], against: str = "") -> str:
+    """Markdown; AP50 of 12-60 and 60+ px, ours in bold; see `reference` for ``against``."""
+    other = against or "the best single"
     columns: dict[str, Any] = {
         "": lambda r: f"**{r.name}**" if r.kind == "ours" else r.name,
         "ms": lambda r: f"{r.mean_ms:,.0f}",
@@ -58,8 +69,8 @@ def table(rows: Sequence[Row], sets: Sequence[str]) -> str:
         columns[name] = lambda r, name=name: _pair(r, name)
     shown: Columns = {
         **columns,
-        "all: 12-60, to the best single": lambda r: _compared(r.figures[ALL][FAR]),
-        "all: 60+, to the best single": lambda r: _compared(r.figures[ALL][NEAR]),
+        f"all: 12-60, to {other}": lambda r: _compared(r.figures[ALL][FAR]),
+        f"all: 60+, to {other}": lambda r: _compared(r.figures[ALL][NEAR]),
         "MR⁻² 12-60": lambda r: _each(r, sets, "miss_rate"),
         "recall 12-60 at 1 FPPI": lambda r: _each(r, sets, "recall_1"),
     }

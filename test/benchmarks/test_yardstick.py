@@ -23,7 +23,7 @@ from benchmarks.yardstick_figures import (
     pooled,
 )
 from benchmarks.yardstick_replays import find_sets, fused
-from benchmarks.yardstick_report import ALL, Row, best_public, picture, table
+from benchmarks.yardstick_report import ALL, Row, picture, reference, table
 from benchmarks.yardstick_rows import own_runners, region_side
 from tasksr_ros.errors import ConfigError
 
@@ -97,7 +97,11 @@ def test_rows_are_compared_with_the_best_single_public_one(tmp_path: Path) -> No
         some_row("ours", "ours", tmp_path, 1, 11),
     )
     fusion, _ = some_row("fusion", "fused", tmp_path, 1, 40)
-    assert best_public([weak, fusion, ours, best]) is best
+    rows = [weak, fusion, ours, best]
+    assert reference(rows) is best
+    assert reference(rows, "fusion") is fusion
+    with pytest.raises(ConfigError, match=r"must be a row \(weak, fusion, ours, best\), got 'x'"):
+        reference(rows, "x")
     of = compared(ours_of, ours.figures[ALL], best_of, best.figures[ALL], 20)
     assert of[FAR].difference == pytest.approx(50 / 101)
     assert of[FAR].interval == pytest.approx([50 / 101] * 2)
@@ -105,6 +109,7 @@ def test_rows_are_compared_with_the_best_single_public_one(tmp_path: Path) -> No
     shown = table([best, Row("ours", "ours", ours.ms, ours.gmac, {"a": of, ALL: of})], ["a"])
     assert "| **ours** | 11 | 1.0 | 1.000 / - | 1.000, +.495 [+.495, +.495] |" in shown
     assert "| best | 30 | 1.0 | .505 / - | .505 |" in shown
+    assert "to the best single" in shown and "to ours" in table([ours], ["a"], "ours")
     pytest.importorskip("matplotlib")
     picture([weak, best, fusion, ours], tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 0
