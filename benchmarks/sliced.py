@@ -279,10 +279,10 @@ def bars(rows: list[Row]) -> list[Bar]:
     found = [(r, known[r.set, r.system]) for r in rows]
     return [
         Bar(
-            f"{r.set}: recall of people of 12 to 60 px",
+            f"{r.set}: recall of people of 12 to 60 px; processor time, ms; times ours",
             f"{COLUMNS['system'](r)} ({r.engine})",
             r.cpu_ms,
-            f"{recall:.2f}, {r.cpu_ms:.0f} ms, {r.times_ours:.1f}x",
+            f"{recall:.2f}; {r.cpu_ms:.0f}; {r.times_ours:.1f}x",
         )
         for r, recall in sorted(found, key=lambda pair: (pair[0].set, -pair[1], pair[0].cpu_ms))
     ]

@@ -111,9 +111,9 @@ def test_recall_is_at_equal_false_positives_and_times_are_of_the_same_frames(
     assert [row.people for row in rows] == [4, 4, 4]
     assert "| a, 2 cameras | openvino | - | - | 50 |" in markdown(rows, sliced.COLUMNS)
     assert [bar.text for bar in sliced.bars(rows)] == [
-        "1.00, 50 ms, 0.5x",
-        "1.00, 100 ms, 1.0x",
-        "0.50, 300 ms, 3.0x",
+        "1.00; 50; 0.5x",
+        "1.00; 100; 1.0x",
+        "0.50; 300; 3.0x",
     ]
 
 
