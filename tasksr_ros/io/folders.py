@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tasksr_ros.camera import CameraModel
 from tasksr_ros.errors import ConfigError, ImageError, RecordingError
@@ -212,15 +213,23 @@ def _ground_truth_stamps(folder: Path) -> dict[str, int]:
     if path is None:
         return {}
     try:
-        listed = [i for i in json.loads(path.read_bytes())["images"] if "stamp_ns" in i]
-        stamps = [int(image["stamp_ns"]) for image in listed]
+        images = json.loads(path.read_bytes())["images"]
+        listed = [image for image in images if image.get("stamp_ns") is not None]
+        stamps = [_whole(image["stamp_ns"]) for image in listed]
         names = [str(image["file_name"]) for image in listed]
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise RecordingError(f"{path} must be COCO ground truth, got {error!r}") from error
     match = NamedImages(path, names).in_folder(folder)
     if not (match.whole or match.common):  # of a folder of another name
         return {}
     return {name: stamps[position] for name, position in match.positions.items()}
+
+
+def _whole(value: Any) -> int:
+    """A number of nanoseconds; seconds with a fraction are none."""
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(f"stamp_ns must be whole nanoseconds, not {value!r}")
+    return int(value)
 
 
 def _camera(folder: Path) -> CameraModel | None:

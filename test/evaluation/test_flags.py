@@ -35,7 +35,7 @@ def test_not_set(value: object) -> None:
     assert not is_set(value)
 
 
-@pytest.mark.parametrize("value", ["maybe", [1], {}])
+@pytest.mark.parametrize("value", ["maybe", [1], {}, -1, 2, 0.5, "-1"])
 def test_what_is_no_flag_is_told(value: object) -> None:
     with pytest.raises(ValueError, match="must be 0 or 1, got "):
         is_set(value)

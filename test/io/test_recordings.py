@@ -241,6 +241,20 @@ def test_an_image_that_is_stated_twice_is_named(tmp_path: Path) -> None:
         open_recording(folder / "left")
 
 
+@pytest.mark.parametrize(
+    ("stamps", "message"),
+    [([1616004242.35, 1616004242.45], "whole nanoseconds, not 1616004242.35"), (["x"], "'x'")],
+)
+def test_stamps_of_a_ground_truth_are_whole_nanoseconds(
+    tmp_path: Path, stamps: list[Any], message: str
+) -> None:
+    folder = image_folder(tmp_path / "images", len(stamps))
+    images = [{"file_name": f"000{k}.png", "stamp_ns": stamp} for k, stamp in enumerate(stamps)]
+    (folder / "ground_truth.json").write_text(json.dumps({"images": images}))
+    with pytest.raises(RecordingError, match=f"must be COCO ground truth, got .*{message}"):
+        open_recording(folder)
+
+
 def test_stamps_in_names(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "n008__CAM_FRONT__1535639716662720.png"), picture(0))
     assert next(iter(open_recording(tmp_path))).stamp_ns == 1_535_639_716_662_720_000

@@ -75,6 +75,9 @@ RULES: dict[str, Rule] = {
     "repeated box": Rule(WARN, "kept: were two exports joined?"),
     "grey image": Rule(WARN, "kept: the same in all three channels"),
     "16-bit image": Rule(WARN, "kept: its upper 8 bits"),
+    "dark 16-bit image": Rule(
+        WARN, "kept: its upper 8 bits, near black: are its samples fewer bits, right-aligned?"
+    ),
     "repeated image": Rule(NOTE, "kept: the same file under two names"),
     "box partly outside the image": Rule(NOTE, "kept, and cut at the edge of the patch"),
 }

@@ -74,6 +74,8 @@ class ReadConfig:
 
 
 READ = ReadConfig()
+DARK = 1 << 13
+"""Of 16 bits, an eighth of white: what no sample reaches is dark, or has fewer bits."""
 
 Keep = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Gives the array to use in place of a decoded image, as `ImageStore.keep`."""
@@ -101,8 +103,8 @@ def read_any_image(path: Path) -> tuple[NDArray[np.uint8], list[str]]:
         raise TrainingDataError(f"{path}: expected an image, it is unreadable")
     kinds = []
     if image.dtype == np.uint16:
+        kinds.append("16-bit image" if image.max() >= DARK else "dark 16-bit image")
         image = (image // 256).astype(np.uint8)
-        kinds.append("16-bit image")
     if image.ndim == 2:
         kinds.append("grey image")
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8), kinds

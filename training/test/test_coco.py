@@ -249,7 +249,7 @@ def test_corrupt_image(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["grey image", "16-bit image"])
+@pytest.mark.parametrize("kind", ["grey image", "16-bit image", "dark 16-bit image"])
 def test_grey_and_16_bit_images_are_counted_and_training_goes_on(
     data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
@@ -259,9 +259,12 @@ def test_grey_and_16_bit_images_are_counted_and_training_goes_on(
     if kind == "grey image":
         stored = colour[..., 1]
         expected = np.repeat(stored[..., None], 3, 2)
-    else:
+    elif kind == "16-bit image":
         stored = colour.astype(np.uint16) * 256 + 200
         expected = colour[..., ::-1]
+    else:  # 12 bits, right-aligned
+        stored = colour.astype(np.uint16) * 16
+        expected = colour[..., ::-1] // 16
     cv2.imwrite(str(file), stored)
     images = read_coco(path)
     assert [i.image_id for i in images] == [10, 11]

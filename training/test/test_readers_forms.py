@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from published import put, put_image
+from published import pose, put, put_image, tracklet, write_drive
 from tasksr_training.coco import read_set
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.image_files import check_whole
@@ -504,3 +504,21 @@ def test_several_pages_are_refused_as_in_detect(tmp_path: Path) -> None:
         check_whole(tmp_path / "a.tif")
     page.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[page])  # a phone's
     check_whole(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("pedestrian", [""]),
+        ("Person", [""]),
+        ("CYCLIST", ["rider"]),
+        ("person (sitting)", ["sitting"]),
+        ("car", []),
+        ("dog", ["unknown_category"]),
+    ],
+)
+def test_types_of_tracklets_in_any_case(tmp_path: Path, kind: str, found: list[str]) -> None:
+    drive = tmp_path / "2011_09_26/2011_09_26_drive_0001_sync"
+    write_drive(drive, tracklet(kind, 0, pose(10, 0)))
+    content = read_published("kitti-raw", tmp_path, "*")
+    assert [reason for _, reason in boxes(content)] == found

@@ -32,6 +32,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.evaluation.categories import is_pedestrian, word
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.readers.form import (
     AnnotatedImage,
@@ -42,9 +43,9 @@ from tasksr_training.readers.form import (
     unknown,
 )
 
-IGNORED = {"Cyclist": "rider", "Person (sitting)": "sitting"}
-OTHERS = ("Car", "Van", "Truck", "Tram", "Misc")
-"""Types that are no people."""
+IGNORED = {"cyclist": "rider", "person (sitting)": "sitting"}
+OTHERS = ("car", "van", "truck", "tram", "misc")
+"""Types that are no people; case does not matter."""
 FULLY_OCCLUDED = 2
 TRUNCATIONS = (0, 1)
 """In the image, or cut by its edge; the others are out of it or behind it."""
@@ -153,15 +154,15 @@ def _poses(
 ) -> Iterator[tuple[int, Person | str]]:
     kind, first = _text(tracklet, "objectType"), int(_text(tracklet, "first_frame"))
     poses = enumerate(tracklet.iterfind("poses/item"), first)
-    if kind in OTHERS:
+    if word(kind) in OTHERS:
         yield from ((frame, kind) for frame, _ in poses)
         return
     h, w, length = (float(_text(tracklet, name)) for name in "hwl")
     for frame, pose in poses:
-        person = _person(pose, IGNORED.get(kind, ""), (h, w, length), projection, size)
+        person = _person(pose, IGNORED.get(word(kind), ""), (h, w, length), projection, size)
         if person is None:
             continue
-        if kind != "Pedestrian" and kind not in IGNORED:
+        if not is_pedestrian(kind) and word(kind) not in IGNORED:
             person = unknown(person.box, f"{where}, frame {frame}", kind)
         yield frame, replace(person, more={**person.more, "track_id": track})
 
