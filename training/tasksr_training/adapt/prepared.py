@@ -12,7 +12,7 @@ import numpy as np
 from tasksr_ros.bundle import Bundle, ForeignDetector
 from tasksr_ros.config import SIZE_MULTIPLE
 from tasksr_training.adapt.check import check_detector
-from tasksr_training.adapt.config import CropConfig, FrameConfig
+from tasksr_training.adapt.config import CropConfig, FrameConfig, TeacherConfig
 from tasksr_training.adapt.crops import CropBatch, CropSampler, Labels
 from tasksr_training.adapt.degradation import Degradation
 from tasksr_training.adapt.frames import Frames, choose_frames
@@ -20,6 +20,7 @@ from tasksr_training.adapt.frozen import Frozen, OwnDetector
 from tasksr_training.adapt.labels import read_labels
 from tasksr_training.adapt.recordings import degradations_of
 from tasksr_training.adapt.systems import System, alone
+from tasksr_training.adapt.teacher import best_views
 from tasksr_training.errors import TrainingError
 
 _BATCHES, _TRIED = 4, 4
@@ -86,6 +87,7 @@ def prepare(
     recordings: Recordings,
     scale_factor: int,
     choice: FrameConfig,
+    teacher: TeacherConfig,
     config: CropConfig,
     batch_size: int,
     threads: int,
@@ -104,8 +106,10 @@ def prepare(
     if recordings.labels is not None:
         labels = read_labels(recordings.labels, frames, recordings.topic)
     degradations, told = degradations_of(frames, scale_factor, recordings.blur)
+    seen = best_views(frames, look, bundle.sr_size[1], teacher, out)
+    least, size = choice.least_score, detector.size
     crops, others = (
-        CropSampler(frames, group, detector.size, config, choice.least_score, degradations, labels)
+        CropSampler(frames, group, seen, size, config, least, degradations, labels)
         for group in (frames.train, frames.held_out)
     )
     names = ", ".join(Path(r).name for r in recordings.paths)

@@ -135,6 +135,8 @@ def test_a_detector_of_nan_is_told_before_anything_is_learnt(
         (["--blur", "much"], "blur: expected auto or 0 to 8 HR px, got much"),
         (["--crops.size", "50"], "crops.size: expected a multiple of 32 px"),
         (["--frames.most", "0"], "frames.most: expected at least 1, got 0"),
+        (["--teacher.scales", "[1]"], "teacher.scales: expected more than 1, at most 4, got 1"),
+        (["--teacher.same", "0"], "teacher.same: expected more than 0, at most 1, got 0"),
         (["--loss.alpha", "-1"], "loss.alpha: expected 0 or more, got -1"),
         (["--classes", "[car]"], "expected a detector with a class car"),
     ],
