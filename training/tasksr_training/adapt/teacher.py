@@ -57,7 +57,7 @@ def best_views(
             own = _found(frame.boxes, frame.scores)
             views = _views(frames.image(frame), own, look, height, config)
             boxes, scores = fused([own, *views], config.same)
-            known[frame.file] = [np.round(boxes, 2).tolist(), np.round(scores, 4).tolist()]
+            known[frame.file] = [v.astype(float).round(3).tolist() for v in (boxes, scores)]
             file.write(json.dumps([frame.file, *known[frame.file]]) + "\n")
             file.flush()
     return {f.file: _found(*known[f.file]) for f in every}
