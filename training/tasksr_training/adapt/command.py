@@ -105,5 +105,6 @@ def adapt(
         )
         train(stage, prepared.crops, loop, out)
         threshold, degradations = bundle.score_threshold, prepared.degradations
-        setting = Setting(prepared.frames, scale_factor, degradations, threshold, measuring)
+        where = prepared.frames, prepared.seen
+        setting = Setting(*where, scale_factor, degradations, threshold, measuring)
         finish(fixed, prepared, setting, start, export, loop.threads, out)

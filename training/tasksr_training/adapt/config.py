@@ -95,7 +95,7 @@ class MeasureConfig:
 
     Attributes:
         iou: of a detection that is right.
-        least_truth: what the detector scores on HR between this and its threshold is left open.
+        least_truth: whom it scores at its best between this and its threshold is left open.
         far_height: people lower than this, HR px, have figures of their own.
         samples: of the bootstrap.
         confidence: of the intervals.

@@ -20,7 +20,7 @@ from tasksr_training.adapt.frozen import Frozen, OwnDetector
 from tasksr_training.adapt.labels import read_labels
 from tasksr_training.adapt.recordings import degradations_of
 from tasksr_training.adapt.systems import System, alone
-from tasksr_training.adapt.teacher import best_views
+from tasksr_training.adapt.teacher import Sightings, best_views
 from tasksr_training.errors import TrainingError
 
 _BATCHES, _TRIED = 4, 4
@@ -67,6 +67,7 @@ class Prepared:
 
     Attributes:
         frames: of the recordings.
+        seen: whom the detector sees in them at its best.
         labels: of the frames, where there are any.
         degradations: how LR copies are made, by recording.
         crops: what is drawn to train on.
@@ -75,6 +76,7 @@ class Prepared:
     """
 
     frames: Frames
+    seen: Sightings
     labels: Labels | None
     degradations: dict[str, Degradation]
     crops: CropSampler
@@ -120,7 +122,7 @@ def prepare(
         *_of_labels(labels, detector.module),
     ]
     held_out = [_batch(others, k, batch_size) for k in range(_BATCHES)]
-    return Prepared(frames, labels, degradations, crops, held_out, lines)
+    return Prepared(frames, seen, labels, degradations, crops, held_out, lines)
 
 
 def patch_size(bundle: Bundle, crops: CropConfig, scale_factor: int) -> tuple[int, int]:
