@@ -75,7 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             _keep(as_yaml({arguments.command: values}), values["out"])
         _function(arguments.command)(**values)
     except TaskSRError as error:
-        print(f"tasksr-train: {error}", file=sys.stderr)
+        from tqdm import tqdm
+
+        # On a line of its own, also where a bar was being drawn.
+        tqdm.write(f"tasksr-train: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -313,10 +313,13 @@ def _visible(
 
 def flip(patch: AnyPatch) -> AnyPatch:
     """Mirror a patch left to right."""
-    width = patch.image.shape[1]
-    boxes = patch.boxes.copy()
-    boxes[:, [0, 2]] = width - patch.boxes[:, [2, 0]]
+    boxes = mirrored(patch.boxes, patch.image.shape[1])
     return replace(patch, image=patch.image[:, ::-1], boxes=boxes)
+
+
+def mirrored(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """(M, 4) xyxy boxes of an image of that width, as they are in the mirrored one."""
+    return np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
 
 
 def jitter(

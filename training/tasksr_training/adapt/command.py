@@ -17,10 +17,12 @@ from tasksr_training.adapt.config import (
     MEASURE,
     SCALE_FACTOR,
     START,
+    TEACHER,
     AdaptLossConfig,
     CropConfig,
     FrameConfig,
     MeasureConfig,
+    TeacherConfig,
     check_options,
 )
 from tasksr_training.adapt.disk import full_disk
@@ -47,6 +49,7 @@ def adapt(
     blur: str = "auto",
     export: Literal["if-better", "anyway", "never"] = "if-better",
     frames: FrameConfig = FRAMES,
+    teacher: TeacherConfig = TEACHER,
     crops: CropConfig = CROPS,
     loss: AdaptLossConfig = LOSS,
     measuring: MeasureConfig = MEASURE,
@@ -69,6 +72,7 @@ def adapt(
         export: whether a bundle is written: if it is better than bicubic enlargement for certain,
             anyway, or never.
         frames: which frames of the recordings are kept.
+        teacher: views of these frames that the detector's best outputs are of.
         crops: how patches are cut.
         loss: what it learns from.
         measuring: how the answer is found whether it helps.
@@ -77,7 +81,7 @@ def adapt(
     Raises:
         TaskSRError: for recordings, a detector or options that do not serve.
     """
-    check_options(frames, crops, loss)
+    check_options(frames, teacher, crops, loss)
     check_loop(loop)
     of = Recordings(recordings, topic, labels, fixed_blur(blur))
     torch.manual_seed(loop.seed)
@@ -91,13 +95,16 @@ def adapt(
         fixed = Detector(bundle, people, module, size)
         out.mkdir(parents=True, exist_ok=True)
         prepared = prepare(
-            fixed, of, scale_factor, frames, crops, loop.batch_size, loop.threads, out
+            fixed, of, scale_factor, frames, teacher, crops, loop.batch_size, loop.threads, out
         )
         for line in prepared.lines:
             print(f"tasksr-train: {line}")
         labelled, held_out = prepared.labels is not None, prepared.held_out
-        stage = AdaptStage(*residual(begun, description), module, loss, labelled, held_out)
+        stage = AdaptStage(
+            *residual(begun, description), module, loss, teacher.same, labelled, held_out
+        )
         train(stage, prepared.crops, loop, out)
         threshold, degradations = bundle.score_threshold, prepared.degradations
-        setting = Setting(prepared.frames, scale_factor, degradations, threshold, measuring)
+        where = prepared.frames, prepared.seen
+        setting = Setting(*where, scale_factor, degradations, threshold, measuring)
         finish(fixed, prepared, setting, start, export, loop.threads, out)

@@ -30,6 +30,21 @@ class FrameConfig:
 
 
 @dataclass(frozen=True)
+class TeacherConfig:
+    """Views of a frame, beside the frame itself, that the detector is taught by what it sees in.
+
+    Attributes:
+        scales: enlargements of the frame, bicubic.
+        mirrored: also the frame mirrored.
+        same: IoU from which on boxes are those of one person.
+    """
+
+    scales: Sequence[float] = (1.5, 2.0)
+    mirrored: bool = True
+    same: float = 0.5
+
+
+@dataclass(frozen=True)
 class CropConfig:
     """How HR patches are cut from the frames, at the frames' own scale.
 
@@ -39,12 +54,14 @@ class CropConfig:
         background_fraction: share around the detector's weak detections; the rest is anywhere.
         far_height: people up to this height, HR px, are drawn most; taller ones in inverse
             proportion to their height.
+        least_height: lower people are drawn less, in proportion to their height, HR px.
     """
 
     size: int = 256
     people_fraction: float = 0.8
     background_fraction: float = 0.1
     far_height: float = 64.0
+    least_height: float = 24.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,7 @@ class AdaptLossConfig:
         scores: weight of the distance of the detector's scores on SR to those on HR.
         focus: exponent of the difference of two scores that their distance is weighted by.
         boxes: weight of the distance of its boxes, as distributions where it has them.
-        least_score: boxes count where its score on HR is above this.
+        least_score: people count from this score on, see `targets`; boxes above it.
         features: weight of the distance of its features.
         layers: modules of the detector whose outputs are the features; none: no such distance.
         alpha: weight of the mean absolute distance of the images.
@@ -78,7 +95,7 @@ class MeasureConfig:
 
     Attributes:
         iou: of a detection that is right.
-        least_truth: what the detector scores on HR between this and its threshold is left open.
+        least_truth: whom it scores at its best between this and its threshold is left open.
         far_height: people lower than this, HR px, have figures of their own.
         samples: of the bootstrap.
         confidence: of the intervals.
@@ -99,7 +116,8 @@ class MeasureConfig:
     seed: int = 1
 
 
-FRAMES, CROPS, LOSS, MEASURE = FrameConfig(), CropConfig(), AdaptLossConfig(), MeasureConfig()
+FRAMES, TEACHER, CROPS = FrameConfig(), TeacherConfig(), CropConfig()
+LOSS, MEASURE = AdaptLossConfig(), MeasureConfig()
 LOOP = LoopConfig(
     max_minutes=45.0, batch_size=3, warmup_steps=50, ema_decay=0.99, learning_rate=1e-3
 )
@@ -109,11 +127,15 @@ PEOPLE = ("person", "pedestrian", "people", "human")
 """Names that a detector's class of people may have."""
 HELD_OUT_FROM, TRAIN_UP_TO = 0.8, 0.78
 """Shares of a recording's time: what lies between is neither trained nor measured on."""
+MOST_SCALE = 4.0
+"""Of a teacher's view."""
 LEAST_FRAMES = 5
 """Of a recording."""
 
 
-def check_options(frames: FrameConfig, crops: CropConfig, loss: AdaptLossConfig) -> None:
+def check_options(
+    frames: FrameConfig, teacher: TeacherConfig, crops: CropConfig, loss: AdaptLossConfig
+) -> None:
     """Refuse options that cannot be.
 
     Raises:
@@ -131,6 +153,13 @@ def check_options(frames: FrameConfig, crops: CropConfig, loss: AdaptLossConfig)
     for name, share in shares.items():
         if not 0 <= share <= 1:
             raise TrainingError(f"{name}: expected 0 to 1, got {share:g}")
+    for scale in teacher.scales:
+        if not 1 < scale <= MOST_SCALE:
+            raise TrainingError(
+                f"teacher.scales: expected more than 1, at most {MOST_SCALE:g}, got {scale:g}"
+            )
+    if not 0 < teacher.same <= 1:
+        raise TrainingError(f"teacher.same: expected more than 0, at most 1, got {teacher.same:g}")
     for name in ("scores", "focus", "boxes", "features", "alpha", "labels"):
         if not getattr(loss, name) >= 0:
             raise TrainingError(f"loss.{name}: expected 0 or more, got {getattr(loss, name)}")

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tasksr_training.adapt.config import CropConfig
 from tasksr_training.adapt.degradation import Degradation
-from tasksr_training.adapt.frames import Chosen, Frames, people
-from tasksr_training.datasets import PADDING, Batch, Patch, collate, flip
+from tasksr_training.adapt.frames import Chosen, Frames
+from tasksr_training.adapt.teacher import Sightings
+from tasksr_training.datasets import PADDING, Batch, Patch, collate, flip, mirrored
 
 Boxes = NDArray[np.float32]
 Labels = Mapping[str, tuple[Boxes, NDArray[np.bool_]]]
 """Boxes (M, 4) xyxy px and whether each is ignored, by the frame's file."""
 
 _MIN_VISIBLE = 0.4
-"""A labelled box with less of its area in the patch is ignored."""
+"""A box with less of its area in the patch is ignored."""
 
 
 AS_IT_IS = Degradation(0.0, 0.0, None)
@@ -27,16 +30,34 @@ AS_IT_IS = Degradation(0.0, 0.0, None)
 
 @dataclass(frozen=True)
 class Crop(Patch):
-    """A patch, and how an LR copy of its recording is made."""
+    """A patch.
+
+    Attributes:
+        degradation: how an LR copy of its recording is made.
+        people: (M, 5) xyxy patch px and score, whom the detector sees in it at its best.
+    """
 
     degradation: Degradation = AS_IT_IS
+    people: Boxes = field(default_factory=lambda: np.zeros((0, 5), np.float32))
+
+    def flipped(self) -> Crop:
+        """Mirrored left to right."""
+        people = self.people.copy()
+        people[:, :4] = mirrored(self.people[:, :4], self.image.shape[1])
+        return replace(flip(self), people=people)
 
 
 @dataclass(frozen=True, eq=False)
 class CropBatch(Batch):
-    """A batch, and how the LR copy of each of its patches is made."""
+    """A batch.
+
+    Attributes:
+        degradations: how the LR copy of each of its patches is made.
+        people: (N, M, 5) xyxy HR px and score, see `Crop`; rows of nobody are zero.
+    """
 
     degradations: tuple[Degradation, ...] = ()
+    people: Tensor = field(default_factory=lambda: torch.zeros(0, 1, 5))
 
 
 class CropSampler:
@@ -45,6 +66,7 @@ class CropSampler:
     Args:
         frames: where they are.
         chosen: those to draw from.
+        sightings: whom the detector sees in them at its best.
         size: (width, height) of a patch, HR px.
         config: how often around what.
         least_score: of a person.
@@ -56,6 +78,7 @@ class CropSampler:
         self,
         frames: Frames,
         chosen: Sequence[Chosen],
+        sightings: Sightings,
         size: tuple[int, int],
         config: CropConfig,
         least_score: float,
@@ -65,15 +88,13 @@ class CropSampler:
         self._frames, self._chosen, self._size = frames, list(chosen), size
         self._config, self._labels = config, labels or {}
         self._degradations = degradations
-        self._people = [(f, box) for f in chosen for box in people(f, least_score)]
-        self._weak = [
-            (f, np.array(box, np.float32))
-            for f in chosen
-            for box, score in zip(f.boxes, f.scores, strict=True)
-            if score < least_score
-        ]
-        heights = np.array([box[3] - box[1] for _, box in self._people])
-        weights = np.minimum(1.0, config.far_height / np.maximum(heights, 1.0))
+        self._seen = {f.file: np.column_stack(sightings[f.file]) for f in chosen}
+        everyone = [(f, row) for f in chosen for row in self._seen[f.file]]
+        self._people = [(f, row[:4]) for f, row in everyone if row[4] >= least_score]
+        self._weak = [(f, row[:4]) for f, row in everyone if row[4] < least_score]
+        heights = np.array([box[3] - box[1] for _, box in self._people]).clip(1)
+        far = np.minimum(config.far_height / heights, heights / config.least_height)
+        weights = far.clip(max=1)
         self._shares = weights / weights.sum() if len(weights) else weights
 
     def draw(self, rng: np.random.Generator) -> Crop:
@@ -89,12 +110,16 @@ class CropSampler:
             frame = self._chosen[int(rng.integers(len(self._chosen)))]
             room = np.maximum(np.array(frame.size) - self._size, 0)
             patch = self._cut(frame, room * rng.random(2))
-        return flip(patch) if rng.random() < 0.5 else patch
+        return patch.flipped() if rng.random() < 0.5 else patch
 
     def collate(self, samples: Sequence[Crop], rng: np.random.Generator) -> CropBatch:
         """Stack patches."""
         batch = collate(samples, rng)
-        return CropBatch(**vars(batch), degradations=tuple(s.degradation for s in samples))
+        people = np.zeros((len(samples), max(1, *(len(s.people) for s in samples)), 5), np.float32)
+        for rows, sample in zip(people, samples, strict=True):
+            rows[: len(sample.people)] = sample.people
+        degradations = tuple(s.degradation for s in samples)
+        return CropBatch(**vars(batch), degradations=degradations, people=torch.from_numpy(people))
 
     def _around(self, frame: Chosen, box: Boxes, rng: np.random.Generator) -> Crop:
         centre = (box[:2] + box[2:]) / 2
@@ -103,14 +128,27 @@ class CropSampler:
     def _cut(self, frame: Chosen, corner: NDArray[np.floating]) -> Crop:
         x, y, image = cut_inside(self._frames.image(frame), corner, self._size)
         boxes, ignore = self._labels.get(frame.file, self._unlabelled(frame))
+        clipped, inside, hidden = self._in_patch(boxes, x, y)
+        seen = self._seen[frame.file].copy()
+        seen[:, :4], there, cut = self._in_patch(seen[:, :4], x, y)
+        degradation = self._degradations[frame.recording]
+        return Crop(
+            image,
+            clipped[inside],
+            (ignore | hidden)[inside],
+            degradation=degradation,
+            people=seen[there & ~cut],
+        )
+
+    def _in_patch(
+        self, boxes: Boxes, x: int, y: int
+    ) -> tuple[Boxes, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Boxes of a frame cut to a patch, whether they are in it, and whether hardly visible."""
         moved = boxes - np.array([x, y, x, y], np.float32)
         clipped = moved.clip(0, [*self._size, *self._size]).astype(np.float32)
         sides = clipped[:, 2:] - clipped[:, :2]
-        inside = (sides > 1).all(1)
         area = np.maximum((moved[:, 2:] - moved[:, :2]).prod(1), 1e-6)
-        hidden = sides.prod(1) < _MIN_VISIBLE * area
-        degradation = self._degradations[frame.recording]
-        return Crop(image, clipped[inside], (ignore | hidden)[inside], degradation=degradation)
+        return clipped, (sides > 1).all(1), sides.prod(1) < _MIN_VISIBLE * area
 
     def _unlabelled(self, frame: Chosen) -> tuple[Boxes, NDArray[np.bool_]]:
         """Where other frames have labels, all of this one is left open."""

@@ -137,7 +137,7 @@ def choose_frames(
     if known is not None:
         return known
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob("*.png*"):
+    for left in folder.iterdir():
         left.unlink()
     groups = {
         held_out: _Group(folder, config, most)

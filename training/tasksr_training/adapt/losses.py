@@ -18,7 +18,9 @@ _WORTH_PAIRING = 0.01
 """Score of a sorted list's box from which on its partner is looked for."""
 
 
-def agreement(got: Seen, wanted: Seen, least_score: float, focus: float = 2.0) -> dict[str, Tensor]:
+def agreement(
+    got: Seen, wanted: Seen, least_score: float, focus: float = 2.0, weight: Tensor | None = None
+) -> dict[str, Tensor]:
     """Distances of a detector's outputs on SR from those on HR; 0 where they agree.
 
     Args:
@@ -26,6 +28,7 @@ def agreement(got: Seen, wanted: Seen, least_score: float, focus: float = 2.0) -
         wanted: on HR, without gradients.
         least_score: boxes count where the wanted score is above this.
         focus: exponent of the weight of the scores' distance.
+        weight: (N, A) of the boxes; None: 1.
 
     Returns:
         ``scores``: cross-entropy of the scores, weighted by their difference to the power of
@@ -36,13 +39,12 @@ def agreement(got: Seen, wanted: Seen, least_score: float, focus: float = 2.0) -
         of the wanted scores above ``least_score``, at least 1. ``features``: mean absolute
         distance in units of the mean absolute wanted feature, where there are any.
     """
-    if got.ranked:
-        wanted = partners(got, wanted)
+    weight = torch.ones_like(wanted.scores) if weight is None else weight
     strong = wanted.scores * (wanted.scores > least_score)
     people = strong.sum().clamp(min=1)
     losses = {
-        "scores": focal_distance(got.scores, wanted.scores, focus).sum() / people,
-        "boxes": _box_distance(got, wanted, strong) / people,
+        "scores": (weight * focal_distance(got.scores, wanted.scores, focus)).sum() / people,
+        "boxes": _box_distance(got, wanted, weight * strong) / people,
     }
     if wanted.features:
         pairs = zip(got.features, wanted.features, strict=True)

@@ -19,6 +19,7 @@ from tasksr_training.adapt.crops import Labels
 from tasksr_training.adapt.degradation import Degradation
 from tasksr_training.adapt.frames import Chosen, Frames
 from tasksr_training.adapt.systems import Found
+from tasksr_training.adapt.teacher import Sightings
 from tasksr_training.coco import LabelledImage
 from tasksr_training.native_measure import matches_in_bin
 
@@ -33,13 +34,15 @@ class Setting:
 
     Attributes:
         frames: where the held-out ones are.
+        seen: whom the detector sees in them at its best.
         scale_factor: SR px per region px.
         degradations: make LR of HR, by the recordings' names.
-        threshold: the detector's, of its own HR view.
+        threshold: the detector's, of its best views of HR.
         config: how.
     """
 
     frames: Frames
+    seen: Sightings
     scale_factor: int
     degradations: Mapping[str, Degradation]
     threshold: float
@@ -57,12 +60,12 @@ def measure(
         labels: of the frames, where there are any.
 
     Returns:
-        ``agreement``: of reduced copies, with the detector's own view of the frames as truth; and,
-        with labels, ``labels``: of the frames as they are. Each holds what `compared` returns for
-        everyone (``all``) and for those lower than ``far_height`` (``far``).
+        ``agreement``: of reduced copies, with the detector's best views of the frames as truth;
+        and, with labels, ``labels``: of the frames as they are. Each holds what `compared` returns
+        for everyone (``all``) and for those lower than ``far_height`` (``far``).
     """
     held_out = setting.frames.held_out
-    truth = [_own_view(frame, setting) for frame in held_out]
+    truth = [_best_view(frame, setting) for frame in held_out]
     found = {name: _on_copies(name, look, setting) for name, look in systems.items()}
     results = {"agreement": _compared(found, truth, held_out, setting.config)}
     if labels is not None:
@@ -83,12 +86,12 @@ def helps(results: dict[str, dict[str, Any]], config: MeasureConfig) -> tuple[bo
     """Whether super-resolution is better than bicubic enlargement for certain, and why or why not.
 
     Where there are labels they decide, of those people who are far: near ones are not enlarged in
-    the deployed path. Else the agreement with the detector's own view does.
+    the deployed path. Else the agreement with the detector's best views of HR does.
     """
     if "labels" in results:
         row, of = results["labels"]["far"], f"AP50 on the labels up to {config.far_height:g} px"
     else:
-        row, of = results["agreement"]["all"], "agreement with its own view (AP50)"
+        row, of = results["agreement"]["all"], "agreement with its own best views (AP50)"
     difference, bounds = row["difference"], row["interval"]
     if difference is None or bounds is None:
         return False, f"{of}: not defined, nobody to be found in the held-out frames"
@@ -127,10 +130,9 @@ def _on_copies(name: str, look: Look, setting: Setting) -> list[Found]:
     return found
 
 
-def _own_view(frame: Chosen, setting: Setting) -> LabelledImage:
-    """The detector's view of the frame as a truth; what it is not sure of is left open."""
-    boxes = np.array(frame.boxes, np.float32).reshape(-1, 4)
-    scores = np.array(frame.scores, np.float32)
+def _best_view(frame: Chosen, setting: Setting) -> LabelledImage:
+    """The detector's best views of a frame as a truth; what it is not sure of is left open."""
+    boxes, scores = setting.seen[frame.file]
     kept = scores >= min(setting.config.least_truth, setting.threshold)
     unsure = scores[kept] < setting.threshold
     return LabelledImage(_NO_IMAGE, boxes[kept], unsure, 0, frame.file)

@@ -117,12 +117,18 @@ def _measured_what(
     bundles: Sequence[str], setting: Setting, labels: Labels | None
 ) -> dict[str, Any]:
     of_labels = None if labels is None else {k: v[0].tolist() for k, v in labels.items()}
+    seen = [[v.tolist() for v in setting.seen[f.file]] for f in setting.frames.held_out]
     return {
         "bundles": list(bundles),
         "degradations": {name: asdict(d) for name, d in setting.degradations.items()},
         "measuring": asdict(setting.config),
-        "labels": hashlib.sha256(json.dumps(of_labels, sort_keys=True).encode()).hexdigest(),
+        "seen": _sha256(seen),
+        "labels": _sha256(of_labels),
     }
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _known(path: Path, what: dict[str, Any]) -> Results | None:

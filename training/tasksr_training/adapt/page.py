@@ -88,7 +88,7 @@ def write_page(
 
 
 _TITLES = {
-    "agreement": "Reduced copies of held-out frames; truth: the detector's own view of the frames",
+    "agreement": "Reduced copies of held-out frames; truth: its best views of the frames",
     "labels": "Held-out frames as they are; truth: the labels",
 }
 

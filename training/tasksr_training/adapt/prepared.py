@@ -12,7 +12,7 @@ import numpy as np
 from tasksr_ros.bundle import Bundle, ForeignDetector
 from tasksr_ros.config import SIZE_MULTIPLE
 from tasksr_training.adapt.check import check_detector
-from tasksr_training.adapt.config import CropConfig, FrameConfig
+from tasksr_training.adapt.config import CropConfig, FrameConfig, TeacherConfig
 from tasksr_training.adapt.crops import CropBatch, CropSampler, Labels
 from tasksr_training.adapt.degradation import Degradation
 from tasksr_training.adapt.frames import Frames, choose_frames
@@ -20,6 +20,7 @@ from tasksr_training.adapt.frozen import Frozen, OwnDetector
 from tasksr_training.adapt.labels import read_labels
 from tasksr_training.adapt.recordings import degradations_of
 from tasksr_training.adapt.systems import System, alone
+from tasksr_training.adapt.teacher import Sightings, best_views
 from tasksr_training.errors import TrainingError
 
 _BATCHES, _TRIED = 4, 4
@@ -66,6 +67,7 @@ class Prepared:
 
     Attributes:
         frames: of the recordings.
+        seen: whom the detector sees in them at its best.
         labels: of the frames, where there are any.
         degradations: how LR copies are made, by recording.
         crops: what is drawn to train on.
@@ -74,6 +76,7 @@ class Prepared:
     """
 
     frames: Frames
+    seen: Sightings
     labels: Labels | None
     degradations: dict[str, Degradation]
     crops: CropSampler
@@ -86,6 +89,7 @@ def prepare(
     recordings: Recordings,
     scale_factor: int,
     choice: FrameConfig,
+    teacher: TeacherConfig,
     config: CropConfig,
     batch_size: int,
     threads: int,
@@ -104,8 +108,10 @@ def prepare(
     if recordings.labels is not None:
         labels = read_labels(recordings.labels, frames, recordings.topic)
     degradations, told = degradations_of(frames, scale_factor, recordings.blur)
+    seen = best_views(frames, look, bundle.sr_size[1], teacher, out)
+    least, size = choice.least_score, detector.size
     crops, others = (
-        CropSampler(frames, group, detector.size, config, choice.least_score, degradations, labels)
+        CropSampler(frames, group, seen, size, config, least, degradations, labels)
         for group in (frames.train, frames.held_out)
     )
     names = ", ".join(Path(r).name for r in recordings.paths)
@@ -116,7 +122,7 @@ def prepare(
         *_of_labels(labels, detector.module),
     ]
     held_out = [_batch(others, k, batch_size) for k in range(_BATCHES)]
-    return Prepared(frames, labels, degradations, crops, held_out, lines)
+    return Prepared(frames, seen, labels, degradations, crops, held_out, lines)
 
 
 def patch_size(bundle: Bundle, crops: CropConfig, scale_factor: int) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from tasksr_training.adapt.crops import CropBatch
 from tasksr_training.adapt.degradation import lr_copies
 from tasksr_training.adapt.frozen import Frozen, Seen
 from tasksr_training.adapt.losses import agreement
+from tasksr_training.adapt.targets import targets
 from tasksr_training.checkpoints import LAST, build_network, load_network
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import Validation
@@ -46,6 +47,7 @@ class AdaptStage:
         description: what `build_network` takes.
         detector: that stays as it is.
         config: what is learnt from.
+        same: IoU from which on a box of the detector is that of a person.
         labelled: whether the batches' boxes are labels, and the detector learns from such.
         held_out: batches that the validation measures on.
     """
@@ -56,6 +58,7 @@ class AdaptStage:
         description: dict[str, Any],
         detector: Frozen,
         config: AdaptLossConfig,
+        same: float,
         labelled: bool,
         held_out: Sequence[CropBatch],
     ) -> None:
@@ -66,7 +69,7 @@ class AdaptStage:
         self._detector, self._config = detector, config
         gaussian = isinstance(getattr(detector, "detector", None), Detector)
         self._labels = DetectionLossConfig(assignment="gaussian" if gaussian else "task-aligned")
-        self._labelled = labelled
+        self._labelled, self._same = labelled, same
         self._held_out = held_out
 
     def loss(self, module: nn.Module, batch: CropBatch, progress: float) -> dict[str, Tensor]:
@@ -78,8 +81,11 @@ class AdaptStage:
         l1 = (sr - batch.hr).abs().mean()
         losses = {"l1": l1}
         total = config.alpha * l1
-        seen, wanted = self._both(sr, batch.hr)
-        for name, value in agreement(seen, wanted, config.least_score, config.focus).items():
+        seen, on_hr = self._both(sr, batch.hr)
+        people, least = batch.people, config.least_score
+        wanted, weight = targets(seen, on_hr, people, least, self._same)
+        distances = agreement(seen, wanted, least, config.focus, weight)
+        for name, value in distances.items():
             losses[name] = value
             total = total + getattr(config, name) * value
         if self._labelled and seen.levels is not None:
@@ -91,8 +97,8 @@ class AdaptStage:
     def _both(self, sr: Tensor, hr: Tensor) -> tuple[Seen, Seen]:
         self._detector.to(sr.device)
         with torch.no_grad():
-            wanted = self._detector(hr)
-        return self._detector(sr), wanted
+            on_hr = self._detector(hr)
+        return self._detector(sr), on_hr
 
     @torch.no_grad()
     def validate(self, module: nn.Module) -> Validation:

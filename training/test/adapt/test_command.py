@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -17,9 +18,12 @@ from tasksr_training.adapt import outcome
 
 from tasksr_ros.bundle import load_bundle
 from tasksr_ros.io.frames import Frame
+from tasksr_ros.io.make_bag import make_bag
 from tasksr_ros.model import load_model
 
 NETWORK = ["--network", "dark_boxes:DarkBoxes"]
+CONSTANT = ["--network", "dark_boxes:constant"]
+NO_VIEWS = ("--teacher.scales", "[]", "--teacher.mirrored", "false")
 SMALL = [
     *("--frames.candidates", "12", "--frames.most", "4", "--frames.held_out", "2"),
     *("--crops.size", "64", "--loop.max_minutes", "0", "--loop.accelerator", "cpu"),
@@ -93,6 +97,31 @@ def test_a_run_that_was_stopped_goes_on_to_a_bundle_that_runs(
     assert len(found.score) >= 0 and not (out / "candidate").exists()
 
 
+@pytest.mark.parametrize("kind", ["bag", "video"])
+def test_bags_and_videos_are_learnt_from(
+    kind: str, detector: Path, drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording, views = make_bag(drive, tmp_path / "bag"), ()
+    if kind == "video":
+        recording, views = write_video(tmp_path / "drive.avi", drive), NO_VIEWS
+    assert adapt(detector, recording, tmp_path / "run", "--loop.max_steps", "1", *views) == 0
+    said = capsys.readouterr().out
+    assert f"4 frames to train on, 2 held out, of {recording.name}" in said
+    frames = json.loads((tmp_path / "run/frames/frames.json").read_text())["frames"]
+    assert len(frames) == 6 and {f["recording"] for f in frames} == {str(recording)}
+    seen = (tmp_path / "run/frames/seen.jsonl").read_text().splitlines()[1:]
+    assert [json.loads(line)[0] for line in seen] == [f["file"] for f in frames]
+
+
+def write_video(path: Path, drive: Path) -> Path:
+    """The images of a folder, 10 a second."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, SIZE)
+    for file in sorted(drive.iterdir()):
+        writer.write(cv2.imread(str(file)))
+    writer.release()
+    return path
+
+
 def test_what_does_not_help_is_not_exported(
     detector: Path,
     drive: Path,
@@ -126,6 +155,39 @@ def test_a_detector_of_nan_is_told_before_anything_is_learnt(
 
 
 @pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("nobody", "expected people in the recordings, the detector sees nobody"),
+        ("one frame", "expected a recording of at least 5 frames"),
+        ("constant", "expected scores that depend on the image"),
+        ("another class", "expected a detector with a class person or pedestrian"),
+        ("not there", "no-such-drive does not exist"),
+        ("no recording", "drive must hold a bag or images"),
+    ],
+)
+def test_what_does_not_serve_is_one_clear_line(
+    kind: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    constant, more = ({}, []) if kind != "constant" else ({"slope": 0.0}, CONSTANT)
+    name = "car" if kind == "another class" else "person"
+    detector = write_bundle(tmp_path / "d", name, **constant)
+    drive = write_frames(tmp_path / "drive", 12, 0 if kind == "nobody" else 2)
+    if kind == "one frame":
+        for file in sorted(drive.iterdir())[1:]:
+            file.unlink()
+        drive = write_video(tmp_path / "one.avi", drive)
+    if kind == "not there":
+        drive = tmp_path / "no-such-drive"
+    if kind == "no recording":
+        for file in drive.iterdir():
+            file.unlink()
+    assert adapt(detector, drive, tmp_path / "run", "--loop.max_steps", "1", *more) == 1
+    said = [s for s in capsys.readouterr().err.splitlines() if s.startswith("tasksr-train: ")]
+    assert len(said) == 1 and told in said[0]
+    assert not (tmp_path / "run/last.ckpt").exists()
+
+
+@pytest.mark.parametrize(
     ("more", "told"),
     [
         (["--start", "bicubic"], "expected a network that learns, got bicubic"),
@@ -135,6 +197,8 @@ def test_a_detector_of_nan_is_told_before_anything_is_learnt(
         (["--blur", "much"], "blur: expected auto or 0 to 8 HR px, got much"),
         (["--crops.size", "50"], "crops.size: expected a multiple of 32 px"),
         (["--frames.most", "0"], "frames.most: expected at least 1, got 0"),
+        (["--teacher.scales", "[1]"], "teacher.scales: expected more than 1, at most 4, got 1"),
+        (["--teacher.same", "0"], "teacher.same: expected more than 0, at most 1, got 0"),
         (["--loss.alpha", "-1"], "loss.alpha: expected 0 or more, got -1"),
         (["--classes", "[car]"], "expected a detector with a class car"),
     ],
@@ -163,14 +227,31 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.parametrize(
+    ("size", "left"),
+    [
+        (20_000, set()),  # frames are of 30 kB
+        (100_000, {"frames/frames.json"}),  # checkpoints of 400
+        (1_000_000, {"frames/frames.json", "last.ckpt", "measured.json"}),  # the page of 3 MB
+    ],
+)
 def test_a_full_disk_is_told_and_the_run_goes_on(
-    detector: Path, drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    size: int,
+    left: set[str],
+    detector: Path,
+    drive: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out, more = tmp_path / "run", ["--loop.max_steps", "1"]
-    with files_of_at_most(100_000):  # frames are smaller, checkpoints larger
+    with files_of_at_most(size):
         assert adapt(detector, drive, out, *more) == 1
-    said = capsys.readouterr().err
-    assert "make room and give the same command again" in said
-    assert not (out / "last.ckpt").exists()
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tasksr")]
+    assert len(said) == 1 and "make room and give the same command again" in said[0]
+    whole = {"frames/frames.json", "last.ckpt", "measured.json", "page.html"}
+    before = {name: (out / name).stat().st_mtime_ns for name in whole if (out / name).exists()}
+    assert set(before) == left
     assert adapt(detector, drive, out, *more) == 0
-    assert (out / "last.ckpt").exists()
+    assert all((out / name).is_file() for name in whole)
+    frames = out / "frames/frames.json"
+    assert before.get("frames/frames.json") in (None, frames.stat().st_mtime_ns)

@@ -32,6 +32,14 @@ def choose(path: Path, out: Path, config: FrameConfig = CONFIG, **key: Any) -> F
     return choose_frames([str(path)], "", look, config, out, key)
 
 
+def own(frames: Frames) -> dict[str, Found]:
+    """What `look` saw, as the teacher's views would be."""
+    return {
+        f.file: (np.array(f.boxes, np.float32).reshape(-1, 4), np.array(f.scores, np.float32))
+        for f in frames.train
+    }
+
+
 def test_the_last_fifth_is_held_out_and_people_go_first(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "drive", 20, people=0)
     for k in (2, 5, 9, 17):
@@ -99,7 +107,9 @@ def test_patches_hold_the_person_that_they_are_cut_around(tmp_path: Path) -> Non
     labels = {f.file: (people(f, 0.2), np.zeros(1, bool)) for f in frames.train}
     degradations = {str(tmp_path / "drive"): Degradation(0.5, 0.0, 80)}
     config = CropConfig(people_fraction=1.0, background_fraction=0.0)
-    sampler = CropSampler(frames, frames.train, (64, 48), config, 0.2, degradations, labels)
+    sampler = CropSampler(
+        frames, frames.train, own(frames), (64, 48), config, 0.2, degradations, labels
+    )
     rng = np.random.default_rng(3)
     patches = [sampler.draw(rng) for _ in range(20)]
     assert all(p.image.shape == (48, 64, 3) for p in patches)
@@ -107,8 +117,12 @@ def test_patches_hold_the_person_that_they_are_cut_around(tmp_path: Path) -> Non
     for patch in patches:
         x0, y0, x1, y1 = patch.boxes[0].round().astype(int)
         assert (patch.image[y0:y1, x0:x1].max(2) < 60).mean() > 0.9
+        # The frame's one person, also where the patch is mirrored, cut by it or not.
+        (person,) = patch.people
+        assert person[:4].tolist() == patch.boxes[0].tolist()
     batch = sampler.collate(patches[:2], rng)
     assert batch.hr.shape == (2, 3, 48, 64) and batch.kind.tolist() == [[1], [1]]
+    assert batch.people.tolist() == [p.people.tolist() for p in patches[:2]]
     assert batch.degradations == (Degradation(0.5, 0.0, 80),) * 2
 
 
@@ -118,7 +132,7 @@ def test_a_frame_without_labels_among_others_is_left_open(tmp_path: Path) -> Non
     rng, degradations = np.random.default_rng(3), {str(tmp_path / "drive"): AS_IT_IS}
     for known, kinds in ((labels, [[True]]), (None, [[]])):
         sampler = CropSampler(
-            frames, frames.train, (64, 48), CropConfig(), 0.2, degradations, known
+            frames, frames.train, own(frames), (64, 48), CropConfig(), 0.2, degradations, known
         )
         patches = [sampler.draw(rng) for _ in range(5)]
         assert [p.ignore.tolist() for p in patches] == kinds * 5

@@ -47,6 +47,14 @@ def test_nobody_to_be_seen_leaves_no_box_distance() -> None:
     assert float(losses["boxes"]) == 0 and float(losses["scores"]) > 0
 
 
+def test_boxes_count_by_their_weight() -> None:
+    got, wanted = seen([0.5, 0.5]), seen([1.0, 1.0])
+    one, two = (
+        float(agreement(got, wanted, 0.2, 2.0, torch.tensor([[1.0, w]]))["scores"]) for w in (1, 3)
+    )
+    assert two == pytest.approx(2 * one) and one == pytest.approx(0.25 * 0.693147, abs=1e-5)
+
+
 def test_boxes_of_sorted_lists_are_paired_by_where_they_are() -> None:
     wanted = seen([0.9, 0.6], boxes=BOXES.flip(1))
     found = partners(seen([0.5, 0.4]), wanted)

@@ -1,9 +1,23 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from tasksr_training.adapt.config import MeasureConfig
-from tasksr_training.adapt.measure import ADAPTED, BICUBIC, X1, compared, helps
+from tasksr_training.adapt.crops import AS_IT_IS
+from tasksr_training.adapt.frames import Chosen, Frames
+from tasksr_training.adapt.measure import (
+    ADAPTED,
+    BICUBIC,
+    X1,
+    Look,
+    Setting,
+    compared,
+    helps,
+    measure,
+)
 
 from tasksr_ros.evaluation.metrics import Matches, match_images
 
@@ -21,6 +35,25 @@ def matches(found_in: list[bool]) -> Matches:
 def results(adapted: list[bool], bicubic: list[bool]) -> dict[str, object]:
     found = {X1: matches(bicubic), BICUBIC: matches(bicubic), ADAPTED: matches(adapted)}
     return compared(found, np.arange(len(adapted)), CONFIG)
+
+
+def test_the_truth_is_what_the_detector_sees_at_its_best(tmp_path: Path) -> None:
+    """A person whom it does not see at the frame's own size, and one of whom it is not sure."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 60, 3), np.uint8))
+    frame = Chosen("a.png", "drive", "", 0, "", 0, (60, 40), True)
+    far, unsure = [10.0, 10, 20, 30], [40.0, 10, 50, 30]
+    seen = {"a.png": (np.array([far, unsure], np.float32), np.array([0.5, 0.2], np.float32))}
+    frames = Frames(tmp_path, [], [frame])
+    setting = Setting(frames, seen, 2, {"drive": AS_IT_IS}, 0.3, CONFIG)
+
+    def sees(*boxes: list[float]) -> Look:
+        found = np.array(boxes, np.float32).reshape(-1, 4) / 2  # of the LR copy
+        return lambda image: (found, np.full(len(found), 0.9, np.float32))
+
+    systems = {X1: sees(), BICUBIC: sees([0.0, 0, 10, 20], far), ADAPTED: sees(unsure, far)}
+    row = measure(systems, setting, None)["agreement"]["all"]
+    assert row["people"] == 1
+    assert row["ap"] == pytest.approx({X1: 0.0, BICUBIC: 0.5, ADAPTED: 1.0}, abs=0.01)
 
 
 def test_it_helps_where_the_interval_is_above_zero() -> None:

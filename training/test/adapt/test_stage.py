@@ -27,14 +27,18 @@ def batch() -> CropBatch:
     rng = np.random.default_rng(4)
     box = np.array([[10, 5, 30, 60]], np.float32)
     patches = [Patch(picture(rng, 3)[:64, :64], box, np.zeros(1, bool)) for _ in range(2)]
-    return CropBatch(**vars(collate(patches, rng)), degradations=(DEGRADATION, DEGRADATION))
+    return CropBatch(
+        **vars(collate(patches, rng)),
+        degradations=(DEGRADATION, DEGRADATION),
+        people=torch.tensor([[[10.0, 5, 30, 60, 0.9]]] * 2),
+    )
 
 
 def stage(detector: Frozen, labelled: bool = False, **loss: Any) -> AdaptStage:
     torch.manual_seed(1)
     network, description, _ = starting_network("dbpn-ss-8", 2, Path("run"))
     started = residual(network, description)
-    return AdaptStage(*started, detector, AdaptLossConfig(**loss), labelled, [batch()])
+    return AdaptStage(*started, detector, AdaptLossConfig(**loss), 0.5, labelled, [batch()])
 
 
 def test_ours_is_learnt_from_with_labels_and_does_not_learn() -> None:

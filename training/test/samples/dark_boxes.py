@@ -114,16 +114,21 @@ def write_bundle(folder: Path, name: str = "person", mean: float = 0.0, **kind: 
 class DarkBoxes(nn.Module):
     """The same detector as a torch module."""
 
-    def __init__(self, bias: float = 0.0) -> None:
+    def __init__(self, bias: float = 0.0, slope: float = SLOPE) -> None:
         super().__init__()
         self.cells = nn.Conv2d(3, 6, STRIDE, STRIDE)
-        weight, offset = weights()
+        weight, offset = weights(slope)
         self.cells.weight.data = torch.from_numpy(weight)
         self.cells.bias.data = torch.from_numpy(offset) + bias  # type: ignore[union-attr]
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) BGR 0..255 -> (N, cells, 6)."""
         return self.cells(image).sigmoid().flatten(2).transpose(1, 2)
+
+
+def constant() -> nn.Module:
+    """A detector that says the same of every image."""
+    return DarkBoxes(slope=0.0)
 
 
 def other_weights() -> nn.Module:
