@@ -114,7 +114,7 @@ def native_card(description: dict[str, Any], chosen: dict[str, Any], scale_facto
     )
     if "mean_with" in chosen:
         others = [f"{run['steps']} steps" for run in chosen["mean_with"]]
-        averaged += f"; the mean with those of runs of\n{', '.join(others)}"
+        averaged += f", their mean with those of further runs: {', '.join(others)}"
     width, height = description["region_size"]
     calibration = chosen["calibration"]
     bins = [b for b in calibration["after"]["bins"] if b["detections"]]
