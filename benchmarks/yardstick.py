@@ -232,7 +232,7 @@ def _command(config: YardstickConfig) -> str:
     words = ["make", "yardstick", "DATA=…", "WEIGHTS=…"]
     bundles = " ".join(filter(None, config.bundles))
     if config.against:
-        words = [PROGRAM, "--data", "…", "--weights", "…", "--against", config.against]
+        words = [PROGRAM, "--data", "…", "--weights", "…", "--against", shlex.quote(config.against)]
         return " ".join([*words, *(["--bundles", bundles] if bundles else [])])
     return shlex.join(words).replace("'", "") + (f' BUNDLES="{bundles}"' if bundles else "")
 
