@@ -15,6 +15,7 @@ from tqdm import tqdm
 from tasksr_training.adapt.config import TeacherConfig
 from tasksr_training.adapt.frames import FOLDER, Frames
 from tasksr_training.adapt.systems import Found
+from tasksr_training.box_fusion import box_iou
 from tasksr_training.whole_files import replace_text
 
 SEEN = "seen.jsonl"
@@ -74,12 +75,13 @@ def fused(views: Sequence[Found], same: float) -> Found:
     scores = np.concatenate([s for _, s in views])
     view = np.repeat(np.arange(len(views)), [len(s) for _, s in views])
     free = scores >= _LEAST
+    overlap = box_iou(boxes, boxes)
     witnesses = min(_WITNESSES, len(views))
     people = []
     for k in np.argsort(-scores, kind="stable"):
         if not free[k]:
             continue
-        near = free & (_overlap(boxes[k], boxes) >= same)
+        near = free & (overlap[k] >= same)
         free &= ~near
         joined = [k]
         for other in set(view[near].tolist()) - {int(view[k])}:
@@ -127,15 +129,6 @@ def _rows(own: Found, most: float, height: int) -> tuple[int, int]:
 
 def _found(boxes: Sequence[Sequence[float]], scores: Sequence[float]) -> Found:
     return np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32)
-
-
-def _overlap(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(K,) IoU of a box and others."""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = sides.clip(0).prod(1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    overlap: NDArray[np.float32] = shared / np.maximum(areas - shared, 1e-6)
-    return overlap
 
 
 def _known(path: Path, asked: str) -> dict[str, list[list[float]]]:
