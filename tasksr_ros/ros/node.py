@@ -31,6 +31,7 @@ from tasksr_ros.config import DiagnosticsConfig
 from tasksr_ros.engines import build_engine
 from tasksr_ros.errors import ConfigError, EngineError, TaskSRError
 from tasksr_ros.home import ensure_home
+from tasksr_ros.io import cv_bridge
 from tasksr_ros.model import EngineFactory, Model, load_model
 from tasksr_ros.ros import messages
 from tasksr_ros.ros.activity import LOG_PERIOD_S, Activity
@@ -167,6 +168,7 @@ class TaskSRNode(LifecycleNode):
     def _configure(self) -> None:
         settings = self._declared.settings()
         common = settings.common
+        cv_bridge.bridge()  # trying it takes a second, which no image should wait for
         model = load_model(common.bundle, common.engine, common.near, self._engine_factory)
         for config in settings.cameras.values():
             model.pipeline(config)  # a region that does not fit the engine is told here

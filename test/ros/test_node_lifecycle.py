@@ -19,6 +19,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from ros_client import Camera, Client, Diagnostics, Expected, live_node
 from vision_msgs.msg import Detection2DArray
 
+from tasksr_ros.io import cv_bridge
 from tasksr_ros.ros.live.health import open_files, resident_bytes
 
 pytestmark = pytest.mark.wire
@@ -132,6 +133,16 @@ def test_cycles_leak_nothing(
         camera.send()
         client.wait(lambda: arrays, "detections after all of them")
     Expected(tiny_bundle).check(arrays, camera.sent)
+
+
+def test_cv_bridge_is_tried_before_there_are_images(
+    client: Client, ros_domain: int, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    monkeypatch.setattr(cv_bridge, "bridge", lambda: tried.append("once"))
+    with live_node(ros_domain, tiny_bundle, autostart=False):
+        assert client.transition(CONFIGURE)
+        assert tried == ["once"]
 
 
 def test_an_end_within_a_transition_is_no_fault(
