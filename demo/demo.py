@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DRIVE = DriveConfig(num_frames=30, fps=3.0, seed=7)
 DOMAIN_ID = "87"
 """The demo's ROS domain, unless the user has chosen one."""
+FPPI = 0.3
+"""False positives per image of its report: those that the default bundle's threshold is for."""
 
 
 def main() -> int:
@@ -106,7 +108,8 @@ def _commands(source: Path, options: argparse.Namespace) -> list[list[str]]:
         *("--bag", str(out / "bag"), "--video", str(out / "annotated.mp4")),
         *("--sheet", str(out / "contact_sheet.png")),
     ]
-    evaluate = ["evaluate", *ground_truth, *predictions, "--html", str(out / "report.html")]
+    report = ["--html", str(out / "report.html"), "--fppi", str(FPPI)]
+    evaluate = ["evaluate", *ground_truth, *predictions, *report]
     return [replay, evaluate] if ground_truth else [replay]
 
 

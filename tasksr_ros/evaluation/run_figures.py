@@ -20,6 +20,7 @@ from tasksr_ros.evaluation.reliability import calibration
 from tasksr_ros.evaluation.run_statistics import (
     DISTANCE_EDGES,
     HEIGHT_EDGES,
+    VISIBLE,
     RunStatistics,
     bin_index,
     bins_of,
@@ -281,9 +282,11 @@ def _bins(
     false = (matches.outcome == FALSE_POSITIVE) & (matches.score >= run.threshold)
     false_index = bin_index(detections[false], edges)
     placed = not np.isnan(detections[false]).any()
+    told, clear = run.case.truth.has_visibility, run.visibility >= VISIBLE
     rows: list[Bin] = []
     for k, (low, high) in enumerate(bins_of(edges)):
-        number, found = int((index == k).sum()), int((hit & (index == k)).sum())
+        here = index == k
+        number, found = int(here.sum()), int((hit & here).sum())
         recall = found / number if number else None
         wrong = int((false_index == k).sum()) if placed else None
         rows.append(
@@ -294,6 +297,8 @@ def _bins(
                 "found": found,
                 "recall": recall,
                 "recall_interval": None if recall is None else intervals[f"{name}.{k}"],
+                "visible": int((here & clear).sum()) if told else None,
+                "visible_found": int((here & clear & hit).sum()) if told else None,
                 "miss_rate": None if recall is None else 1 - recall,
                 "false_positives": wrong,
                 "fppi": None if wrong is None else wrong / matches.num_images,

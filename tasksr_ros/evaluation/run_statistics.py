@@ -22,6 +22,8 @@ from tasksr_ros.evaluation.samplers import Draws, MissRateSampler, OperatingSamp
 
 HEIGHT_EDGES = (0, 10, 15, 20, 30, 40, 50, 80, 120)
 DISTANCE_EDGES = (0, 20, 40, 60, 80, 100, 125, 150, 200)
+VISIBLE = 0.65
+"""Least visible share of a person who is counted as mostly visible, as Caltech's *reasonable*."""
 NS_PER_HOUR = 3600e9
 
 
@@ -81,6 +83,11 @@ class RunStatistics:
     def distance(self) -> Floats:
         """(G,) m, of the people of ``everyone``."""
         return self.case.truth.distance[self.everyone.person]
+
+    @cached_property
+    def visibility(self) -> Floats:
+        """(G,) share of each of them that is visible, 1 where the truth does not say."""
+        return self.case.truth.visibility[self.everyone.person]
 
     @cached_property
     def operating(self) -> OperatingSampler:

@@ -87,6 +87,8 @@ class Bin(TypedDict):
     found: int
     recall: Number
     recall_interval: Interval
+    visible: int | None  # of the pedestrians: at least 65 % visible; null: the truth does not say
+    visible_found: int | None
     miss_rate: Number
     false_positives: int | None
     fppi: Number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tasksr_ros.evaluation.summary import Interval, Number, Run, Summary
+from tasksr_ros.evaluation.summary import Bin, Interval, Number, Run, Summary
 
 
 def text(summary: Summary) -> str:
@@ -81,7 +81,7 @@ def _run(run: Run, summary: Summary) -> list[str]:
                 found["recall"],
                 found["recall_interval"],
                 _percent,
-                f"  of {found['pedestrians']}",
+                f"  of {found['pedestrians']}{_mostly_visible(found)}",
             )
     lines += _range_error(run)
     row(
@@ -100,6 +100,12 @@ def _run(run: Run, summary: Summary) -> list[str]:
     for name, value in (run["kitti_ap"] or {}).items():
         row(f"KITTI AP {name}", f"kitti_ap.{name}", value, None, _percent)
     return lines
+
+
+def _mostly_visible(found: Bin) -> str:
+    if found["visible"] in (None, 0, found["pedestrians"]):
+        return ""
+    return f"; {found['visible_found']} of the {found['visible']} mostly visible"
 
 
 def _range_error(run: Run) -> list[str]:

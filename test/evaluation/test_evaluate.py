@@ -118,6 +118,21 @@ def test_bins_by_hand(tmp_path: Path) -> None:
     assert (heights[50, 80]["false_positives"], heights[50, 80]["fppi"]) == (1, 0.1)
 
 
+def test_recall_of_the_mostly_visible(tmp_path: Path) -> None:
+    images = [{"id": k, "file_name": f"{k}.jpg"} for k in range(4)]
+    people = [person(k, 50.0, vis_ratio=share) for k, share in enumerate((1.0, 0.65, 0.64, 0.9))]
+    truth = truth_file(tmp_path, images, people)
+    predictions = write(tmp_path / "p.json", [found(k, 0.9) for k in (0, 1, 2)])
+    result = evaluate(truth, [predictions], config(protocol="far"))
+    (row,) = [b for b in result["recall_by_distance"] if b["pedestrians"]]
+    assert (row["pedestrians"], row["found"]) == (4, 3)
+    assert (row["visible"], row["visible_found"]) == (3, 2)  # from 65 % on
+    (line,) = [line for line in text(result).splitlines() if "of people at 40-60 m" in line]
+    assert line.endswith("of 4; 2 of the 3 mostly visible")
+    of_ten = evaluate(ten(tmp_path), [seven(tmp_path)], config())
+    assert of_ten["recall_by_distance"][2]["visible"] is None  # the truth does not say
+
+
 def test_sequences_tracks_and_hours(tmp_path: Path) -> None:
     run = evaluate(ten(tmp_path), [seven(tmp_path)], config())["runs"][0]
     a, b = run["by_sequence"]
