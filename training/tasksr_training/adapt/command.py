@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from tasksr_ros.bundle import find_bundle, load_bundle
+from tasksr_ros.bundle import Bundle, find_bundle, load_bundle
 from tasksr_training.adapt.config import (
     CROPS,
     FRAMES,
@@ -25,14 +26,16 @@ from tasksr_training.adapt.config import (
     TeacherConfig,
     check_options,
 )
+from tasksr_training.adapt.crops import CropsOfSeveral
 from tasksr_training.adapt.disk import full_disk
 from tasksr_training.adapt.frozen import frozen_detector, people_of
 from tasksr_training.adapt.measure import Setting
 from tasksr_training.adapt.outcome import finish
-from tasksr_training.adapt.prepared import Detector, Recordings, patch_size, prepare
+from tasksr_training.adapt.prepared import Detector, Prepared, Recordings, patch_size, prepare
 from tasksr_training.adapt.recordings import fixed_blur
 from tasksr_training.adapt.stage import AdaptStage, residual, starting_network
 from tasksr_training.adapt.systems import behind_bicubic
+from tasksr_training.errors import TrainingError
 from tasksr_training.loop import LoopConfig, check_loop, train
 
 
@@ -41,6 +44,7 @@ def adapt(
     recordings: Sequence[str],
     out: Path,
     labels: Path | None = None,
+    also: Sequence[str] = (),
     network: str = "",
     classes: Sequence[str] = (),
     topic: str = "",
@@ -63,6 +67,9 @@ def adapt(
         out: folder of the run; a run that was stopped goes on from there.
         labels: COCO ground truth of the recordings: a detector of ours learns from it as well,
             one of others is only measured with it.
+        also: further detectors that the same network is to serve: each is taught by its own views,
+            in batches drawn from all, and has its answer and bundle in ``out/for-NAME``.
+            ``network``, ``classes`` and ``loss.layers`` are of the first.
         network: MODULE:FACTORY that gives another's detector as a torch module; empty: its file.
         classes: the detector's classes of people; none: person, pedestrian, people or human.
         topic: of a bag's images, where it has several.
@@ -86,25 +93,59 @@ def adapt(
     of = Recordings(recordings, topic, labels, fixed_blur(blur))
     torch.manual_seed(loop.seed)
     with full_disk(out):
-        bundle = load_bundle(find_bundle(detector))
-        people = people_of(bundle, classes)
-        behind_bicubic(bundle, scale_factor)  # refuses what does not fit, before anything is read
+        bundles = _bundles([detector, *also], scale_factor)
         begun, description, _ = starting_network(start, scale_factor, out)
-        size = patch_size(bundle, crops, scale_factor)
-        module = frozen_detector(bundle, people, size, loss.layers, network)
-        fixed = Detector(bundle, people, module, size)
-        out.mkdir(parents=True, exist_ok=True)
-        prepared = prepare(
-            fixed, of, scale_factor, frames, teacher, crops, loop.batch_size, loop.threads, out
-        )
-        for line in prepared.lines:
-            print(f"tasksr-train: {line}")
-        labelled, held_out = prepared.labels is not None, prepared.held_out
+        first = _fixed(bundles[0], crops, scale_factor, classes, loss.layers, network)
+        fixed = [first, *(_fixed(bundle, crops, scale_factor) for bundle in bundles[1:])]
+        folders = [out, *(out / f"for-{bundle.name}" for bundle in bundles[1:])]
+        prepared: list[Prepared] = []
+        for one, folder in zip(fixed, folders, strict=True):
+            folder.mkdir(parents=True, exist_ok=True)
+            size, threads = loop.batch_size, loop.threads
+            prepared.append(
+                prepare(one, of, scale_factor, frames, teacher, crops, size, threads, folder)
+            )
+            for line in prepared[-1].lines:
+                print(f"tasksr-train: {line}")
         stage = AdaptStage(
-            *residual(begun, description), module, loss, teacher.same, labelled, held_out
+            *residual(begun, description),
+            [one.module for one in fixed],
+            loss,
+            teacher.same,
+            labels is not None,
+            [replace(b, detector=k) for k, p in enumerate(prepared) for b in p.held_out],
         )
-        train(stage, prepared.crops, loop, out)
-        threshold, degradations = bundle.score_threshold, prepared.degradations
-        where = prepared.frames, prepared.seen
-        setting = Setting(*where, scale_factor, degradations, threshold, measuring)
-        finish(fixed, prepared, setting, start, export, loop.threads, out)
+        samplers = [p.crops for p in prepared]
+        train(stage, samplers[0] if not also else CropsOfSeveral(samplers), loop, out)
+        for one, found, folder in zip(fixed, prepared, folders, strict=True):
+            threshold, degradations = one.bundle.score_threshold, found.degradations
+            where = found.frames, found.seen
+            setting = Setting(*where, scale_factor, degradations, threshold, measuring)
+            finish(one, found, setting, start, export, loop.threads, out, folder)
+
+
+def _bundles(names: Sequence[str], scale_factor: int) -> list[Bundle]:
+    """The detectors; what does not fit is refused before anything is read."""
+    bundles = [load_bundle(find_bundle(name)) for name in names]
+    known = [bundle.name for bundle in bundles]
+    if len(set(known)) < len(known):
+        raise TrainingError(
+            f"expected detectors of different names, got {', '.join(known)} (--detector, --also)"
+        )
+    for bundle in bundles:
+        behind_bicubic(bundle, scale_factor)
+    return bundles
+
+
+def _fixed(
+    bundle: Bundle,
+    crops: CropConfig,
+    scale_factor: int,
+    classes: Sequence[str] = (),
+    layers: Sequence[str] = (),
+    network: str = "",
+) -> Detector:
+    """What stays as it is."""
+    people = people_of(bundle, classes)
+    size = patch_size(bundle, crops, scale_factor)
+    return Detector(bundle, people, frozen_detector(bundle, people, size, layers, network), size)

@@ -54,10 +54,12 @@ class CropBatch(Batch):
     Attributes:
         degradations: how the LR copy of each of its patches is made.
         people: (N, M, 5) xyxy HR px and score, see `Crop`; rows of nobody are zero.
+        detector: index of the detector that sees them.
     """
 
     degradations: tuple[Degradation, ...] = ()
     people: Tensor = field(default_factory=lambda: torch.zeros(0, 1, 5))
+    detector: int = 0
 
 
 class CropSampler:
@@ -155,6 +157,27 @@ class CropSampler:
         number = min(len(self._labels), 1)
         everything = np.array([[0, 0, *frame.size]] * number, np.float32).reshape(number, 4)
         return everything, np.ones(number, bool)
+
+
+class CropsOfSeveral:
+    """Draws batches of one detector's patches or of another's; see `datasets.Sampler`.
+
+    Args:
+        samplers: of each detector.
+    """
+
+    def __init__(self, samplers: Sequence[CropSampler]) -> None:
+        self._samplers = list(samplers)
+
+    def draw(self, rng: np.random.Generator) -> list[Crop]:
+        """Draw a patch of each."""
+        return [sampler.draw(rng) for sampler in self._samplers]
+
+    def collate(self, samples: Sequence[Sequence[Crop]], rng: np.random.Generator) -> CropBatch:
+        """Stack the patches of one, each as likely as the others."""
+        k = int(rng.integers(len(self._samplers)))
+        batch = self._samplers[k].collate([of_each[k] for of_each in samples], rng)
+        return replace(batch, detector=k)
 
 
 def cut_inside(

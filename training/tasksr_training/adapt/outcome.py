@@ -38,6 +38,7 @@ def finish(
     start: str,
     export: str,
     threads: int,
+    run: Path,
     out: Path,
 ) -> None:
     """Measure what was learnt, say whether it helps, write the page and the bundle.
@@ -49,11 +50,12 @@ def finish(
         start: name of the network that it began with.
         export: ``if-better``, ``anyway`` or ``never``.
         threads: of the engines.
-        out: folder of the run.
+        run: folder of the run.
+        out: folder to write to.
     """
     bundle = detector.bundle
-    sr, description = load_network(out, "sr")
-    recipe = _recipe(out, bundle)
+    sr, description = load_network(run, "sr")
+    recipe = _recipe(run, bundle)
     candidate, final = out / CANDIDATE, out / BUNDLE
     export_adapted(bundle, sr, description, recipe, "Not measured yet.", candidate)
     results = _results(detector, candidate, setting, prepared.labels, threads, out)
@@ -65,7 +67,7 @@ def finish(
         export_adapted(bundle, sr, description, recipe, answer, final)
     elif final.is_dir() and export != "never":
         shutil.rmtree(final)  # of earlier weights
-    networks = _networks(start, sr, setting.scale_factor, out)
+    networks = _networks(start, sr, setting.scale_factor, run)
     _write_page(detector, prepared, networks, answer, results, setting.scale_factor, out)
     print(f"tasksr-train: {answer}")
     why = "as --export never says" if export == "never" else "--export anyway does so"
@@ -141,16 +143,16 @@ def _known(path: Path, what: dict[str, Any]) -> Results | None:
         return None
 
 
-def _networks(start: str, sr: nn.Module, scale_factor: int, out: Path) -> dict[str, nn.Module]:
+def _networks(start: str, sr: nn.Module, scale_factor: int, run: Path) -> dict[str, nn.Module]:
     """What enlarges the crops of the page, from left to right."""
     bicubic = build_network("sr", {"name": "bicubic", "scale_factor": scale_factor})
-    begun, _, has_weights = starting_network(start, scale_factor, out)
+    begun, _, has_weights = starting_network(start, scale_factor, run)
     before = {"SR for people": begun.eval()} if has_weights else {}
     return {"bicubic": bicubic.eval(), **before, "SR for this detector": sr}
 
 
-def _recipe(out: Path, bundle: Bundle) -> dict[str, Any]:
-    content = load_checkpoint(out)
+def _recipe(run: Path, bundle: Bundle) -> dict[str, Any]:
+    content = load_checkpoint(run)
     return {
         "stages": ["tasksr-train adapt"],
         "adapted_to": bundle.name,

@@ -45,7 +45,7 @@ class AdaptStage:
     Args:
         sr: what it starts from; see `starting_network`.
         description: what `build_network` takes.
-        detector: that stays as it is.
+        detectors: that stay as they are; a batch names the one that sees it.
         config: what is learnt from.
         same: IoU from which on a box of the detector is that of a person.
         labelled: whether the batches' boxes are labels, and the detector learns from such.
@@ -56,7 +56,7 @@ class AdaptStage:
         self,
         sr: nn.Module,
         description: dict[str, Any],
-        detector: Frozen,
+        detectors: Sequence[Frozen],
         config: AdaptLossConfig,
         same: float,
         labelled: bool,
@@ -66,9 +66,8 @@ class AdaptStage:
         self.module: nn.Module = Enlarger(sr.requires_grad_(True).train())
         self.learning_rates: dict[str, float] = {}
         self._scale_factor = int(description["scale_factor"])
-        self._detector, self._config = detector, config
-        gaussian = isinstance(getattr(detector, "detector", None), Detector)
-        self._labels = DetectionLossConfig(assignment="gaussian" if gaussian else "task-aligned")
+        self._detectors, self._config = list(detectors), config
+        self._labels = [_assignment(detector) for detector in detectors]
         self._labelled, self._same = labelled, same
         self._held_out = held_out
 
@@ -81,7 +80,7 @@ class AdaptStage:
         l1 = (sr - batch.hr).abs().mean()
         losses = {"l1": l1}
         total = config.alpha * l1
-        seen, on_hr = self._both(sr, batch.hr)
+        seen, on_hr = self._both(self._detectors[batch.detector], sr, batch.hr)
         people, least = batch.people, config.least_score
         wanted, weight = targets(seen, on_hr, people, least, self._same)
         distances = agreement(seen, wanted, least, config.focus, weight)
@@ -89,16 +88,18 @@ class AdaptStage:
             losses[name] = value
             total = total + getattr(config, name) * value
         if self._labelled and seen.levels is not None:
-            of_labels = detection_loss(seen.levels, batch.boxes, batch.kind, self._labels)
+            labels = self._labels[batch.detector]
+            of_labels = detection_loss(seen.levels, batch.boxes, batch.kind, labels)
             losses["labels"] = of_labels["detection"]
             total = total + config.labels * losses["labels"]
         return {"total": total, **losses}
 
-    def _both(self, sr: Tensor, hr: Tensor) -> tuple[Seen, Seen]:
-        self._detector.to(sr.device)
+    @staticmethod
+    def _both(detector: Frozen, sr: Tensor, hr: Tensor) -> tuple[Seen, Seen]:
+        detector.to(sr.device)
         with torch.no_grad():
-            on_hr = self._detector(hr)
-        return self._detector(sr), on_hr
+            on_hr = detector(hr)
+        return detector(sr), on_hr
 
     @torch.no_grad()
     def validate(self, module: nn.Module) -> Validation:
@@ -111,6 +112,12 @@ class AdaptStage:
             rows.append({name: float(value) for name, value in losses.items()})
         names = rows[0] if rows else ()
         return Validation({k: round(float(np.mean([r[k] for r in rows])), 4) for k in names}, {})
+
+
+def _assignment(detector: Frozen) -> DetectionLossConfig:
+    """How a detector of ours learnt from labels."""
+    gaussian = isinstance(getattr(detector, "detector", None), Detector)
+    return DetectionLossConfig(assignment="gaussian" if gaussian else "task-aligned")
 
 
 def residual(network: nn.Module, description: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:

@@ -255,3 +255,25 @@ def test_a_full_disk_is_told_and_the_run_goes_on(
     assert all((out / name).is_file() for name in whole)
     frames = out / "frames/frames.json"
     assert before.get("frames/frames.json") in (None, frames.stat().st_mtime_ns)
+
+
+def test_one_network_for_two_detectors(
+    drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (write_bundle(tmp_path / name) for name in ("one", "two"))
+    described = second / "model.yaml"
+    described.write_text(described.read_text().replace("name: dark", "name: other"))
+    out = tmp_path / "run"
+    more = ("--also", f"[{second}]", "--loop.max_steps", "6", "--export", "anyway", *NO_VIEWS)
+    words = ["adapt", "--detector", str(first), "--recordings", str(drive), "--out", str(out)]
+    assert cli.main([*words, *SMALL, *more]) == 0
+    assert capsys.readouterr().out.count("4 frames to train on, 2 held out") == 2
+    mine, other = load_bundle(out / "bundle"), load_bundle(out / "for-other/bundle")
+    assert mine.files["sr.safetensors"] == other.files["sr.safetensors"]
+    assert mine.recipe["adapted_to"] == "dark" and other.recipe["adapted_to"] == "other"
+    for folder in (out, out / "for-other"):
+        assert json.loads((folder / "measured.json").read_text())["results"]["agreement"]
+        assert (folder / "page.html").is_file()
+    words[-1] = str(tmp_path / "same")
+    assert cli.main([*words, "--also", f"[{first}]", *SMALL, "--loop.max_steps", "1"]) == 1
+    assert "different names, got dark, dark" in capsys.readouterr().err

@@ -38,7 +38,7 @@ def stage(detector: Frozen, labelled: bool = False, **loss: Any) -> AdaptStage:
     torch.manual_seed(1)
     network, description, _ = starting_network("dbpn-ss-8", 2, Path("run"))
     started = residual(network, description)
-    return AdaptStage(*started, detector, AdaptLossConfig(**loss), 0.5, labelled, [batch()])
+    return AdaptStage(*started, [detector], AdaptLossConfig(**loss), 0.5, labelled, [batch()])
 
 
 def test_ours_is_learnt_from_with_labels_and_does_not_learn() -> None:
