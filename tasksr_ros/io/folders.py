@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from tasksr_ros.io.named_images import NamedImages
 from tasksr_ros.io.natural_order import natural_order
 from tasksr_ros.io.orientation import UPRIGHT, orientation, turned
 from tasksr_ros.io.recording import FALLBACK_FPS, Encoded, Pending, Recording
-from tasksr_ros.io.stamps_in_names import NamedStamps, stamps_in_names
+from tasksr_ros.io.stamp_lists import read_list, stamp_list
+from tasksr_ros.io.stamps_in_names import stamps_in_names
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 _UNREAD = (
@@ -31,6 +31,8 @@ _UNREAD = (
 """Kinds of images that are not read: in a folder of others they are told of."""
 _NO_IMAGES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".bag", ".mcap", ".db3")
 """Kinds of recordings that are read by themselves, not as part of a folder of images."""
+_KITTI_FOLDERS = ("data", "data_rect", "data_rgb")
+"""Of raw drives, and of KITTI-360's; their stamps stand above them."""
 _IMAGE_FOLDERS = ("", "data", "images", "image_02/data")
 
 
@@ -145,59 +147,48 @@ def _left_out(folder: Path) -> list[str]:
 
 def _stamps_of(files: Sequence[Path]) -> tuple[list[int], list[str]]:
     """Stamps of the images of a folder, ns, and what a user should know of them."""
-    found = _stamps(files)
-    if found is None:
+    stamps, notes = _stamps(files)
+    if stamps is None:
         invented = (
             f"no stamps in the images' names or beside them: {FALLBACK_FPS:g} frames a second are "
             f"assumed"
         )
         stamps = [round(i * 1e9 / FALLBACK_FPS) for i in range(len(files))]
-        return stamps, [invented] if len(files) > 1 else []
-    stalled = sum(later <= stamp for stamp, later in itertools.pairwise(found.stamps))
+        return stamps, [*notes, invented] if len(files) > 1 else []
+    stalled = sum(later <= stamp for stamp, later in itertools.pairwise(stamps))
     told = f"the stamps of {stalled} of {len(files)} images do not rise: they are taken as they are"
-    return found.stamps, [note for note in (found.note, told if stalled else "") if note]
+    return stamps, [*notes, told] if stalled else notes
 
 
-def _stamps(files: Sequence[Path]) -> NamedStamps | None:
-    """Stamps in nanoseconds: of KITTI, of the ground truth or in names; None where none says."""
+def _stamps(files: Sequence[Path]) -> tuple[list[int] | None, list[str]]:
+    """Stamps in ns: of KITTI, of the ground truth, in names or in a list beside; and notes."""
     folder = files[0].parent
-    for file in (folder.parent / "timestamps.txt", folder.parent.parent / "oxts/timestamps.txt"):
-        if folder.name == "data" and file.is_file():
-            return NamedStamps(_kitti_stamps(file, files))
-    truth = _ground_truth_stamps(folder)
-    if all(f.name in truth for f in files):
-        return NamedStamps([truth[f.name] for f in files])
-    return stamps_in_names([f.stem for f in files])
+    images = in_order(f for f in folder.iterdir() if _is_image(f))
+    stamps, notes = _kitti_stamps(images), list[str]()
+    if stamps is None:
+        truth = _ground_truth_stamps(folder)
+        if all(f.name in truth for f in files):
+            return [truth[f.name] for f in files], []
+        named = stamps_in_names([f.stem for f in files])
+        if named is not None:
+            return named.stamps, [named.note] if named.note else []
+        stamps, notes = stamp_list(images)
+    if stamps is None:
+        return None, notes
+    by_image = dict(zip(images, stamps, strict=True))
+    return [by_image[f] for f in files], notes
 
 
-def _kitti_stamps(path: Path, files: Sequence[Path]) -> list[int]:
-    """KITTI's line n belongs to image n; some drives lack images in between."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        stamps = [_parse_time(line) for line in text.splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise RecordingError(f"{path} must hold dates and times: {error}") from error
-    numbered = all(f.stem.isdecimal() for f in files)
-    if not numbered and len(files) != len(stamps):
-        raise RecordingError(
-            f"{path} must have a stamp for each image of {files[0].parent}, as these are not "
-            f"numbered, got {len(stamps)} for {len(files)}"
-        )
-    names = [int(f.stem) if numbered else k for k, f in enumerate(files)]
-    if max(names) >= len(stamps):
-        raise RecordingError(
-            f"{path} must have a stamp for image {max(names)} of {files[0].parent}, "
-            f"got {len(stamps)} stamps"
-        )
-    return [stamps[k] for k in names]
-
-
-def _parse_time(text: str) -> int:
-    """Nanoseconds of "2011-09-26 13:04:32.349659964", taken as UTC."""
-    whole, _, fraction = text.strip().partition(".")
-    moment = datetime.strptime(whole, "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
-    nanoseconds = int(fraction[:9].ljust(9, "0")) if fraction else 0
-    return int(moment.timestamp()) * 1_000_000_000 + nanoseconds
+def _kitti_stamps(images: Sequence[Path]) -> list[int] | None:
+    """Those of a raw drive; line n belongs to image n: some drives lack images in between."""
+    folder = images[0].parent
+    for path in (folder.parent / "timestamps.txt", folder.parent.parent / "oxts/timestamps.txt"):
+        if folder.name in _KITTI_FOLDERS and path.is_file():
+            try:
+                return read_list(path, images)[0]
+            except (OSError, ValueError) as error:
+                raise RecordingError(f"{path} must hold the images' stamps: {error}") from error
+    return None
 
 
 def _ground_truth(folder: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,12 @@ _COUNTED = re.compile(r"(?:.*__)?([0-9]{13}|[0-9]{16}|[0-9]{19})")
 _SECONDS = re.compile(r"([0-9]{9,10})(?:\.([0-9]{1,9})|[_-]([0-9]{9}))")
 _NO_COUNT = re.compile(r"00|(19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])")
 """How a long number of an image begins, or a date."""
+_WITHIN = re.compile(
+    r"(?<![0-9])(?<![0-9]\.)"
+    r"(1[0-9]{9}(?:\.[0-9]{1,9}|[_-][0-9]{9})|1(?:[0-9]{12}|[0-9]{15}|[0-9]{18})(?!\.[0-9]))"
+    r"(?![0-9])"
+)
+"""A stamp among other parts of a name: of 2001 to 2033."""
 _LEAST_DIGITS = 7
 """Of nanoseconds without leading zeros, but in one name of a thousand; a double holds no more
 digits of a second since 1970."""
@@ -37,8 +44,21 @@ def stamps_in_names(stems: Sequence[str]) -> NamedStamps | None:
     ``1403636579763555584`` (EuRoC, in ns; 16 digits are us, 13 ms), nuScenes'
     ``…__1532402927612460`` (us), ``1616004242.35`` (s), and seconds and nanoseconds with ``_``,
     ``-`` or a point between, these also without their leading zeros: ``1616004243.50000000``
-    beside ``1616004242.950000000`` is 50 ms after the second.
+    beside ``1616004242.950000000`` is 50 ms after the second. Other parts may stand before and
+    behind, ``left_1616004242.35``, see `_stamps_within`.
     """
+    found = _stamps_of(stems)
+    if found is not None:
+        return found
+    within = _stamps_within(stems)
+    found = _stamps_of(within) if within else None
+    if within is None or found is None or not _count_with(stems, within, found.stamps):
+        return None
+    read = f"{within[0]!r} in the name {stems[0]!r} is read as its stamp, likewise in the others"
+    return NamedStamps(found.stamps, f"{read}; {found.note}" if found.note else read)
+
+
+def _stamps_of(stems: Sequence[str]) -> NamedStamps | None:
     split = [_SECONDS.fullmatch(stem) for stem in stems]
     unpadded = _are_unpadded([m.group(2) for m in split if m and m.group(2)])
     stamps = [
@@ -50,6 +70,36 @@ def stamps_in_names(stems: Sequence[str]) -> NamedStamps | None:
         return None
     guess = "the images' names are read as seconds and nanoseconds without leading zeros"
     return NamedStamps(known, guess if unpadded else "")
+
+
+def _stamps_within(stems: Sequence[str]) -> list[str] | None:
+    """The one part of each name that is a stamp; None where there is none, or more than one.
+
+    A part that is the same in all names is none: the number of a camera. Names must be alike but
+    for their numbers: ``left_…`` and ``right_…`` in one folder are two cameras.
+    """
+    parts = [
+        [m.group() for m in _WITHIN.finditer(stem) if not _NO_COUNT.match(m.group())]
+        for stem in stems
+    ]
+    if len({len(part) for part in parts}) > 1 or len({_text(stem) for stem in stems}) > 1:
+        return None
+    columns = [c for c in zip(*parts, strict=True) if len(stems) == 1 or len(set(c)) > 1]
+    return list(columns[0]) if len(columns) == 1 else None
+
+
+def _count_with(stems: Sequence[str], parts: Sequence[str], stamps: Sequence[int]) -> bool:
+    """Whether what else differs in the names, such as a frame's number, rises with the stamps."""
+    rest = [stem.replace(part, "", 1) for stem, part in zip(stems, parts, strict=True)]
+    if len(set(rest)) == 1:
+        return True
+    numbers = [[int(n) for n in re.findall("[0-9]+", name)] for name in rest]
+    ordered = [n for _, n in sorted(zip(stamps, numbers, strict=True))]
+    return all(later > number for number, later in itertools.pairwise(ordered))
+
+
+def _text(stem: str) -> str:
+    return re.sub("[0-9]+", "", stem)
 
 
 def _counted(stem: str) -> int | None:

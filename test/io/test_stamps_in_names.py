@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasksr_ros.io.stamps_in_names import stamps_in_names
+from tasksr_ros.io.stamps_in_names import NamedStamps, stamps_in_names
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,10 @@ from tasksr_ros.io.stamps_in_names import stamps_in_names
         ("0000000007", None),
         ("1616004242", None),
         ("1616004242_35", None),
-        ("frame_1616004242350", None),
+        ("0000001616004242350", None),
+        ("frame_1616004242", None),
+        ("frame_1616004242_350", None),
+        ("frame_2021031718040", None),
         ("2021031718040235", None),  # dates: no microseconds of the year 2034
         ("2021031718040", None),
         ("2021031718040235012", None),
@@ -62,3 +65,49 @@ def test_seconds_and_nanoseconds_with_a_point(
     assert found.stamps == [1616004242 * 10**9 + n for n in nanoseconds]
     said = "the images' names are read as seconds and nanoseconds without leading zeros"
     assert found.note == (said if guessed else "")
+
+
+@pytest.mark.parametrize(
+    ("names", "stamps"),
+    [
+        (["frame_1616004242.35", "frame_1616004242.4"], [1616004242350000000, 1616004242400000000]),
+        (["left_1403636579763555584"], [1403636579763555584]),
+        (["cam0-1616004242350000000"], [1616004242350000000]),
+        (["img_CAMERA1_1261228749.918590_left"], [1261228749918590000]),
+        (
+            ["000009_1616004242350", "000010_1616004242450"],
+            [1616004242350 * 10**6, 1616004242450 * 10**6],
+        ),
+        (
+            ["f1616004242_350000000-9", "f1616004242_450000000-10"],
+            [1616004242350 * 10**6, 1616004242450 * 10**6],
+        ),
+        (
+            ["1616004242.350.left", "1616004242.450.left"],
+            [1616004242350 * 10**6, 1616004242450 * 10**6],
+        ),
+        (
+            ["a_1000000000001_1616004242350", "a_1000000000001_1616004242450"],
+            [1616004242350 * 10**6, 1616004242450 * 10**6],
+        ),
+        (["left_1616004242.35", "right_1616004242.35"], None),
+        (["cam0_1616004242.35", "cam1_1616004242.35", "cam0_1616004242.45"], None),
+        (["a_1616004242350_1616004242360", "a_1616004242450_1616004242460"], None),
+        (["a_1616004242350", "a_1616004242350_2"], None),
+        (["2_1616004242350", "1_1616004242450"], None),
+        (["frame_1616004242.35", "frame_1616004243"], None),
+    ],
+)
+def test_among_other_parts(names: list[str], stamps: list[int] | None) -> None:
+    found = stamps_in_names(names)
+    assert (found.stamps if found else None) == stamps
+
+
+def test_what_is_taken_of_a_name_is_said() -> None:
+    found = stamps_in_names(["left_1616004242.950000000", "left_1616004243.50000000"])
+    assert found == NamedStamps(
+        [1616004242950000000, 1616004243050000000],
+        "'1616004242.950000000' in the name 'left_1616004242.950000000' is read as its stamp, "
+        "likewise in the others; the images' names are read as seconds and nanoseconds without "
+        "leading zeros",
+    )
