@@ -29,7 +29,7 @@ from tasksr_ros.replay.region_choice import region_values
 from tasksr_ros.replay.results import write_results
 from tasksr_ros.replay.run_file import beside, origin, write_json
 from tasksr_ros.replay.truth_file import TruthImages
-from tasksr_ros.replay.truth_images import check_size
+from tasksr_ros.replay.truth_images import check_first
 from tasksr_ros.replay.truth_topic import is_topic, read_truth_topics
 
 _NO_EFFECT = (
@@ -40,8 +40,8 @@ _NO_EFFECT = (
     "engine.cuda_graphs",
 )
 """Settings that do not change what is found."""
-_TRIED = 10
-"""Frames of which the first that can be read shows the size of all."""
+_TRIED = 20
+"""Frames, for each camera, of which the first that can be read shows the size of all."""
 
 
 logger = logging.getLogger(__name__)
@@ -155,18 +155,23 @@ def open_input(job: Job, classes: tuple[str, ...]) -> tuple[Recording, TruthImag
     if job.calibration:
         rectified = is_rectified(job.config.intrinsics, recording.topic or job.input.name)
         recording.camera = read_calibration(job.calibration, rectified=rectified)
-    if truth is not None and (size := _first_size(recording)) is not None:
-        check_size(size, truth)  # rather than after the replay
+    if truth is not None:  # rather than after the replay
+        files = isinstance(recording, FolderRecording)
+        check_first(_first_sizes(recording), truth, job.input, files=files)
     return recording, truth
 
 
-def _first_size(recording: Recording) -> tuple[int, int] | None:
-    """Width and height, px, of the first frame that can be read."""
+def _first_sizes(recording: Recording) -> dict[str, tuple[int, int]]:
+    """Width and height, px, of the first frame of each camera that can be read."""
+    sizes = dict.fromkeys(recording.cameras, (0, 0))
     with suppress(RecordingError):  # the replay will tell what is damaged
-        for item in itertools.islice(recording.pending(), _TRIED):
-            with suppress(ImageError):
-                return item.load().size
-    return None
+        for item in itertools.islice(recording.pending(), _TRIED * len(sizes)):
+            if sizes[item.camera] == (0, 0):
+                with suppress(ImageError):
+                    sizes[item.camera] = item.load().size
+            if (0, 0) not in sizes.values():
+                break
+    return sizes
 
 
 def _read_truth(job: Job, cameras: list[str], classes: tuple[str, ...]) -> TruthImages:

@@ -71,7 +71,7 @@ def image_ids(
     if outcomes and outcomes[0].name:
         found = _by_name(outcomes, truth, path, notes)
         matched_by = "file_name"
-    elif all(image.get("stamp_ns") is not None for image in images):
+    elif _have_stamps(images):
         found = _by_stamp(outcomes, images, truth.path, tolerance_ms, notes)
         matched_by = "stamp"
     else:
@@ -82,16 +82,40 @@ def image_ids(
     return ImageIds(ids, [k in found for k in range(len(outcomes))], matched_by, tuple(notes))
 
 
-def check_size(size: tuple[int, int], truth: TruthImages) -> None:
-    """See that an image of this size, in px, may be one of the ground truth's.
+def check_first(
+    sizes: Mapping[str, tuple[int, int]], truth: TruthImages, path: Path, *, files: bool
+) -> None:
+    """See that frames of these sizes may be the ground truth's, before they are looked at.
+
+    Args:
+        sizes: of the first frame of each camera, px; ``(0, 0)`` where it is not known.
+        truth: the ground truth.
+        path: of the recording.
+        files: whether each frame is a file of its own, known by its name.
 
     Raises:
-        RecordingError: if all of these state another size.
+        RecordingError: if a camera has no images in it, or all of them state another size.
     """
-    sizes = {stated_size(image) for image in truth.images}
-    if size not in sizes and None not in sizes:
-        image = truth.images[0]
-        raise RecordingError(_other_size(image, size, truth.path, len(truth.images)))
+    images = _of_sequence(truth.images, path)
+    of_camera = dict.fromkeys(sizes, images)
+    if not files:
+        if not _have_stamps(images):
+            _check_numbered(images, list(sizes), truth.path)
+        names = sorted({_camera_of(image) for image in images})
+        for topic, name in cameras_of(list(sizes), names, truth.path).items():
+            of_camera[topic] = [image for image in images if _camera_of(image) == name]
+    for camera, mine in of_camera.items():
+        size, stated = sizes[camera], {stated_size(image) for image in mine}
+        if min(size) > 0 and size not in stated and None not in stated:
+            raise RecordingError(_other_size(mine[0], size, truth.path, len(mine)))
+
+
+def _have_stamps(images: Images) -> bool:
+    return all(image.get("stamp_ns") is not None for image in images)
+
+
+def _camera_of(image: Mapping[str, Any]) -> str:
+    return str(image.get("camera") or "")
 
 
 def _check_sizes(
@@ -159,12 +183,17 @@ def _by_stamp(
     lost = 0
     nearest = float("inf")
     topics = list(dict.fromkeys(o.camera for o in outcomes))
-    names = sorted({str(image.get("camera") or "") for image in images})
+    names = sorted({_camera_of(image) for image in images})
     for topic, name in cameras_of(topics, names, path, notes).items():
-        of_camera = [image for image in images if str(image.get("camera") or "") == name]
+        of_camera = [image for image in images if _camera_of(image) == name]
         frames = _Frames(outcomes, topic, tolerance_ms)
-        for image in of_camera:
-            nearest = min(nearest, frames.take(image, path))
+        distances = [frames.take(image, path) for image in of_camera]
+        nearest = min(nearest, *distances)
+        if not frames.taken and len(topics) > 1:
+            notes.append(
+                f"no frame of {topic} is an image of {path}: the stamps of the nearest differ by "
+                f"{min(distances):g} ms (--tolerance, in ms)"
+            )
         found |= {k: image["id"] for k, image in frames.taken.items()}
         lost += frames.lost
     if not found:
@@ -255,21 +284,25 @@ def _whole(image: Mapping[str, Any], key: str, path: Path) -> int:
     return value
 
 
-def _by_number(
-    outcomes: Sequence[Outcome], images: Images, path: Path, notes: list[str]
-) -> dict[int, ImageId]:
+def _check_numbered(images: Images, topics: Sequence[str], path: Path) -> None:
     sequences = {str(image.get("sequence") or "") for image in images}
-    topics = {outcome.camera for outcome in outcomes}
     if any(i.get("frame") is None for i in images) or len(sequences) > 1 or len(topics) > 1:
         raise RecordingError(
             f"{path} must have a stamp_ns for every image, or be of one sequence and one "
             f"camera and have a frame for every image, to be matched with a bag or a video"
         )
-    names = sorted({str(image.get("camera") or "") for image in images})
+
+
+def _by_number(
+    outcomes: Sequence[Outcome], images: Images, path: Path, notes: list[str]
+) -> dict[int, ImageId]:
+    topics = {outcome.camera for outcome in outcomes}
+    _check_numbered(images, list(topics), path)
+    names = sorted({_camera_of(image) for image in images})
     name = cameras_of(list(topics), names, path, notes)[next(iter(topics))]
     frames: dict[int, dict[str, Any]] = {}
     for image in images:
-        if str(image.get("camera") or "") != name:
+        if _camera_of(image) != name:
             continue
         other = frames.setdefault(_whole(image, "frame", path), image)
         if other is not image:

@@ -12,7 +12,7 @@ from tasksr_ros.errors import RecordingError
 from tasksr_ros.replay.outcome import Outcome
 from tasksr_ros.replay.run_file import categories, unnamed_classes
 from tasksr_ros.replay.truth_file import TruthImages
-from tasksr_ros.replay.truth_images import ImageIds, check_size, image_ids
+from tasksr_ros.replay.truth_images import ImageIds, check_first, image_ids
 
 STEP_NS = 100_000_000
 
@@ -241,10 +241,57 @@ def test_the_first_frame_tells_it_before_the_replay(
     tmp_path: Path, turned: tuple[int, int]
 ) -> None:
     images: list[dict[str, Any]] = [{"id": 1, "width": 1280, "height": 720}]
-    check_size((1280, 720), read(tmp_path, images))
+    check_first({"": (1280, 720)}, read(tmp_path, images), tmp_path, files=True)
     with pytest.raises(RecordingError, match=f"got {turned[0]}x{turned[1]} px for image 1 of 1280"):
-        check_size(turned, read(tmp_path, images))
-    check_size(turned, read(tmp_path, [*images, {"id": 2}]))  # which says nothing of its size
+        check_first({"": turned}, read(tmp_path, images), tmp_path, files=True)
+    check_first(
+        {"": turned}, read(tmp_path, [*images, {"id": 2}]), tmp_path, files=True
+    )  # of no size
+    check_first({"": (0, 0)}, read(tmp_path, images), tmp_path, files=True)
+
+
+def test_the_size_of_each_camera_is_told_before_the_replay(tmp_path: Path) -> None:
+    """The second camera's frames have the size of the first one's images."""
+    images = of_cameras("left", width=1280, height=720)
+    images += [{**i, "id": i["id"] + 10} for i in of_cameras("right", width=640, height=360)]
+    truth = read(tmp_path, images)
+    check_first(
+        {"/left/image": (1280, 720), "/right/image": (640, 360)}, truth, tmp_path, files=False
+    )
+    with pytest.raises(RecordingError, match=r"got 1280x720 px for image 20 \(right\) of 640x360"):
+        check_first(
+            {"/left/image": (1280, 720), "/right/image": (1280, 720)}, truth, tmp_path, files=False
+        )
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (of_cameras("left"), "must name the camera of /right/image for its images, got left$"),
+        (of_cameras("left", "rear"), "must name the camera of /right/image .* got left, rear"),
+        ([{"id": 1, "camera": "left"}, {"id": 2, "camera": "right"}], "must have a stamp_ns for"),
+    ],
+)
+def test_a_camera_without_truth_is_told_before_the_replay(
+    tmp_path: Path, images: list[dict[str, Any]], message: str
+) -> None:
+    sizes = {"/left/image": (0, 0), "/right/image": (0, 0)}
+    with pytest.raises(RecordingError, match=message):
+        check_first(sizes, read(tmp_path, images), tmp_path, files=False)
+
+
+def test_a_camera_of_another_clock_is_noted(tmp_path: Path) -> None:
+    """Its people would count for nobody, without a word."""
+    images = of_cameras("left", "right")
+    for image in images[3:]:
+        image["stamp_ns"] += 10**10
+    found = ids(tmp_path, images, "/left/image", "/right/image")
+    assert found.ids == [10, 11, 12, 23, 24, 25]
+    assert found.known == [True] * 3 + [False] * 3
+    assert found.notes == (
+        f"no frame of /right/image is an image of {tmp_path / 'gt.json'}: the stamps of the "
+        f"nearest differ by 9800 ms (--tolerance, in ms)",
+    )
 
 
 # Categories
