@@ -32,6 +32,9 @@ CHOOSE_PERIOD_S = 0.5
 GRAPH_PERIOD_S = 3.0
 """How often, and after which silence, the graph is asked why nothing comes; discovery takes up
 to 3 s."""
+SHARED_S = 25.0
+"""For how long others are on the node's topics before it is told: killed ones stay 20 s in the
+graph."""
 SILENCE_LOG_S = 30.0
 """After which the same reason is logged again."""
 
@@ -62,6 +65,7 @@ class Activity:
         self._throttle = Throttle(LOG_PERIOD_S)
         self._seldom = Throttle(SILENCE_LOG_S)
         self._hints: dict[str, str] = {}
+        self._shared: dict[str, tuple[str, float]] = {}
         now_s = time.monotonic()
         self._channels = {
             name: Channel(
@@ -171,6 +175,7 @@ class Activity:
         """Find out why cameras are silent, and tell it."""
         for name, report in self.reports().items():
             inputs, camera = self._inputs[name], name or "camera"
+            self._look_for_others(name)
             self._hints[name] = ""
             if report.silent_s >= GRAPH_PERIOD_S:
                 self._hints[name] = inputs.why_no_image() or ("" if report.received else SILENT)
@@ -181,6 +186,20 @@ class Activity:
             elif report.received and self._lacks_intrinsics(name):
                 why = inputs.why_no_info() or SILENT
                 self._warn_seldom(f"{camera}: no CameraInfo on {inputs.info_topic}: {why}")
+
+    def _look_for_others(self, name: str) -> None:
+        """Find out since when others are on a camera's topics."""
+        text = self._inputs[name].why_too_many() or self._outputs[name].why_too_many()
+        known, _ = self._shared.get(name, ("", 0.0))
+        if text != known:
+            self._shared[name] = (text, time.monotonic())
+        if told := self._too_many(name):
+            self._warn_seldom(f"{name or 'camera'}: {told}")
+
+    def _too_many(self, name: str) -> str:
+        """That others have been on a camera's topics for a while, or ""."""
+        text, since_s = self._shared.get(name, ("", 0.0))
+        return text if time.monotonic() - since_s >= SHARED_S else ""
 
     def _log_rates(self) -> None:
         for name, report in self.reports().items():
@@ -240,7 +259,7 @@ class Activity:
     def _input_state(self, name: str) -> InputState:
         inputs, hint = self._inputs[name], self._hints.get(name, "")
         topics = (inputs.image_topic, inputs.info_topic)
-        return InputState(*topics, inputs.qos_error, hint, self._idle(name))
+        return InputState(*topics, inputs.qos_error, hint, self._idle(name), self._too_many(name))
 
     def close(self, patience_s: float = math.inf) -> bool:
         """Unsubscribe and end the thread; see `worker.Worker.close`."""

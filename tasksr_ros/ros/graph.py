@@ -37,6 +37,15 @@ def published(
     return found
 
 
+def publishers(node: Node, topic: str, kind: str) -> list[str]:
+    """Full name of the node of each publisher of messages of a type on a topic."""
+    return sorted(
+        f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+        for info in node.get_publishers_info_by_topic(topic)
+        if info.topic_type == kind
+    )
+
+
 def is_latched(node: Node, topic: str) -> bool | None:
     """Whether all publishers of CameraInfo on a topic latch it; None where there are none."""
     offered = [

@@ -30,11 +30,18 @@ from tasksr_ros.io.annotate import draw, draw_blur
 from tasksr_ros.io.calibration import is_rectified
 from tasksr_ros.io.frames import to_bgr
 from tasksr_ros.ros import messages
-from tasksr_ros.ros.graph import is_latched, published
+from tasksr_ros.ros.graph import is_latched, published, publishers
 from tasksr_ros.ros.in_space import InSpace
 from tasksr_ros.ros.live import wire
 from tasksr_ros.ros.live.scheduler import RateLimit
-from tasksr_ros.ros.live.silence import CAMERA_INFO, SUFFIX, Wanted, why_silent
+from tasksr_ros.ros.live.silence import (
+    CAMERA_INFO,
+    SUFFIX,
+    Wanted,
+    several_answers,
+    several_sources,
+    why_silent,
+)
 from tasksr_ros.ros.live.worker import Answer
 from tasksr_ros.ros.overlays import Overlays
 
@@ -46,6 +53,7 @@ OnError: TypeAlias = Callable[[str, str], None]
 
 PLAIN_STAGES = ("total", "delay", "age")
 """Of the latency, also published as plain numbers, ms, for rqt_plot: ``latency/age/data``."""
+DETECTIONS = "vision_msgs/msg/Detection2DArray"
 _KINDS = {"raw": (Image, wire.IMAGE), "compressed": (CompressedImage, wire.COMPRESSED_IMAGE)}
 _MENDS = {"RELIABILITY": "best_effort", "DURABILITY": "volatile"}
 _LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -227,6 +235,13 @@ class CameraInputs:
         there = published(self._node, topic, self._qos, self._qos_mend)
         return why_silent(Wanted(topic, kind, self._parameters), there)
 
+    def why_too_many(self) -> str:
+        """What is wrong where several publish these images, or ""."""
+        if not self._transport:
+            return ""
+        topic, (_, kind) = self._of(self._transport), _KINDS[self._transport]
+        return several_sources(topic, publishers(self._node, topic, kind))
+
     def why_no_info(self) -> str:
         """Why no CameraInfo comes, by the graph, or ""."""
         there = published(self._node, self.info_topic, self._info_qos, self._qos_mend)
@@ -292,6 +307,11 @@ class CameraOutputs:
     def wants_ranges(self) -> bool:
         """Whether somebody listens to where people are."""
         return self._in_space.wanted
+
+    def why_too_many(self) -> str:
+        """What is wrong where others publish on the topic of these detections, or ""."""
+        topic = str(self._detections.topic_name)
+        return several_answers(topic, publishers(self._node, topic, DETECTIONS))
 
     def limit_debug_images(self, wanted: bool, rate_hz: float) -> None:
         """Whether to publish debug images while someone listens, and how many at most."""

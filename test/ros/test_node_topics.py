@@ -82,6 +82,36 @@ def test_silence_is_explained(
     assert "mistyped: no image on /cam/image_rw: nobody publishes it; did you mean" in log
 
 
+def test_others_on_the_nodes_topics_are_told(
+    client: Client,
+    ros_domain: int,
+    tiny_bundle: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second player of images; a bag that holds detections."""
+    monkeypatch.setattr("tasksr_ros.ros.activity.SHARED_S", 0.0)
+    diagnostics = Diagnostics(client)
+    client.node.create_publisher(Detection2DArray, "b/detections", RELIABLE)
+    client.node.create_publisher(Image, "a/image", RELIABLE)
+    cameras = Camera(client, "a/image"), Camera(client, "b/image")
+    with live_node(ros_domain, tiny_bundle, cameras=["a", "b"]):
+
+        def told(name: str, text: str) -> bool:
+            for camera in cameras:
+                camera.send()
+            status = diagnostics[name]
+            return status is not None and text in status.message
+
+        sources = "/a/image has 2 publishers (/client, /client): their images are taken for those"
+        client.wait(lambda: told("a", sources), "two publishers of images")
+        answers = "/b/detections has 2 publishers (/client, /tasksr): who listens gets the detecti"
+        client.wait(lambda: told("b", answers), "two publishers of detections")
+    log = capfd.readouterr().err
+    assert f"a: {sources}" in log
+    assert f"b: {answers}" in log
+
+
 def test_the_suffix_of_compressed_topics_may_be_given(
     client: Client, ros_domain: int, tiny_bundle: Path
 ) -> None:

@@ -51,6 +51,7 @@ class InputState:
         qos_error: why a publisher cannot be heard, or "".
         hint: why no image comes, as far as the graph tells, or "".
         idle: why its images are not subscribed to, or "".
+        shared: who else is on its topics, or "".
     """
 
     topic: str
@@ -58,6 +59,7 @@ class InputState:
     qos_error: str = ""
     hint: str = ""
     idle: str = ""
+    shared: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def camera_health(
         _age(now, config),
         _stamps(now, before),
         _coverage(now),
+        Health(Level.WARN if inputs.shared else Level.OK, "ok", inputs.shared or "ok"),
     ]
     return max(found, key=lambda health: health.level)
 

@@ -1,4 +1,4 @@
-"""Why nothing comes on a topic, by what the graph says, and what to change; without ROS."""
+"""Why nothing, or too much, comes on a topic, by what the graph says; without ROS."""
 
 from __future__ import annotations
 
@@ -62,6 +62,27 @@ def why_silent(wanted: Wanted, there: Mapping[str, Sequence[Publisher]]) -> str:
     if not fitting:
         return _other_type(wanted, mine[0])
     return fitting[0].problem if all(p.problem for p in fitting) else ""
+
+
+def several_sources(topic: str, publishers: Sequence[str]) -> str:
+    """What is wrong where several publish a camera's images, or ""."""
+    if len(publishers) < 2:
+        return ""
+    return (
+        f"{topic} has {len(publishers)} publishers ({_listed(publishers)}): their images are taken "
+        f"for those of one camera"
+    )
+
+
+def several_answers(topic: str, publishers: Sequence[str]) -> str:
+    """What is wrong where others publish on the topic of the node's detections, or ""."""
+    if len(publishers) < 2:
+        return ""
+    return (
+        f"{topic} has {len(publishers)} publishers ({_listed(publishers)}): who listens gets the "
+        f"detections of all: remap detections, give one node another namespace, or play the bag "
+        f"without that topic"
+    )
 
 
 def _instead(wanted: Wanted, there: Mapping[str, Sequence[Publisher]]) -> str:

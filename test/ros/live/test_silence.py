@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tasksr_ros.ros.live.silence import CAMERA_INFO, Publisher, Wanted, why_silent
+from tasksr_ros.ros.live.silence import (
+    CAMERA_INFO,
+    Publisher,
+    Wanted,
+    several_answers,
+    several_sources,
+    why_silent,
+)
 from tasksr_ros.ros.live.wire import COMPRESSED_IMAGE, IMAGE
 
 RAW = (Publisher("/driver", IMAGE),)
@@ -136,4 +143,16 @@ def test_long_lists_are_cut() -> None:
     there = {f"/{name}/picture": RAW for name in ("a", "b", "c", "d", "e", "f", "g")}
     assert "on /a/picture, /b/picture, /c/picture, /d/picture, /e/picture and 2 more: " in (
         why_silent(Wanted("/image", IMAGE, "input"), there)
+    )
+
+
+def test_others_on_the_topics() -> None:
+    assert several_sources("/image", ["/driver"]) == several_answers("/detections", []) == ""
+    assert several_sources("/image", ["/driver", "/rosbag2_player"]) == (
+        "/image has 2 publishers (/driver, /rosbag2_player): their images are taken for those of "
+        "one camera"
+    )
+    assert several_answers("/detections", ["/tasksr", "/tasksr"]) == (
+        "/detections has 2 publishers (/tasksr, /tasksr): who listens gets the detections of all: "
+        "remap detections, give one node another namespace, or play the bag without that topic"
     )
