@@ -108,14 +108,15 @@ def open_bag(path: Path) -> Iterator[OpenBag]:
 
 def _open_readers(path: Path, stack: ExitStack) -> tuple[tuple[Reader, ...], tuple[str, ...]]:
     """The bag as its metadata describe it, or else whichever of its files are readable."""
-    damage = []
+    files = _storage_files(path) if path.is_dir() else [path]
+    damage = [_unwritten(file) for file in files if _write_ahead_log(file)]
     if (path / _METADATA).exists():
         try:
-            return (stack.enter_context(Rosbag2(path)),), ()
+            return (stack.enter_context(Rosbag2(path)),), tuple(damage)
         except Exception as error:
             damage.append(_reason(error))
     readers = []
-    for file in _storage_files(path) if path.is_dir() else [path]:
+    for file in files:
         try:
             reader, problem = _open_file(file, stack)
             readers.append(reader)
@@ -125,6 +126,19 @@ def _open_readers(path: Path, stack: ExitStack) -> tuple[tuple[Reader, ...], tup
     if not readers:
         raise _damaged(path, "; ".join(damage))
     return tuple(readers), tuple(dict.fromkeys(damage))
+
+
+def _write_ahead_log(file: Path) -> bool:
+    """Whether sqlite's journal lies beside a file: messages of a recorder that was killed."""
+    journal = file.with_name(f"{file.name}-wal")
+    return journal.is_file() and journal.stat().st_size > 0
+
+
+def _unwritten(file: Path) -> str:
+    return (
+        f"{file.name}-wal may hold messages that {file.name} lacks: "
+        f"`sqlite3 {file.name} 'PRAGMA wal_checkpoint(TRUNCATE)'` writes them into it"
+    )
 
 
 def _open_file(file: Path, stack: ExitStack) -> tuple[Reader, str]:

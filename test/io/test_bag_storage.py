@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -165,6 +168,29 @@ def test_a_file_that_the_metadata_do_not_name_is_told(
         f"{folder}: {other.name} is left out: the bag's metadata.yaml does not name it "
         f"(`ros2 bag reindex` writes it anew)"
     ]
+
+
+@pytest.mark.parametrize("kept", ["folder", "without metadata", "file"])
+def test_messages_of_a_killed_recorder_in_sqlites_journal_are_told(
+    tmp_path: Path, kept: str
+) -> None:
+    file = plain_bag(tmp_path / "live", "sqlite3")
+    database = sqlite3.connect(file)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("INSERT INTO messages SELECT id + 9, topic_id, timestamp, data FROM messages")
+    database.commit()
+    folder = tmp_path / "bag"
+    shutil.copytree(tmp_path / "live", folder)  # as it is while the recorder runs
+    database.close()
+    if kept == "without metadata":
+        (folder / "metadata.yaml").unlink()
+    recording = open_recording(folder / file.name if kept == "file" else folder)
+    wanted = f"{file.name}-wal may hold messages that {file.name} lacks: `sqlite3 {file.name} 'PRAG"
+    read = []
+    with pytest.raises(RecordingError, match=re.escape(wanted)):
+        read.extend(frame.stamp_ns - START for frame in recording)
+    assert read == [0, 1, 2]
+    assert len(list(open_recording(tmp_path / "live"))) == 6
 
 
 def test_fewer_images_than_the_metadata_state_are_told(

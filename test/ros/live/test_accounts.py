@@ -157,15 +157,15 @@ def test_a_publisher_that_cannot_be_heard_is_an_error_at_once() -> None:
     assert told == Health(Level.ERROR, "waiting", "/image: set input.reliability")
 
 
-@pytest.mark.parametrize(
-    ("rejected", "level"), [(0, Level.OK), (1, Level.OK), (2, Level.WARN), (6, Level.ERROR)]
-)
 def test_others_on_a_cameras_topics_are_a_warning() -> None:
     others = InputState("/image", shared="/image has 2 publishers")
     now = Report(received=5)
     assert health(now, inputs=others) == Health(Level.WARN, "ok", "/image has 2 publishers")
 
 
+@pytest.mark.parametrize(
+    ("rejected", "level"), [(0, Level.OK), (1, Level.OK), (2, Level.WARN), (6, Level.ERROR)]
+)
 def test_only_new_rejections_count(rejected: int, level: Level) -> None:
     before = Report(received=100, dropped={"rejected ImageError": 50})
     now = Report(
