@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
+from urllib.parse import quote
 
 from rosbags import rosbag1
 from rosbags.interfaces import Connection
@@ -139,6 +141,18 @@ class _Mcap(McapReader):
             del waiting[:ready]
 
 
+class _Sqlite(Sqlite3Reader):
+    """An sqlite3 file, whatever its path: rosbags makes it a part of a URI."""
+
+    def open(self) -> None:
+        """As of rosbags."""
+        path, self.path = self.path, Path(quote(os.fsencode(str(self.path))))
+        try:
+            super().open()
+        finally:
+            self.path = path
+
+
 def in_time_order(
     files: Iterable[tuple[int, Callable[[], Iterator[tuple[Connection, int, bytes]]]]],
 ) -> Iterator[tuple[Connection, int, bytes]]:
@@ -166,7 +180,7 @@ def in_time_order(
 
 
 class _Directory(DirectoryReader):
-    STORAGE_PLUGINS: Mapping[str, Any] = {"mcap": _Mcap, "sqlite3": Sqlite3Reader}
+    STORAGE_PLUGINS: Mapping[str, Any] = {"mcap": _Mcap, "sqlite3": _Sqlite}
 
     def messages(
         self,
@@ -195,7 +209,7 @@ class Rosbag2(Reader):
     """A rosbag2 folder, or one mcap or sqlite3 file."""
 
     STORAGE_PLUGINS: Mapping[str, Any] = _BySuffix(
-        {"dir": _Directory, ".mcap": _Mcap, ".db3": Sqlite3Reader}
+        {"dir": _Directory, ".mcap": _Mcap, ".db3": _Sqlite}
     )
 
 

@@ -17,7 +17,7 @@ from tasksr_ros.io.calibration import read_calibration
 from tasksr_ros.io.decoding import decode_compressed
 from tasksr_ros.io.frames import Frame
 from tasksr_ros.io.named_images import NamedImages
-from tasksr_ros.io.natural_order import natural_order
+from tasksr_ros.io.natural_order import decimals, natural_order
 from tasksr_ros.io.orientation import UPRIGHT, orientation, turned
 from tasksr_ros.io.recording import FALLBACK_FPS, Encoded, Pending, Recording
 from tasksr_ros.io.stamp_lists import read_list, stamp_list
@@ -117,12 +117,14 @@ def _image_files(path: Path) -> list[Path]:
 
 
 def in_order(files: Iterable[Path]) -> list[Path]:
-    """Files of one folder: by the stamps in their names where each has one, else by number."""
+    """Files of one folder: by the stamps or decimals of their names, else by whole numbers."""
     files = list(files)
-    named = stamps_in_names([file.stem for file in files])
-    if named is None:
+    stems = [file.stem for file in files]
+    named = stamps_in_names(stems)
+    values = decimals(stems)[0] if named is None else named.stamps
+    if values is None:
         return sorted(files, key=natural_order)
-    return [file for _, file in sorted(zip(named.stamps, files, strict=True))]
+    return [file for _, file in sorted(zip(values, files, strict=True))]
 
 
 def _is_image(path: Path) -> bool:
@@ -154,7 +156,9 @@ def _stamps_of(files: Sequence[Path]) -> tuple[list[int], list[str]]:
             f"assumed"
         )
         stamps = [round(i * 1e9 / FALLBACK_FPS) for i in range(len(files))]
-        return stamps, [*notes, invented] if len(files) > 1 else []
+        order = decimals([file.stem for file in files])[1]
+        told = [note for note in (*notes, order, invented) if note]
+        return stamps, told if len(files) > 1 else []
     stalled = sum(later <= stamp for stamp, later in itertools.pairwise(stamps))
     told = f"the stamps of {stalled} of {len(files)} images do not rise: they are taken as they are"
     return stamps, [*notes, told] if stalled else notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from tasksr_ros.io.recordings import open_recording
 from tasksr_ros.io.sample_range import SampleRange
 
 PLUGINS = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
+_TOPIC = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 JPEG_QUALITY = 90
 """Of images that are not stored as JPEG or PNG, 1 to 100."""
 
@@ -56,8 +58,13 @@ def make_bag(
     """
     if storage not in PLUGINS:
         raise ConfigError(f"storage must be one of {', '.join(PLUGINS)}, got {storage!r}")
-    if not topic.startswith("/") or topic.endswith("/"):
-        raise ConfigError(f"topic must be absolute, like /camera/image, got {topic!r}")
+    if not _TOPIC.fullmatch(topic):
+        raise ConfigError(
+            f"topic must be absolute, like /camera/image, each part of letters, digits and _, "
+            f"none beginning with a digit, got {topic!r}"
+        )
+    if storage == "sqlite3" and (odd := re.search("[#?%]", str(out))):
+        raise ConfigError(f"a bag of sqlite3 must have no {odd.group()!r} in its path, got {out}")
     recording = source if isinstance(source, Recording) else open_recording(source)
     try:
         writer = Writer(out, version=9, storage_plugin=PLUGINS[storage])

@@ -155,6 +155,17 @@ def test_metadata_without_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("name", ["run#1", "run?x=1", "100%25", "a%41b", "take 1 & 2", "caf\udce9"])
+def test_paths_are_no_uris(tmp_path: Path, storage: str, name: str) -> None:
+    plain_bag(tmp_path / "bag", storage)
+    folder = (tmp_path / name) / "bag"
+    shutil.copytree(tmp_path / "bag", folder)
+    assert numbers(open_recording(folder)) == [0, 1, 2]
+    file = next(f for f in folder.iterdir() if f.suffix in (".mcap", ".db3"))
+    assert numbers(open_recording(file)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_a_file_that_the_metadata_do_not_name_is_told(
     tmp_path: Path, storage: str, caplog: pytest.LogCaptureFixture
 ) -> None:

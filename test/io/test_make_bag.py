@@ -155,8 +155,12 @@ def test_unreadable_images_alone_leave_no_bag(folder: Path, tmp_path: Path) -> N
 def test_wrong_arguments_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must be one of mcap, sqlite3, got 'zip'"):
         make_bag(folder, tmp_path / "bag", "zip")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="must be absolute, like /camera/image, got 'image'"):
-        make_bag(folder, tmp_path / "bag", topic="image")
+    for topic in ("image", "/image/", "/a//b", "/camera 1/image", "/1cam/image", "/cam-1/image"):
+        with pytest.raises(ConfigError, match=f"must be absolute, like .*, got '{topic}'$"):
+            make_bag(folder, tmp_path / "bag", topic=topic)
+    with pytest.raises(ConfigError, match="a bag of sqlite3 must have no '#' in its path, got "):
+        make_bag(folder, tmp_path / "bag#1", "sqlite3")
+    assert make_bag(folder, tmp_path / "bag#2").is_dir()
     with pytest.raises(RecordingError, match="does not exist"):
         make_bag(tmp_path / "nowhere", tmp_path / "bag")
     assert not (tmp_path / "bag").exists()

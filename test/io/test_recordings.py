@@ -106,6 +106,29 @@ def test_a_folder_is_in_natural_order_without_hidden_files(
 
 
 @pytest.mark.parametrize(
+    ("names", "order", "note"),
+    [
+        (["0.1", "0.05", "0.15", "0.2"], ["0.05", "0.1", "0.15", "0.2"], ""),
+        (["t1.5", "t1.05", "t0.95"], ["t0.95", "t1.05", "t1.5"], ""),
+        (["2.10", "2.09", "2.11"], ["2.09", "2.10", "2.11"], ""),
+        (["1.10", "1.9"], ["1.9", "1.10"], "1.9 before 1.10"),
+        (["0.0", "0.25", "0.5", "0.75"], ["0.0", "0.5", "0.25", "0.75"], "0.5 before 0.25"),
+        (["1.1", "2.10"], ["1.1", "2.10"], ""),
+        (["a\u00b2b1", "a2", "a10"], ["a2", "a10", "a\u00b2b1"], ""),
+    ],
+)
+def test_names_with_a_point(tmp_path: Path, names: list[str], order: list[str], note: str) -> None:
+    """Seconds, 0.05 before 0.1, or two numbers, 1.9 before 1.10."""
+    for name in names:
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture(1))
+    recording = open_recording(tmp_path)
+    assert [item.name.removesuffix(".png") for item in recording.pending()] == order
+    told = [n for n in recording.notes if "10 frames" not in n]
+    taken = f"{tmp_path}: numbers with a point are taken for two each: {note}"
+    assert told == ([taken] if note else [])
+
+
+@pytest.mark.parametrize(
     ("names", "stamps"),
     [
         (
