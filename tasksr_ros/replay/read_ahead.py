@@ -41,8 +41,13 @@ class Loaded:
 
 
 def selected(recording: Recording, config: ReplayConfig) -> Iterator[Pending]:
-    """The frames from ``start`` on for ``duration``, of each camera's every n-th."""
+    """The frames from ``start`` on for ``duration``, of each camera's every n-th.
+
+    The recording begins with the stamp of its first frame; where no start is given, frames whose
+    stamps are earlier count as well: those of another camera, or of a clock that was set later.
+    """
     first: int | None = None
+    begin = config.start or (-_DISORDER_S if config.duration else -float("inf"))
     seen: Counter[str] = Counter()
     end = config.start + config.duration if config.duration else float("inf")
     for item in recording.pending():
@@ -50,7 +55,7 @@ def selected(recording: Recording, config: ReplayConfig) -> Iterator[Pending]:
         seconds = (item.stamp_ns - first) / 1e9
         if seconds >= end + _DISORDER_S:
             return
-        if not config.start <= seconds < end:
+        if not begin <= seconds < end:
             continue
         if seen[item.camera] % config.every == 0:
             yield item
