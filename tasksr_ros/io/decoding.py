@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import io
+import re
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -29,6 +30,11 @@ _OWN_FILES = DecodingConfig(max_pixels=2**28)
 
 WITHOUT_COLOURS = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16"}
 """What OpenCV holds under types that name no colours."""
+_BITS_PER_SAMPLE = 258
+"""TIFF's tag of them."""
+_PNM = ("pgm", "ppm")
+_BETWEEN = rb"\s(?:\s|#[^\n]*\n)*"
+_PNM_HEADER = re.compile(rb"P[2356]" + 3 * (_BETWEEN + rb"(\d{1,9})") + rb"\s")
 _NO_BRIDGE = "cv_bridge, where it is installed, knows more"
 
 
@@ -156,33 +162,53 @@ def decode_compressed(format: str, data: Buffer, config: DecodingConfig | None =
         limits = replace(_OWN_FILES, significant_bits=bits)
         frame = CompressedFrame(data, format, limits).decoded()
         return Frame(to_bgr(frame), encoding="bgr8", from_16_bits=frame.from_16_bits)
+    content, largest = bytes(data), None
     if format in ("tif", "tiff"):
-        _check_tiff(bytes(data))
-    image = _imdecode(bytes(data), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        content = _plain_tiff(content)
+    elif format in _PNM:
+        largest = _largest_of_pnm(content)
+    image = _imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     deep = image is not None and image.dtype == np.uint16
     if image is not None and not deep:
-        image = _imdecode(bytes(data), cv2.IMREAD_COLOR)
+        image = _imdecode(content, cv2.IMREAD_COLOR)
     if image is None:
         raise ImageError(
             f"image file must be of a kind that OpenCV reads, got {len(data)} unreadable bytes of "
             f"format {format!r}"
         )
     if deep:
-        image = cv2.convertScaleAbs(image, alpha=255 / white(bits))
+        image = cv2.convertScaleAbs(image, alpha=255 / min(white(bits), largest or white(bits)))
+    elif largest is not None and content[:2] in (b"P5", b"P6"):  # OpenCV scales P2 and P3
+        image = cv2.convertScaleAbs(image, alpha=255 / largest)
     return Frame(np.asarray(image, np.uint8), encoding="bgr8", from_16_bits=deep)
 
 
-def _check_tiff(data: bytes) -> None:
-    """As of the other kinds: a still of grey or colour. What is unreadable is OpenCV's to say."""
+def _plain_tiff(data: bytes) -> bytes:
+    """A TIFF without the transparency of 8 bits, by which OpenCV would darken its colours.
+
+    Raises:
+        ImageError: where it is no still of grey or colour, as of the other kinds. What is
+            unreadable is OpenCV's to say.
+    """
+    plain = io.BytesIO()
     try:
         with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
             pages, mode = image.n_frames, image.mode
+            if pages == 1 and mode == "RGBA" and set(image.tag_v2.get(_BITS_PER_SAMPLE)) == {8}:
+                image.convert("RGB").save(plain, "TIFF")
     except Exception:  # broken files make the parser raise nearly anything
-        return
+        return data
     if pages > 1:
         raise ImageError(f"image must be a still, got a TIFF of {pages} pages")
     if mode == "CMYK":
         raise ImageError("TIFF must be grey or colour, got CMYK")
+    return plain.getvalue() or data
+
+
+def _largest_of_pnm(data: bytes) -> int | None:
+    """The value of white that the header of a PGM or PPM states; None where it has none."""
+    match = _PNM_HEADER.match(data)
+    return int(match.group(3)) if match and 0 < int(match.group(3)) <= white(0) else None
 
 
 def stamp_ns(header: Any) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tasksr_ros.config import DecodingConfig
 from tasksr_ros.errors import ImageError
 from tasksr_ros.io.decoding import decode_compressed, decode_image, decode_message
 from tasksr_ros.io.frames import ENCODINGS, crop_rgb
@@ -118,3 +119,38 @@ def test_a_tiff_of_one_page(mode: str) -> None:
     file = io.BytesIO()
     Image.new(mode, (64, 32), "white").save(file, "TIFF")
     assert decode_compressed("tiff", file.getvalue()).image.tolist() == [[[255] * 3] * 64] * 32
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixel", "grey"), [("RGBA", (200, 200, 200, 100), 200), ("LA", (200, 100), 200)]
+)
+def test_the_transparency_of_a_tiff_does_not_darken_it(
+    mode: str, pixel: tuple[int, ...], grey: int
+) -> None:
+    file = io.BytesIO()
+    Image.new(mode, (64, 32), pixel).save(file, "TIFF")
+    assert decode_compressed("tiff", file.getvalue()).image.tolist() == [[[grey] * 3] * 64] * 32
+
+
+@pytest.mark.parametrize(
+    ("data", "bits", "grey"),
+    [
+        (b"P5 2 1 255\n\xff\x64", 0, [255, 100]),
+        (b"P5\n# of a camera\n2 1\n15\n\x0f\x06", 0, [255, 102]),
+        (b"P2\n2 1\n15\n15 6\n", 0, [255, 102]),
+        (b"P5\n2 1\n4095\n\x0f\xff\x06\x66", 0, [255, 102]),
+        (b"P5\n2 1\n4095\n\x0f\xff\x06\x66", 12, [255, 102]),
+        (b"P5\n2 1\n65535\n\x0f\xff\x06\x66", 12, [255, 102]),
+        (b"P5\n2 1\n65535\n\xff\xff\x66\x66", 0, [255, 102]),
+        (b"P2\n2 1\n1023\n1023 409\n", 0, [255, 102]),
+    ],
+)
+def test_a_pgm_states_its_white(data: bytes, bits: int, grey: list[int]) -> None:
+    """Twelve bits of 16 are near black otherwise."""
+    frame = decode_compressed("pgm", data, DecodingConfig(significant_bits=bits))
+    assert frame.image.tolist() == [[[level] * 3 for level in grey]]
+
+
+def test_a_ppm_of_few_colours() -> None:
+    frame = decode_compressed("ppm", b"P6\n1 2\n3\n\x03\x01\x00\x02\x02\x02")
+    assert frame.image.tolist() == [[[0, 85, 255]], [[170, 170, 170]]]
