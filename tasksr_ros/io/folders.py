@@ -167,7 +167,7 @@ def _stamps_of(files: Sequence[Path]) -> tuple[list[int], list[str]]:
 def _stamps(files: Sequence[Path]) -> tuple[list[int] | None, list[str]]:
     """Stamps in ns: of KITTI, of the ground truth, in names or in a list beside; and notes."""
     folder = files[0].parent
-    images = in_order(f for f in folder.iterdir() if _is_image(f))
+    images = in_order({*files, *(f for f in folder.iterdir() if _is_image(f))})
     stamps, notes = _kitti_stamps(images), list[str]()
     if stamps is None:
         truth = _ground_truth_stamps(folder)
