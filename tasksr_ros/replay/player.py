@@ -17,7 +17,7 @@ from tasksr_ros.io.frames import Frame
 from tasksr_ros.io.make_bag import to_jpeg
 from tasksr_ros.io.recording import Pending, Recording
 from tasksr_ros.replay.offline import expected
-from tasksr_ros.replay.read_ahead import Load, Loaded, read_ahead, selected
+from tasksr_ros.replay.read_ahead import DISORDER_S, Load, Loaded, read_ahead, selected
 from tasksr_ros.ros.session import START_S, Endpoint, Session, header_at, wait
 
 logger = logging.getLogger(__name__)
@@ -140,7 +140,11 @@ def _publish(
 
 
 class _Clock:
-    """Waits as long as passed between the frames; longer pauses are shortened."""
+    """Waits as long as passed between the frames; longer pauses are shortened.
+
+    Of several cameras, a frame that was taken a little before another may come after it: that is
+    no pause. What is earlier by more begins a new course of time.
+    """
 
     def __init__(self) -> None:
         self._last: int | None = None
@@ -150,8 +154,10 @@ class _Clock:
 
     def wait_until(self, stamp_ns: int) -> None:
         """Wait until the frame with this stamp is due."""
-        pause = 0.0 if self._last is None else max(0.0, (stamp_ns - self._last) / 1e9)
-        self._last = stamp_ns
+        pause = 0.0 if self._last is None else (stamp_ns - self._last) / 1e9
+        if self._last is None or not -DISORDER_S <= pause <= 0:
+            self._last = stamp_ns
+        pause = max(0.0, pause)
         self._shortened += pause > LONGEST_GAP_S
         self._due += min(pause, LONGEST_GAP_S)
         left = self._due - time.perf_counter()

@@ -18,7 +18,7 @@ from tasksr_ros.io.recording import Encoded, Pending, Recording
 
 _DEPTH = 4
 """Decoded frames that may wait for the engine."""
-_DISORDER_S = 1.0
+DISORDER_S = 1.0
 """By which a frame's stamp may precede that of a frame before it."""
 _POLL_S = 0.2
 
@@ -47,13 +47,13 @@ def selected(recording: Recording, config: ReplayConfig) -> Iterator[Pending]:
     stamps are earlier count as well: those of another camera, or of a clock that was set later.
     """
     first: int | None = None
-    begin = config.start or (-_DISORDER_S if config.duration else -float("inf"))
+    begin = config.start or (-DISORDER_S if config.duration else -float("inf"))
     seen: Counter[str] = Counter()
     end = config.start + config.duration if config.duration else float("inf")
     for item in recording.pending():
         first = item.stamp_ns if first is None else first
         seconds = (item.stamp_ns - first) / 1e9
-        if seconds >= end + _DISORDER_S:
+        if seconds >= end + DISORDER_S:
             return
         if not begin <= seconds < end:
             continue

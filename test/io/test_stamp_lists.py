@@ -216,5 +216,5 @@ def test_images_of_a_ground_truth_have_their_own_lines(tmp_path: Path) -> None:
 def test_an_image_of_a_name_that_is_not_looked_for(tmp_path: Path) -> None:
     folder = images(tmp_path / "rgb", (".hidden.png",))
     assert open_recording(folder / ".hidden.png").stamps == [0]
-    (tmp_path / "times.txt").write_text("0.5\n")
-    assert open_recording(folder / ".hidden.png").stamps == [500_000_000]
+    (tmp_path / "times.txt").write_text("1305031102.5\n")
+    assert open_recording(folder / ".hidden.png").stamps == [1305031102500000000]
