@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ LIVE = (
     *("range.", "schedule.target_latency", "video."),
 )
 """What may change while the node is configured; the rest is read in configure."""
+
+
+_PART = r"(?:[A-Za-z_]|\{\w+\})(?:\w|\{\w+\})*"
+_TOPIC = re.compile(rf"(?:/|~/)?{_PART}(?:/{_PART})*", re.ASCII)
+"""Absolute, relative or the node's own, with ROS's substitutions: ``~/image``, ``{node}/image``."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +124,23 @@ def _build_camera(name: str, values: Mapping[str, object]) -> NodeConfig:
 def _check_topics(cameras: Mapping[str, NodeConfig]) -> None:
     users: dict[str, str] = {}
     for name, config in cameras.items():
-        topic = config.input.topic
+        topic, info_topic = config.input.topic, config.input.info_topic
+        prefix = f"{name}.input" if name else "input"
+        _check_name(f"{prefix}.topic", topic)
+        _check_name(f"{prefix}.info_topic", info_topic)
+        if topic and topic == info_topic:
+            raise ConfigError(f"{prefix}.info_topic must not be the images', got {topic!r}")
         if topic and topic in users:
             raise ConfigError(
                 f"cameras must have topics of their own, got {topic!r} for "
                 f"{users[topic]} and {name}"
             )
         users[topic] = name
+
+
+def _check_name(parameter: str, topic: str) -> None:
+    if topic and not _TOPIC.fullmatch(topic):
+        raise ConfigError(
+            f"{parameter} must be the name of a topic (parts of letters, digits and _, none of "
+            f"which begins with a digit, / between them), got {topic!r}"
+        )

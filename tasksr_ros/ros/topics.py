@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -142,9 +142,10 @@ class CameraInputs:
         if self._infos is not None:
             self._node.destroy_subscription(self._infos)
         self._info_qos = qos
-        self._infos = self._node.create_subscription(
-            CameraInfo, self.info_topic, self._receive_info, qos, raw=True
-        )
+        with _told(self.info_topic, CAMERA_INFO):
+            self._infos = self._node.create_subscription(
+                CameraInfo, self.info_topic, self._receive_info, qos, raw=True
+            )
         used = "P, for rectified images" if self.rectified else "K, for raw images"
         self._say(f"CameraInfo ({used})", self._infos, CAMERA_INFO, qos)
 
@@ -183,16 +184,13 @@ class CameraInputs:
             self.qos_error = ""
             self._on_image(wire.Serialized(kind, data))
 
-        self._images = self._node.create_subscription(
-            message_type,
-            topic,
-            receive,
-            self._qos,
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=lambda event: self._tell_qos(topic, event)
-            ),
-            raw=True,
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=lambda event: self._tell_qos(topic, event)
         )
+        with _told(topic, kind):
+            self._images = self._node.create_subscription(
+                message_type, topic, receive, self._qos, event_callbacks=events, raw=True
+            )
         self._transport = transport
         self._say("images", self._images, kind, self._qos)
 
@@ -375,6 +373,18 @@ class CameraOutputs:
         """Take the topics back."""
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
+
+
+@contextlib.contextmanager
+def _told(topic: str, kind: str) -> Iterator[None]:
+    """Say of which subscription ROS complains."""
+    try:
+        yield
+    except Exception as error:
+        raise ConfigError(
+            f"{topic} cannot be subscribed to as {kind}: does the node itself use it for something "
+            f"else, by a remapping or a parameter? ({error})"
+        ) from error
 
 
 def _debug_image(answer: Answer) -> Image:

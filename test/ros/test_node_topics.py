@@ -112,6 +112,18 @@ def test_others_on_the_nodes_topics_are_told(
     assert f"b: {answers}" in log
 
 
+def test_a_topic_that_the_node_uses_for_something_else_is_named(
+    client: Client, ros_domain: int, tiny_bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Detections onto the images' topic."""
+    with live_node(ros_domain, tiny_bundle, remap=("detections:=image",)) as live:
+        assert live.node._activity is None
+    assert (
+        "[tasksr]: /image cannot be subscribed to as sensor_msgs/msg/Image: does the node itself "
+        "use it for something else, by a remapping or a parameter? ("
+    ) in capfd.readouterr().err
+
+
 def test_the_suffix_of_compressed_topics_may_be_given(
     client: Client, ros_domain: int, tiny_bundle: Path
 ) -> None:

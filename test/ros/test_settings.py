@@ -60,6 +60,32 @@ def test_what_does_not_fit_is_refused(values: dict[str, object], message: str) -
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "topic",
+    ["/cam/image/", "/", "/1cam/image", "cam image", "/a//b", "/cam-1/image", "~image", "é"],
+)
+@pytest.mark.parametrize("parameter", ["input.topic", "front.input.info_topic"])
+def test_names_of_topics(topic: str, parameter: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_settings({"cameras": ["front"], parameter: topic})
+    assert str(error.value).startswith("front.input.")
+    assert str(error.value).endswith(f"/ between them), got {topic!r}")
+
+
+@pytest.mark.parametrize(
+    "topic", ["/cam/image_raw", "image", "~/image", "{node}/image", "/a/{ns}_b"]
+)
+def test_names_of_topics_that_ros_takes(topic: str) -> None:
+    assert read_settings({"input.topic": topic}).common.input.topic == topic
+
+
+def test_images_are_no_camera_info() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^input\.info_topic must not be the images', got '/cam'$"
+    ):
+        read_settings({"input.topic": "/cam", "input.info_topic": "/cam"})
+
+
 def test_check_parameter_names_the_camera() -> None:
     assert check_parameter("front.input.rate_limit", 5, ("front",)) == 5.0
     with pytest.raises(ConfigError, match=r"^front\.region\.top must be at most 1, got 2$"):
