@@ -124,8 +124,7 @@ def _lines_by_name(
 ) -> tuple[int, list[int]] | None:
     """The column that names the images, and the line of each image."""
     most = 0
-    for key in (lambda image: image.name, lambda image: image.stem):
-        wanted = [key(image) for image in images]
+    for wanted in ([image.name for image in images], [image.stem for image in images]):
         for k, column in enumerate(columns):
             names = [PurePosixPath(cell.replace("\\", "/")).name for cell in column]
             lines = {name: line for line, name in enumerate(names)}
