@@ -157,8 +157,8 @@ def _stamps_of(files: Sequence[Path]) -> tuple[list[int], list[str]]:
         )
         stamps = [round(i * 1e9 / FALLBACK_FPS) for i in range(len(files))]
         order = decimals([file.stem for file in files])[1]
-        told = [note for note in (*notes, order, invented) if note]
-        return stamps, told if len(files) > 1 else []
+        lines = [note for note in (*notes, order, invented) if note]
+        return stamps, lines if len(files) > 1 else []
     stalled = sum(later <= stamp for stamp, later in itertools.pairwise(stamps))
     told = f"the stamps of {stalled} of {len(files)} images do not rise: they are taken as they are"
     return stamps, [*notes, told] if stalled else notes
