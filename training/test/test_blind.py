@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from tasksr_training.blur_kernels import BlurConfig, draw_kernels
-from tasksr_training.checkpoints import load_checkpoint
-from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
+from tasksr_training.blur_kernels import BlurConfig, MotionBlur, draw_kernels, kernels_of
+from tasksr_training.checkpoints import load_checkpoint, load_network
+from tasksr_training.datasets import Batch, PatchConfig, PatchSampler, SourceConfig, read_sources
 from tasksr_training.degradations import degrade
 from tasksr_training.errors import TrainingError
 from tasksr_training.loop import LoopConfig, train
@@ -17,11 +19,19 @@ from tasksr_training.stages.blind import (
     BlindSuperResolution,
     blind_losses,
     choose_parameters,
+    initialise,
+    kernel_losses,
     step_of,
+    stretching,
     whole_kernels,
 )
-from tasksr_training.stages.super_resolution import BlindConfig, SuperResolutionConfig
+from tasksr_training.stages.super_resolution import (
+    BlindConfig,
+    SuperResolutionConfig,
+    low_resolution,
+)
 
+from tasksr_ros.blur import blur_of, second_moments
 from tasksr_ros.networks.super_resolution.kbpn import KBPN, blur
 
 CONFIG = SuperResolutionConfig(
@@ -61,12 +71,43 @@ def test_steps_by_hand() -> None:
     ]  # fmt: skip
 
 
+def test_the_first_step_comes_before_the_others() -> None:
+    config = BlindConfig(first_fraction=0.5, sr_fraction=0.2, kernel_fraction=0.1)
+    assert [step_of(p, config) for p in (0, 0.49, 0.51, 0.69, 0.71, 0.79, 0.81, 1)] == [
+        "first", "first", "sr", "sr", "kernel", "kernel", "joint", "joint",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("angle", "direction"), [(0, (1, 0)), (90, (-1, 0)), (45, (0, 1)), (135, (0, -1))]
+)
+def test_stretching_is_what_blur_makes_length_and_angle_of(
+    angle: float, direction: tuple[float, float]
+) -> None:
+    kernels = kernels_of([MotionBlur(9, angle), MotionBlur(0, angle)], 15)
+    along, still = stretching(kernels)
+    moments = second_moments(kernels.numpy())[0]
+    assert blur_of(moments).length == pytest.approx(9, abs=0.15)
+    torch.testing.assert_close(along, torch.tensor(direction) * (9 / 15) ** 2, atol=0.01, rtol=0)
+    torch.testing.assert_close(still, torch.zeros(2))
+
+
+def test_kernel_losses_by_hand() -> None:
+    """A row of 3 px against a column: 4 px differ, by 1/3, and xx - yy by 2 · 2/3 px²."""
+    row, column = torch.zeros(1, 3, 3), torch.zeros(1, 3, 3)
+    row[0, 1], column[0, :, 1] = 1 / 3, 1 / 3
+    losses = kernel_losses(row, column, BlindConfig(kernel_weight=2, motion_weight=3))
+    assert losses["first"] == pytest.approx(4 / 9)
+    stretched = (2 * (2 / 3) * 12 / 9) ** 2
+    assert losses["total"] == pytest.approx(2 * 4 / 9 + 3 * stretched)
+
+
 def test_losses_by_hand() -> None:
     hr, sr = torch.zeros(1, 3, 32, 32), torch.full((1, 3, 32, 32), 0.25)
     lr = torch.full((1, 3, 16, 16), 0.75)
     true, kernel = torch.zeros(1, 3, 3), torch.zeros(1, 3, 3)
     true[0, 1, 1], kernel[0, 1, 2] = 1, 1
-    config = BlindConfig(hr_weight=2, lr_weight=3, kernel_weight=5)
+    config = BlindConfig(hr_weight=2, lr_weight=3, kernel_weight=5, motion_weight=0)
     losses = blind_losses("joint", sr, kernel, lr, hr, true, config)
     assert losses["hr"] == pytest.approx(0.25)
     assert losses["lr"] == pytest.approx(0.5)
@@ -82,14 +123,72 @@ def test_losses_by_hand() -> None:
 def test_what_learns_in_each_step() -> None:
     sr = KBPN(2, ks=3, kout=5, num_stage=2, md_ch=4, reduction_ch=4)
     of_kernel = {id(p) for p in sr.kernel_parameters()}
+    first = {id(p) for p in sr.predictor.parameters()}
     learns = {}
-    for step in ("sr", "kernel", "joint"):
+    for step in ("joint", "first", "sr", "kernel"):
         choose_parameters(sr, step)
         learns[step] = {id(p) for p in sr.parameters() if p.requires_grad}
     everything = {id(p) for p in sr.parameters()}
+    assert learns["first"] == first | {id(p) for p in sr.feat.parameters()}
     assert learns["kernel"] == of_kernel
-    assert learns["sr"] == everything - of_kernel
+    assert learns["sr"] == everything - of_kernel | first
     assert learns["joint"] == everything
+
+
+def test_a_network_begins_with_its_first_kernel_and_the_bicubic_image() -> None:
+    torch.manual_seed(0)
+    sr = KBPN(2, ks=3, kout=5, num_stage=2, md_ch=4, reduction_ch=4)
+    initialise(sr)
+    lr = torch.rand(2, 3, 12, 16)
+    with torch.no_grad():
+        image, kernel = sr(lr)
+        torch.testing.assert_close(kernel, sr.first_kernel(lr))
+        torch.testing.assert_close(image, sr.upscaled(lr))
+        brighter = sr.feat(lr + 0.3)[..., 4:-4, 4:-4]
+        torch.testing.assert_close(brighter, sr.feat(lr)[..., 4:-4, 4:-4], atol=1e-4, rtol=1e-3)
+
+
+class SameBatch:
+    """Four patches of dots, at every step; the stage blurs them by the batch's seed."""
+
+    def draw(self, rng: np.random.Generator) -> None:
+        del rng
+
+    def collate(self, samples: object, rng: np.random.Generator) -> Batch:
+        del samples, rng
+        noise = torch.rand(4, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+        dots = torch.nn.functional.avg_pool2d(noise, 3, 1, 1).round()
+        nothing = torch.zeros(4, 0)
+        return Batch(dots.expand(-1, 3, -1, -1), nothing[..., None], nothing, seed=7)
+
+
+def test_the_kernels_of_a_few_patches_can_be_learnt(tmp_path: Path) -> None:
+    """Known motions: lengths and angles follow the truth, and corrections do not undo it."""
+    torch.manual_seed(0)
+    config = replace(
+        CONFIG,
+        options={"md_ch": 16, "kout": 13, "ks": 5, "reduction_ch": 8},
+        blur=BlurConfig(11, 0, 0, 1, 0, 0, 0, length=(1, 10)),
+        blind=BlindConfig(first_fraction=0.9, sr_fraction=0, kernel_fraction=0.1),
+        validation=(),
+    )
+    stage = BlindSuperResolution(config, tmp_path)
+    loop = LoopConfig(
+        max_steps=100, batch_size=4, learning_rate=2e-3, final_fraction=1, warmup_steps=1,
+        ema_decay=0.5, accelerator="cpu", threads=1,
+    )  # fmt: skip
+    train(stage, SameBatch(), loop, tmp_path)
+
+    lr, kernels = low_resolution(SameBatch().collate([], np.random.default_rng()), config)
+    assert kernels is not None
+    with torch.no_grad():
+        used = load_network(tmp_path, "sr")[0](lr)[1]
+    found, true = ([blur_of(m) for m in second_moments(k.numpy())] for k in (used, kernels))
+    lengths, true_lengths = ([blur.length for blur in blurs] for blurs in (found, true))
+    off = [abs((f.angle - t.angle + 90) % 180 - 90) for f, t in zip(found, true, strict=True)]
+    assert np.corrcoef(lengths, true_lengths)[0, 1] > 0.9
+    assert np.ptp(lengths) > np.ptp(true_lengths) / 2
+    assert max(o for o, length in zip(off, true_lengths, strict=True) if length > 3) < 20
 
 
 def test_three_steps_change_what_they_should(data: Path, tmp_path: Path) -> None:
@@ -120,7 +219,7 @@ def test_three_steps_change_what_they_should(data: Path, tmp_path: Path) -> None
             if not torch.equal(seen[before][k], seen[before + 1][k])
         }
 
-    assert changed(0) == changed(1) == {False}  # the image, from the true kernel
+    assert changed(0) == changed(1) == {False, True}  # the image from the true kernel; the first
     assert changed(2) == {True}
     assert changed(4) == {True, False}
     figures = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])

@@ -411,6 +411,11 @@ class KBPN(nn.Module):
         residual = self.output_conv(self.join(hr_maps))
         return self.upscaled(lr) + residual, used.view(-1, self.kout, self.kout)
 
+    def first_kernel(self, lr: Tensor) -> Tensor:
+        """The kernels (N, kout, kout) before any correction; see `forward`."""
+        kernel: Tensor = self.predictor(self.feat(lr))
+        return kernel.view(-1, self.kout, self.kout)
+
     def stages(self) -> list[Stage]:
         """The stages in their order."""
         return [stage for stage in self.back_projection_stages if isinstance(stage, Stage)]

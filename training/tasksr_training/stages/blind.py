@@ -3,6 +3,10 @@
 Yoshida, Kondo, Maeda, Akita, Ukita, arXiv 2302.08478: first the image from the true kernel, then
 the kernel alone, then both. The released code's weight of the kernel loss is 0 by a typing error;
 here it is `BlindConfig.kernel_weight`.
+
+Ours, because the kernel else becomes the same for every image (docs/BLUR.md): the first kernel, the
+one from the LR image's features, has its loss in every step and may have a step of its own before
+the others; the weights begin as `initialise` says.
 """
 
 from __future__ import annotations
@@ -34,7 +38,16 @@ from tasksr_training.stages.super_resolution import (
     side_by_side,
 )
 
-Step = Literal["sr", "kernel", "joint"]
+_CORRECTION_RATE = 0.001
+"""Of the corrections' learning rate to that of the rest. A step of the optimiser changes weights by
+the learning rate, whatever the gradient: at 1 it adds corrections with a sum of 10 to kernels whose
+sum is 1."""
+
+_EDGE_GAIN = 10.0
+"""Of the first filters; measured on images of roads, where their answers then have a variance of
+about 1."""
+
+Step = Literal["first", "sr", "kernel", "joint"]
 
 
 def whole_kernels(kernels: Tensor, scale_factor: int, size: int) -> Tensor:
@@ -69,6 +82,26 @@ def whole_kernels(kernels: Tensor, scale_factor: int, size: int) -> Tensor:
     return cropped / cropped.sum((1, 2), keepdim=True)
 
 
+@torch.no_grad()
+def initialise(sr: KBPN) -> None:
+    """Begin with kernels that depend on the image, and with the bicubic image.
+
+    - The corrections of the kernel and the residual of the image begin at 0. Corrections of
+      Kaiming's size have sums of tens to hundreds; the first kernel, with a sum of 1, vanishes
+      beside them when the sum is scaled to 1, and so does its gradient. For the same reason they
+      learn slowly, see `_CORRECTION_RATE`.
+    - The first filters see no brightness: of it the features, and so the kernel, would be made
+      before they were made of edges. `_EDGE_GAIN` makes up for what edges are smaller.
+    """
+    first = sr.feat.get_submodule("0")
+    assert isinstance(first, nn.Conv2d)
+    first.weight -= first.weight.mean((2, 3), keepdim=True)
+    first.weight *= _EDGE_GAIN
+    for stage in sr.stages():
+        nn.init.zeros_(stage.kb.kernel_predictor.fe_cat.get_parameter("2.conv.weight"))
+    nn.init.zeros_(sr.output_conv.get_parameter("conv.weight"))
+
+
 class BlindOnly(nn.Module):
     """A blind super-resolution network under the name ``sr``."""
 
@@ -76,21 +109,33 @@ class BlindOnly(nn.Module):
         super().__init__()
         self.sr = sr
 
-    def forward(self, lr: Tensor, kernel: Tensor | None) -> tuple[Tensor, Tensor]:
-        """As `KBPN.forward`, in float32."""
+    def forward(
+        self, lr: Tensor, kernel: Tensor | None, only_first: bool = False
+    ) -> tuple[Tensor | None, Tensor, Tensor]:
+        """The image, the used and the first kernel in float32; see `KBPN.forward`.
+
+        With ``only_first`` no image is made, and the used kernel is the first.
+        """
+        first = self.sr.first_kernel(lr).float()
+        if only_first:
+            return None, first, first
         sr, used = self.sr(lr, kernel)
-        return sr.float(), used.float()
+        return sr.float(), used.float(), first
 
 
 class BlindSuperResolution:
-    """The three steps."""
+    """The steps of `BlindConfig`."""
 
     def __init__(self, config: SuperResolutionConfig, data: Path) -> None:
         check_options(config)
         self.networks, sr = build(config)
         assert isinstance(sr, KBPN)
+        initialise(sr)
         self.module: nn.Module = BlindOnly(sr)
-        self.learning_rates: dict[str, float] = {}
+        self.learning_rates = {
+            f"sr.back_projection_stages.{i}.kb.kernel_predictor": _CORRECTION_RATE
+            for i in range(len(sr.stages()))
+        }
         self._config = config
         self._validation = read_validation(config, data)
 
@@ -103,8 +148,13 @@ class BlindSuperResolution:
         lr, kernels = low_resolution(batch, self._config)
         assert kernels is not None
         true = whole_kernels(kernels, self._config.scale_factor, sr_network.kout)
-        sr, kernel = module(lr, true if step == "sr" else None)
-        return blind_losses(step, sr, kernel, lr, batch.hr, true, self._config.blind)
+        sr, kernel, first = module(lr, true if step == "sr" else None, step == "first")
+        config = self._config.blind
+        losses = kernel_losses(first, true, config)
+        if sr is not None:
+            rest = blind_losses(step, sr, kernel, lr, batch.hr, true, config)
+            losses = {**losses, **rest, "total": losses["total"] + rest["total"]}
+        return losses
 
     @torch.no_grad()
     def validate(self, module: nn.Module) -> Validation:
@@ -140,7 +190,7 @@ def blind_losses(
     true: Tensor,
     config: BlindConfig,
 ) -> dict[str, Tensor]:
-    """Losses by name; ``total`` is what the step minimises.
+    """Losses by name of the image and the used kernel; ``total`` is what the step minimises.
 
     Args:
         step: the image from the true kernel, the kernel alone, or both.
@@ -157,26 +207,69 @@ def blind_losses(
     losses = {
         "hr": F.l1_loss(sr, hr),
         "lr": F.l1_loss(blur(sr, kernel, s)[inner], lr[inner]),
-        "kernel": (kernel - true).square().sum((1, 2)).mean(),
+        "kernel": _squared_error(kernel, true),
     }
     image = config.hr_weight * losses["hr"] + config.lr_weight * losses["lr"]
-    by_kernel = config.kernel_weight * losses["kernel"]
+    by_kernel = _by_kernel(kernel, true, config)
     totals = {"sr": image, "kernel": by_kernel, "joint": image + by_kernel}
     return {"total": totals[step], **losses}
 
 
+def kernel_losses(first: Tensor, true: Tensor, config: BlindConfig) -> dict[str, Tensor]:
+    """Losses by name of the first kernel (N, k, k), beside the true one; see `blind_losses`."""
+    return {"total": _by_kernel(first, true, config), "first": _squared_error(first, true)}
+
+
+def _squared_error(kernel: Tensor, true: Tensor) -> Tensor:
+    return (kernel - true).square().sum((1, 2)).mean()
+
+
+def _by_kernel(kernel: Tensor, true: Tensor, config: BlindConfig) -> Tensor:
+    off = stretching(kernel) - stretching(true)
+    return (
+        config.kernel_weight * _squared_error(kernel, true)
+        + config.motion_weight * off.square().sum(1).mean()
+    )
+
+
+def stretching(kernels: Tensor) -> Tensor:
+    """What `tasksr_ros.blur` makes length and angle of, 1 for a line of a kernel's side.
+
+    Kernels (N, k, k), each with a sum of 1 -> (N, 2): xx - yy and 2 xy, the second central moments,
+    as a share of the k² / 12 of such a line.
+    """
+    size = kernels.shape[-1]
+    at = torch.arange(size, device=kernels.device, dtype=kernels.dtype) - size // 2
+    columns, rows = kernels.sum(1), kernels.sum(2)
+    x, y = columns @ at, rows @ at
+    xx, yy = columns @ at.square() - x.square(), rows @ at.square() - y.square()
+    xy = (kernels @ at) @ at - x * y
+    return torch.stack((xx - yy, 2 * xy), 1) * (12 / size**2)
+
+
 def step_of(progress: float, config: BlindConfig) -> Step:
-    """Which of the three steps it is."""
-    if progress < config.sr_fraction:
-        return "sr"
-    return "kernel" if progress < config.sr_fraction + config.kernel_fraction else "joint"
+    """Which of the steps it is."""
+    steps: list[tuple[Step, float]] = [
+        ("first", config.first_fraction),
+        ("sr", config.sr_fraction),
+        ("kernel", config.kernel_fraction),
+    ]
+    end = 0.0
+    for step, fraction in steps:
+        end += fraction
+        if progress < end:
+            return step
+    return "joint"
 
 
 def choose_parameters(sr: KBPN, step: Step) -> None:
-    """Let only those parameters learn that the step is about."""
-    sr.requires_grad_(step != "kernel")
+    """Let only those parameters learn that the step is about; the first kernel's always do."""
+    sr.requires_grad_(step in ("sr", "joint"))
     for parameter in sr.kernel_parameters():
-        parameter.requires_grad_(step != "sr")
+        parameter.requires_grad_(step in ("kernel", "joint"))
+    sr.predictor.requires_grad_(True)
+    if step == "first":
+        sr.feat.requires_grad_(True)
 
 
 def with_kernels(

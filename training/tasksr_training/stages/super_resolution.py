@@ -34,18 +34,23 @@ class BlindConfig:
     """Loss and schedule of a blind network (KBPN, arXiv 2302.08478, section 3.3).
 
     Attributes:
-        sr_fraction: share of the budget in which the image is learnt from the true kernels.
+        first_fraction: share of the budget, at its beginning, in which only the features and the
+            first kernel are learnt, without making an image: a small part of the work per step.
+        sr_fraction: share after that in which the image is learnt from the true kernels.
         kernel_fraction: share after that in which only the kernels are learnt; then both are.
         hr_weight: of the L1 distance to the HR image.
         lr_weight: of the L1 distance between the input and the result blurred again.
         kernel_weight: of the kernels' squared errors, summed over a kernel.
+        motion_weight: of the squared errors of what length and angle of a blur are made of.
     """
 
+    first_fraction: float = 0.0
     sr_fraction: float = 0.4
     kernel_fraction: float = 0.2
     hr_weight: float = 0.4
     lr_weight: float = 0.4
     kernel_weight: float = 1.0
+    motion_weight: float = 0.4
 
 
 @dataclass(frozen=True)
