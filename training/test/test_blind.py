@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -31,7 +32,8 @@ from tasksr_training.stages.super_resolution import (
     low_resolution,
 )
 
-from tasksr_ros.blur import blur_of, second_moments
+from tasksr_ros.blur import Blur, blur_of, second_moments
+from tasksr_ros.bundle import load_any_bundle
 from tasksr_ros.networks.super_resolution.kbpn import KBPN, blur
 
 CONFIG = SuperResolutionConfig(
@@ -265,3 +267,27 @@ def test_blurs_that_the_network_cannot_see_are_refused(data: Path) -> None:
         BlindSuperResolution(large, data)
     with pytest.raises(TrainingError, match=r"expected stage\.blur"):
         BlindSuperResolution(SuperResolutionConfig(network="kbpn-small"), data)
+
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def blur_told(network: KBPN, kernel: np.ndarray) -> Blur:
+    """What the network says of a picture that was blurred and reduced by 2."""
+    picture = cv2.imread(str(REPOSITORY / "docs/images/demo.jpg"))[200:456, 300:684, ::-1]
+    blurred = cv2.filter2D(picture, -1, kernel / kernel.sum())
+    lr = cv2.resize(blurred, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    with torch.no_grad():
+        _, kernels = network(torch.from_numpy(lr.transpose(2, 0, 1)[None].copy()).float() / 255)
+    return blur_of(second_moments(kernels.numpy())[0])
+
+
+def test_the_trained_kernel_follows_the_motion() -> None:
+    network = load_any_bundle(REPOSITORY / "training/study_models/kbpn-small-x2").load_sr()
+    assert isinstance(network, KBPN)
+    along = [blur_told(network, np.ones((1, n), np.float32)) for n in (1, 5, 11, 17)]
+    lengths = [blur.length for blur in along]
+    assert lengths == sorted(lengths) and lengths[-1] > lengths[0] + 2.5
+    down = blur_told(network, np.ones((11, 1), np.float32))
+    assert abs((along[2].angle + 90) % 180 - 90) < 15  # from the x axis
+    assert abs(down.angle - 90) < 15
