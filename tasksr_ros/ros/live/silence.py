@@ -66,23 +66,23 @@ def why_silent(wanted: Wanted, there: Mapping[str, Sequence[Publisher]]) -> str:
 
 def several_sources(topic: str, publishers: Sequence[str]) -> str:
     """What is wrong where several publish a camera's images, or ""."""
-    if len(publishers) < 2:
-        return ""
-    return (
-        f"{topic} has {len(publishers)} publishers ({_listed(publishers)}): their images are taken "
-        f"for those of one camera"
-    )
+    return _several(topic, publishers, "their images are taken for those of one camera")
 
 
 def several_answers(topic: str, publishers: Sequence[str]) -> str:
     """What is wrong where others publish on the topic of the node's detections, or ""."""
+    return _several(
+        topic,
+        publishers,
+        "who listens gets the detections of all: remap detections, give one node another "
+        "namespace, or play the bag without that topic",
+    )
+
+
+def _several(topic: str, publishers: Sequence[str], consequence: str) -> str:
     if len(publishers) < 2:
         return ""
-    return (
-        f"{topic} has {len(publishers)} publishers ({_listed(publishers)}): who listens gets the "
-        f"detections of all: remap detections, give one node another namespace, or play the bag "
-        f"without that topic"
-    )
+    return f"{topic} has {len(publishers)} publishers ({_listed(publishers)}): {consequence}"
 
 
 def _instead(wanted: Wanted, there: Mapping[str, Sequence[Publisher]]) -> str:
