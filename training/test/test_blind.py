@@ -35,6 +35,7 @@ from tasksr_training.stages.super_resolution import (
 from tasksr_ros.blur import Blur, blur_of, second_moments
 from tasksr_ros.bundle import load_any_bundle
 from tasksr_ros.networks.super_resolution.kbpn import KBPN, blur
+from tasksr_ros.synthetic.drive import DriveConfig, GeneratedDrive
 
 CONFIG = SuperResolutionConfig(
     network="kbpn-small",
@@ -273,8 +274,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def blur_told(network: KBPN, kernel: np.ndarray) -> Blur:
-    """What the network says of a picture that was blurred and reduced by 2."""
-    picture = cv2.imread(str(REPOSITORY / "docs/images/demo.jpg"))[200:456, 300:684, ::-1]
+    """What the network says of a generated street that was blurred and reduced by 2."""
+    frame, _ = GeneratedDrive(DriveConfig(num_frames=1, seed=7)).frame(0)
+    picture = frame.image[232:488, 448:832, ::-1]
     blurred = cv2.filter2D(picture, -1, kernel / kernel.sum())
     lr = cv2.resize(blurred, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     with torch.no_grad():

@@ -87,7 +87,7 @@ def initialise(sr: KBPN) -> None:
     """Begin with kernels that depend on the image, and with the bicubic image.
 
     - The corrections of the kernel and the residual of the image begin at 0. Corrections of
-      Kaiming's size have sums of tens to hundreds; the first kernel, with a sum of 1, vanishes
+      Kaiming's size are tens of times as large as the first kernel, whose sum is 1: it vanishes
       beside them when the sum is scaled to 1, and so does its gradient. For the same reason they
       learn slowly, see `_CORRECTION_RATE`.
     - The first filters see no brightness: of it the features, and so the kernel, would be made
