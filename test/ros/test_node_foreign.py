@@ -90,8 +90,13 @@ def published_as_found(
     message.data = data
     config = PipelineConfig(RegionConfig(mode="full"), DetectionConfig(score_threshold=0.2))
     expected = load_model(bundle).pipeline(config)(decode_message(message))
-    parameters = {"region__mode": "full", "detection__score_threshold": 0.2}
-    with running(ros_env, bundle=str(bundle), input__transport="compressed", **parameters):
+    parameters = {
+        "input__reliability": "reliable",  # one image alone: lost, nothing would come
+        "input__transport": "compressed",
+        "region__mode": "full",
+        "detection__score_threshold": 0.2,
+    }
+    with running(ros_env, bundle=str(bundle), **parameters):
         infos = client.listen(LabelInfo, "label_info", LATCHED)
         arrays = client.listen(Detection2DArray, "detections")
         client.publish(message, "image/compressed")
