@@ -81,7 +81,7 @@ class Client:
             self._publishers[topic] = publisher
             self.wait(publisher.get_subscription_count, f"a subscriber of {topic}")
             self.wait(self._one_answers, f"one node that answers on {', '.join(self._answers)}")
-            self.spin(0.1)  # the node has to find those who listen, or its answer is lost
+            self.spin(0.3)  # the node has to find those who listen, or its answer is lost
         self._publishers[topic].publish(message)
 
     def _one_answers(self) -> bool:
