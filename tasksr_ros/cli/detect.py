@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 from tqdm import tqdm
 
 from tasksr_ros.blur import Blur, summary
@@ -26,6 +27,7 @@ from tasksr_ros.pipeline import Pipeline, Result
 logger = logging.getLogger(__name__)
 
 _RATE_FRAMES = 10
+_HEIGHTS_PX = (20, 32, 60)
 PREDICTIONS, VIDEO, PICTURE = "predictions.json", "annotated.mp4", "annotated.png"
 
 
@@ -70,8 +72,8 @@ def detect(recording: Recording, bundle: str, config: PipelineConfig, out: Path)
     pipeline.samples.conclude()
     frames.tell()
     logger.info(
-        "%d frames, %d detections: %s, %s in %s",
-        *(frames.read, len(predictions), picture, PREDICTIONS, out),
+        "%d frames, %d detections%s: %s, %s in %s",
+        *(frames.read, len(predictions), by_height(predictions), picture, PREDICTIONS, out),
     )
     if blurs:
         logger.info("blur: %s", summary(blurs))
@@ -84,6 +86,18 @@ def _looked_at(item: Pending, pipeline: Pipeline) -> tuple[Frame, Result]:
         return frame, pipeline.run(frame)
     except ConfigError as error:
         raise ImageError(str(error)) from error
+
+
+def by_height(predictions: list[dict[str, Any]]) -> str:
+    """How many are how high: where one bundle sees further than another shows here first."""
+    if not predictions:
+        return ""
+    bins = np.searchsorted(_HEIGHTS_PX, [p["bbox"][3] for p in predictions], side="right")
+    small, *between, large = np.bincount(bins, minlength=len(_HEIGHTS_PX) + 1)
+    limits = zip(itertools.pairwise(_HEIGHTS_PX), between, strict=True)
+    parts = [f"{count} of {low}-{high}" for (low, high), count in limits]
+    first, last = _HEIGHTS_PX[0], _HEIGHTS_PX[-1]
+    return f" ({small} below {first} px, {', '.join(parts)}, {large} of {last} and more)"
 
 
 def _tell_replaced(out: Path, picture: str) -> None:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tasksr_ros.cli.detect import detect
+from tasksr_ros.cli.detect import by_height, detect
 from tasksr_ros.cli.main import main
 from tasksr_ros.config import DetectionConfig, EngineConfig, PipelineConfig, RegionConfig
 from tasksr_ros.detections import NO_TRACK, Detections
@@ -59,6 +59,13 @@ def test_the_blur_is_printed_where_it_is_estimated(
     caplog.set_level(logging.INFO)
     detect(open_recording(images), str(blind_bundle), CONFIG, tmp_path / "out")
     assert re.search(r"blur: \d+\.\d px in the median of frames, \d+\.\d px at most", caplog.text)
+
+
+def test_what_was_found_is_told_by_height() -> None:
+    heights = [11.9, 20.0, 31.9, 45.0, 60.0, 300.0, 61.0]
+    found = [{"bbox": [0.0, 0.0, 9.0, height]} for height in heights]
+    assert by_height(found) == " (1 below 20 px, 2 of 20-32, 1 of 32-60, 3 of 60 and more)"
+    assert by_height([]) == ""
 
 
 def test_a_bad_file_in_a_folder_ends_nothing(
