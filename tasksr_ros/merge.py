@@ -9,6 +9,8 @@ from tasksr_ros.detections import Detections
 
 CANDIDATES = 10
 """Boxes that are looked at, the strongest, for each detection that may be kept."""
+_TOGETHER = 32
+"""Boxes that are held against all after them in one go."""
 
 
 def merge(
@@ -45,20 +47,28 @@ def merge(
 
 def _kept(boxes: NDArray[np.float64], cut: NDArray[np.bool_], nms_iou: float) -> NDArray[np.bool_]:
     """(N,) which of the (N, 4) boxes overlap no kept one before them."""
+    kept = np.ones(len(boxes), bool)
+    left = np.arange(len(boxes))
+    while len(left):
+        for k, row in enumerate(_apart(boxes[left], cut[left], nms_iou)):
+            if kept[left[k]]:
+                kept[left[k + 1 :]] &= row[k + 1 :]
+        left = left[_TOGETHER:]
+        left = left[kept[left]]
+    return kept
+
+
+def _apart(boxes: NDArray[np.float64], cut: NDArray[np.bool_], nms_iou: float) -> NDArray[np.bool_]:
+    """(M, N) which of the boxes do not overlap each of the first ``_TOGETHER``."""
     x0, y0, x1, y1 = np.ascontiguousarray(boxes.T)
     area = _area(boxes)
-    kept = np.ones(len(boxes), bool)
-    for k in range(len(boxes)):
-        if not kept[k]:
-            continue
-        rest = slice(k + 1, None)
-        width = np.minimum(x1[k], x1[rest]) - np.maximum(x0[k], x0[rest])
-        height = np.minimum(y1[k], y1[rest]) - np.maximum(y0[k], y0[rest])
-        shared = np.maximum(width, 0) * np.maximum(height, 0)
-        union = area[k] + area[rest] - shared
-        smaller = np.minimum(area[k], area[rest])
-        kept[rest] &= shared <= nms_iou * np.where(cut[k] | cut[rest], smaller, union)
-    return kept
+    own = np.s_[:_TOGETHER, None]
+    width = np.minimum(x1[own], x1) - np.maximum(x0[own], x0)
+    height = np.minimum(y1[own], y1) - np.maximum(y0[own], y0)
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    union = area[own] + area - shared
+    smaller = np.minimum(area[own], area)
+    return np.asarray(shared <= nms_iou * np.where(cut[own] | cut, smaller, union))
 
 
 def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

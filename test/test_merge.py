@@ -41,6 +41,14 @@ def test_a_dropped_box_suppresses_no_other() -> None:
     np.testing.assert_array_equal(merged.xyxy, BOXES[[0, 2]])
 
 
+def test_of_many_boxes_in_a_row_every_other_is_kept() -> None:
+    left = np.arange(0, 1000, 5.0)  # each overlaps the next by 5 of 15 px
+    boxes = np.stack((left, 0 * left, left + 10, 0 * left + 20), 1)
+    scores = np.linspace(0.9, 0.1, 200)
+    merged = merge(Detections.from_arrays(boxes, scores), 0.3, 300)
+    assert merged.xyxy[:, 0].tolist() == list(range(0, 1000, 10))
+
+
 def test_classes_do_not_suppress_one_another() -> None:
     same = np.repeat(BOXES[:1], 2, 0)
     merged = merge(Detections.from_arrays(same, np.array([0.5, 0.6]), np.array([0, 1])), 0.5, 100)
