@@ -69,8 +69,9 @@ def in_image(
         overlap: of tiles, region px.
     """
     scores, class_ids = found.scores[0], found.class_ids[0]
-    likely = scores >= least_scores[class_ids]
-    if not likely.any():  # most tiles: nobody is there
+    likely = np.flatnonzero(scores >= least_scores.min())  # of tens of thousands, a few
+    likely = likely[scores[likely] >= least_scores[class_ids[likely]]]
+    if not len(likely):  # most tiles: nobody is there
         return InImage(Detections.empty(), np.zeros(0, np.bool_))
     boxes, scores, class_ids = found.boxes[0, likely], scores[likely], class_ids[likely]
     region_boxes = boxes / scale_factor

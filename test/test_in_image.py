@@ -30,6 +30,15 @@ def test_the_unlikely_are_left_out() -> None:
     assert both.cut.tolist() == [False]
 
 
+def test_each_class_has_a_least_score_of_its_own() -> None:
+    boxes = np.array([[[0, 0, 8, 16], [40, 24, 48, 40], [60, 24, 68, 40]]], np.float32)
+    found = Found(boxes, np.array([[0.4, 0.4, 0.7]], np.float32), np.array([[0, 1, 0]], np.int32))
+    least = np.array([0.6, 0.3], np.float32)
+    detections = in_image(TILE, found, 4, (160, 200), least, 4).detections
+    assert detections.class_id.tolist() == [1, 0]
+    assert detections.xyxy.tolist() == [[120, 62, 124, 70], [130, 62, 134, 70]]
+
+
 def test_the_weaker_group_suppresses_none_of_the_stronger() -> None:
     boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 11], [50, 0, 60, 10]], np.float32)
     found = InImage(Detections.from_arrays(boxes, np.array([0.4, 0.6, 0.3])), np.zeros(3, np.bool_))
