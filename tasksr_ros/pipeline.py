@@ -73,7 +73,8 @@ class Prepared:
         regions: (tiles, height, width, 3) uint8 RGB; overwritten by the pipeline's next frame;
             None with a budget: which tiles are looked at is chosen after the near pass.
         past: the frames before; None without super-resolution of video.
-        near: (1, height, width, 3) uint8 RGB, the whole image; None without a near pass.
+        near: (1, height, width, 3) uint8 RGB, the whole image; overwritten by the pipeline's next
+            frame; None without a near pass.
         latency_ms: milliseconds by stage; `Pipeline.look` and `Pipeline.finish` add to it.
     """
 
@@ -171,7 +172,7 @@ class Pipeline:
         self._sure = least
         self._view: tuple[tuple[int, int], CameraModel | None] | None = None
         self._tiles: tuple[Tile, ...] | None = None
-        self._regions = np.empty((0, 0, 0, 3), np.uint8)
+        self._regions = self._near = np.empty((0, 0, 0, 3), np.uint8)
 
     def __call__(self, frame: Frame) -> Detections:
         """Detections of a frame, boxes in image px, strongest first."""
@@ -205,10 +206,7 @@ class Pipeline:
         with _timed(latency_ms, "regions"):
             regions = self._crop(pixels, frame_tiles) if self.budget is None else None
             past = None if self.video is None else self.video.see(pixels, frame_tiles)
-            near = None
-            if self.near is not None:
-                size = self.near.region_size
-                near = near_tile(frame.size, size).pixels(pixels, size)[None]
+            near = None if self.near is None else self._whole(pixels, self.near.region_size)
         looked_at = regions if regions is None else _with(past, regions, frame_tiles, latency_ms)
         return Prepared(self, frame, pixels, frame_tiles, looked_at, past, near, latency_ms)
 
@@ -345,13 +343,13 @@ class Pipeline:
 
     def _crop(self, frame: Frame, frame_tiles: Sequence[Tile]) -> NDArray[np.uint8]:
         """The tiles' pixels as the engine takes them, in memory of the frame before."""
-        width, height = self.engine.region_size
-        shape = len(frame_tiles), height, width, 3
-        if self._regions.shape != shape:
-            self._regions = np.empty(shape, np.uint8)
-        for region, tile in zip(self._regions, frame_tiles, strict=True):
-            region[:] = tile.pixels(frame, (width, height))
+        self._regions = _pixels(frame, frame_tiles, self.engine.region_size, self._regions)
         return self._regions
+
+    def _whole(self, frame: Frame, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The whole image as the near pass takes it, in memory of the frame before."""
+        self._near = _pixels(frame, [near_tile(frame.size, size)], size, self._near)
+        return self._near
 
     def _ranges(self, detections: Detections, prepared: Prepared, ranged: bool) -> Ranges | None:
         """Where people stand, for whoever asks; the pitch is followed also while nobody does."""
@@ -377,6 +375,18 @@ class Pipeline:
     def _merged(self, found: InImage, *least_scores: NDArray[np.float32]) -> Detections:
         limits = self.config.detection
         return found.merged(limits.nms_iou, limits.max_detections, *least_scores)
+
+
+def _pixels(
+    frame: Frame, of: Sequence[Tile], size: tuple[int, int], memory: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """(tiles, height, width, 3) pixels of tiles, in ``memory`` where it has that shape."""
+    shape = len(of), size[1], size[0], 3
+    if memory.shape != shape:
+        memory = np.empty(shape, np.uint8)
+    for region, tile in zip(memory, of, strict=True):
+        tile.pixels(frame, size, region)
+    return memory
 
 
 def _with(

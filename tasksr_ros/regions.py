@@ -74,17 +74,30 @@ class Tile:
         origin, step = self._origin_step()
         return np.asarray((np.asarray(xyxy_image, np.float64) - origin) / step * scale_factor)
 
-    def pixels(self, frame: Frame, region_size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The tile as the engine takes it: (h, w, 3) uint8 RGB, padded by repeating edges."""
+    def pixels(
+        self,
+        frame: Frame,
+        region_size: tuple[int, int],
+        out: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
+        """The tile as the engine takes it: (h, w, 3) uint8 RGB, padded by repeating edges.
+
+        ``out``: memory of that shape to put it in; None: new memory, or a view of the frame's.
+        """
         rect = self.rect
         if self.size == (rect.width, rect.height):
             rgb = crop_rgb(frame, rect.x0, rect.y0, rect.x1, rect.y1)
         else:
             rgb = reduced_rgb(frame, (rect.x0, rect.y0, rect.x1, rect.y1), self.size)
-        right, bottom = region_size[0] - self.size[0], region_size[1] - self.size[1]
-        if right or bottom:
-            rgb = np.pad(rgb, ((0, bottom), (0, right), (0, 0)), mode="edge")
-        return rgb
+        if out is None:
+            if self.size == region_size:
+                return rgb
+            out = np.empty((region_size[1], region_size[0], 3), np.uint8)
+        width, height = self.size
+        out[:height, :width] = rgb
+        out[:height, width:] = rgb[:, -1:]
+        out[height:] = out[height - 1]
+        return out
 
     def _origin_step(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         origin = np.array([self.rect.x0, self.rect.y0] * 2, np.float64)

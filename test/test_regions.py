@@ -262,6 +262,17 @@ def test_pixels_are_rgb_and_padded_by_repeating_edges() -> None:
     np.testing.assert_array_equal(pixels[:, 4], pixels[:, 2])
 
 
+@pytest.mark.parametrize("encoding", ["bgr8", "rgb8"])
+def test_pixels_go_where_they_are_wanted(encoding: str) -> None:
+    frame = Frame(np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3), encoding=encoding)
+    tile = tiles(Rect(0, 0, 3, 2), (3, 2), (5, 4), 0)[0]
+    memory = np.full((4, 5, 3), 255, np.uint8)
+    assert tile.pixels(frame, (5, 4), memory) is memory
+    blue = [0, 3, 6, 6, 6] if encoding == "rgb8" else [2, 5, 8, 8, 8]
+    assert memory[0, :, 0].tolist() == blue
+    assert memory[1:, :, 0].tolist() == [[value + 9 for value in blue]] * 3
+
+
 @pytest.mark.parametrize("encoding", ["mono8", "rgba8", "rgb8"])
 def test_reduced_pixels_of_every_encoding(encoding: str) -> None:
     channels = {"mono8": 1, "rgba8": 4, "rgb8": 3}[encoding]
