@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
+from rclpy.publisher import Publisher as RosPublisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from tasksr_ros.ros.live.silence import CAMERA_INFO, Publisher
 from tasksr_ros.ros.live.wire import COMPRESSED_IMAGE, IMAGE
+
+
+def extra_publisher(node: Node, kind: Any, topic: str, qos: QoSProfile) -> RosPublisher:
+    """A publisher of what comes beside detections: ROS tells who cannot be served by it, not us.
+
+    For us to be told, rclpy would look after each publisher's events whenever an image comes.
+    """
+    quiet = PublisherEventCallbacks(use_default_callbacks=False)
+    return node.create_publisher(kind, topic, qos, event_callbacks=quiet)
 
 
 def published(

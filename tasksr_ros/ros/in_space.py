@@ -27,6 +27,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from tasksr_ros.detections import NO_TRACK, Detections
 from tasksr_ros.ranging import Ranges
+from tasksr_ros.ros.graph import extra_publisher
 
 _ANY_ANGLE = math.pi**2 / 3
 """Variance of an angle of which nothing is known."""
@@ -45,7 +46,7 @@ class InSpace:
 
     def __init__(self, node: Node, prefix: str, qos: QoSProfile) -> None:
         made = ((Detection3DArray, "detections_3d"), (MarkerArray, "markers"))
-        publishers = [node.create_publisher(kind, f"{prefix}{topic}", qos) for kind, topic in made]
+        publishers = [extra_publisher(node, kind, f"{prefix}{topic}", qos) for kind, topic in made]
         makers = (to_detection_3d_array, to_markers)
         self._made: dict[Publisher, Callable[..., Any]] = dict(zip(publishers, makers, strict=True))
 

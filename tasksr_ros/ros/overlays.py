@@ -19,6 +19,7 @@ from visualization_msgs.msg import ImageMarker
 
 from tasksr_ros.detections import Detections
 from tasksr_ros.errors import ConfigError
+from tasksr_ros.ros.graph import extra_publisher
 
 _COLOR = (0.0, 1.0, 0.0, 1.0)
 _WIDTH = 2.0
@@ -38,12 +39,13 @@ class Overlays:
     def __init__(self, node: Node, prefix: str) -> None:
         qos = QoSProfile(depth=1)
         self._node = node
-        publisher = node.create_publisher(ImageMarker, f"{prefix}image_markers", qos)
+        publisher = extra_publisher(node, ImageMarker, f"{prefix}image_markers", qos)
         self._made: dict[Publisher, Callable[[Detections, Header, Sequence[str]], Any]] = {}
         self._made[publisher] = to_image_marker
         kinds = foxglove_types()
         if kinds is not None:
-            publisher = node.create_publisher(kinds.ImageAnnotations, f"{prefix}annotations", qos)
+            kind, topic = kinds.ImageAnnotations, f"{prefix}annotations"
+            publisher = extra_publisher(node, kind, topic, qos)
             self._made[publisher] = lambda *what: to_annotations(kinds, *what)
 
     @property

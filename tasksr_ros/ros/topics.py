@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -30,7 +31,7 @@ from tasksr_ros.io.annotate import draw, draw_blur
 from tasksr_ros.io.calibration import is_rectified
 from tasksr_ros.io.frames import to_bgr
 from tasksr_ros.ros import messages
-from tasksr_ros.ros.graph import is_latched, published, publishers
+from tasksr_ros.ros.graph import extra_publisher, is_latched, published, publishers
 from tasksr_ros.ros.in_space import InSpace
 from tasksr_ros.ros.live import wire
 from tasksr_ros.ros.live.scheduler import RateLimit
@@ -276,14 +277,14 @@ class CameraOutputs:
         self._node = node
         qos = _qos(config.reliability, config.depth)
         self._detections = node.create_publisher(Detection2DArray, _named(name, "detections"), qos)
-        self._latency = node.create_publisher(DiagnosticArray, _named(name, "latency"), qos)
+        extra = partial(extra_publisher, node)
+        self._latency = extra(DiagnosticArray, _named(name, "latency"), qos)
         self._plain = {
-            stage: node.create_publisher(Float64, _named(name, f"latency/{stage}"), qos)
-            for stage in PLAIN_STAGES
+            stage: extra(Float64, _named(name, f"latency/{stage}"), qos) for stage in PLAIN_STAGES
         }
         self._in_space = InSpace(node, _named(name, ""), qos)
-        self._labels = node.create_publisher(LabelInfo, _named(name, "label_info"), _LATCHED)
-        self._debug = node.create_publisher(Image, _named(name, "debug_image"), QoSProfile(depth=1))
+        self._labels = extra(LabelInfo, _named(name, "label_info"), _LATCHED)
+        self._debug = extra(Image, _named(name, "debug_image"), QoSProfile(depth=1))
         self._overlays = Overlays(node, _named(name, ""))
         self._debug_rate = RateLimit(0.0)
         self._debug_wanted = True
@@ -321,7 +322,7 @@ class CameraOutputs:
         self._labels.publish(labels)
 
     def publish(self, answer: Answer, on_error: OnError) -> None:
-        """Publish detections and latency; a debug image and overlays while someone listens.
+        """Publish detections; latency, a debug image and overlays while someone listens.
 
         A picture that cannot be drawn is no rejection: the detections are out.
         """
@@ -331,8 +332,9 @@ class CameraOutputs:
         named = classes if self._names_classes else ()
         self._detections.publish(messages.to_detection_array(detections, header, named))
         try:
-            latency = messages.to_latency(answer.latency_ms, self._node.get_name(), header)
-            self._latency.publish(latency)
+            if self._latency.get_subscription_count():
+                latency = messages.to_latency(answer.latency_ms, self._node.get_name(), header)
+                self._latency.publish(latency)
             self._publish_in_space(answer, header, named, on_error)
             for stage, publisher in self._plain.items():
                 if publisher.get_subscription_count():

@@ -17,6 +17,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float64, String
 from vision_msgs.msg import Detection2DArray
 
+from tasksr_ros.ros import messages
+
 pytestmark = pytest.mark.wire
 
 
@@ -221,6 +223,21 @@ def test_a_camera_info_without_intrinsics_is_named_and_the_next_valid_one_taken(
         client.wait(lambda: arrays, "detections")
     log = capfd.readouterr().err
     assert "camera: /cam/camera_info: camera must have positive size" in log
+
+
+def test_what_nobody_listens_to_costs_nothing(
+    client: Client, ros_domain: int, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(messages, "to_latency", lambda *of: made.append(of))
+    arrays = client.listen(Detection2DArray, "detections")
+    with live_node(ros_domain, tiny_bundle) as live:
+        events = [len(p.event_handlers) for p in live.node._outputs[""]._publishers]
+        Camera(client).send()
+        client.wait(lambda: arrays, "detections")
+    assert made == []
+    assert events == [events[0], *[0] * (len(events) - 1)], "of detections alone"
+    assert events[0] > 0
 
 
 def test_latency_in_plain_numbers_and_in_the_log(

@@ -131,7 +131,7 @@ class Publisher:
 
 
 class Node:
-    def create_publisher(self, kind: type, topic: str, _: object) -> Publisher:
+    def create_publisher(self, kind: type, topic: str, _: object, **__: object) -> Publisher:
         return Publisher(kind, topic)
 
 
