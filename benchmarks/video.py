@@ -68,6 +68,10 @@ class VideoBenchmarkConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)
 
 
+Difference = tuple[float, Interval]
+"""And its interval of 95 %; none of a system to itself."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One system.
@@ -77,8 +81,8 @@ class Row:
         people: who count.
         ap50: at IoU .5, people of these heights.
         recall: at the false positives per image.
-        difference: ap50 less that of the still bundle.
-        interval: of the difference, 95 %.
+        over_still: ap50 less that of the still bundle, and its interval of 95 %.
+        over_tracked: ap50 less that of tracking behind it, likewise.
         frame_ms: median of a frame's time.
         flow_ms: of this, optical flow.
     """
@@ -87,8 +91,8 @@ class Row:
     people: int
     ap50: float
     recall: float
-    difference: float
-    interval: Interval
+    over_still: Difference
+    over_tracked: Difference
     frame_ms: float
     flow_ms: float
 
@@ -98,8 +102,8 @@ COLUMNS: Columns = {
     "people": lambda r: f"{r.people}",
     "AP50": lambda r: f"{r.ap50:.3f}",
     "recall": lambda r: f"{r.recall:.3f}",
-    "AP50 - still": lambda r: f"{r.difference:+.3f}",
-    "95 %": lambda r: "-" if r.interval is None else "[{:+.3f}, {:+.3f}]".format(*r.interval),
+    "AP50 - still": lambda r: _text(r.over_still),
+    "AP50 - tracked": lambda r: _text(r.over_tracked),
     "ms a frame": lambda r: f"{r.frame_ms:.0f}",
     "flow, ms": lambda r: f"{r.flow_ms:.0f}",
 }
@@ -230,29 +234,39 @@ def _matches(truth_file: Path, file: Path, config: VideoBenchmarkConfig) -> Matc
 def _row(
     name: str, matched: dict[str, Matches], replayed: Path, config: VideoBenchmarkConfig
 ) -> Row:
-    own, still = matched[name], matched[STILL]
+    own = matched[name]
     latency = json.loads(beside(replayed, ".run.json").read_text(encoding="utf-8"))["latency_ms"]
     return Row(
         name,
         len(own.height),
         ap(own),
         recall(own, score_at_fppi(own, config.fppi))[0],
-        ap(own) - ap(still),
-        None if name == STILL else _interval(still, own, config.samples),
+        *(
+            (
+                ap(own) - ap(matched[other]),
+                None if name == other else _interval(matched[other], own, config.samples),
+            )
+            for other in (STILL, TRACKED)
+        ),
         float(np.median(latency["total"])),
         float(np.median(latency.get("flow", [0.0]))),
     )
 
 
-def _interval(still: Matches, own: Matches, samples: int) -> Interval:
-    """Of AP less the still one's, blocks of frames drawn for both."""
+def _text(difference: Difference) -> str:
+    value, bounds = difference
+    return f"{value:+.3f}" + ("" if bounds is None else " [{:+.3f}, {:+.3f}]".format(*bounds))
+
+
+def _interval(other: Matches, own: Matches, samples: int) -> Interval:
+    """Of AP less the other's, blocks of frames drawn for both."""
     if samples == 0:
         return None
     a, b = (
         PrecisionSampler(
             m.image, m.outcome[None], np.bincount(m.person_image, minlength=m.num_images)
         )
-        for m in (still, own)
+        for m in (other, own)
     )
 
     def difference(draws: Draws) -> Floats:

@@ -93,9 +93,13 @@ def test_three_systems_on_one_drive(
     rows = {row.system: row for row in benchmark_video(config)}
     assert list(rows) == [STILL, VIDEO, TRACKED]
     assert {row.people for row in rows.values()} == {4}
-    assert (rows[STILL].flow_ms, rows[STILL].difference, rows[STILL].interval) == (0, 0, None)
+    assert (rows[STILL].flow_ms, rows[STILL].over_still) == (0, (0, None))
+    assert rows[TRACKED].over_tracked == (0, None)
     assert rows[VIDEO].flow_ms > 0
-    assert rows[VIDEO].interval is not None
-    assert f"| {rows[VIDEO].difference:+.3f} |" in markdown(list(rows.values()), COLUMNS)
+    for other in ("over_still", "over_tracked"):
+        value, bounds = getattr(rows[VIDEO], other)
+        assert bounds is not None and bounds[0] <= bounds[1]
+        cell = f"| {value:+.3f} [{bounds[0]:+.3f}, {bounds[1]:+.3f}] |"
+        assert cell in markdown(list(rows.values()), COLUMNS)
     with pytest.raises(ConfigError, match="video must have super-resolution of video"):
         benchmark_video(VideoBenchmarkConfig(video=str(tiny_bundle)))

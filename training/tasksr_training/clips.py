@@ -19,7 +19,15 @@ from torch import Tensor
 
 from tasksr_ros.networks.super_resolution.flow import neighbours_and_flows
 from tasksr_training.coco import LabelledImage
-from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, cut, flip
+from tasksr_training.datasets import (
+    Batch,
+    Patch,
+    PatchConfig,
+    PatchSampler,
+    SourceConfig,
+    collate,
+    middle,
+)
 from tasksr_training.degradations import downscale
 from tasksr_training.errors import TrainingDataError
 
@@ -31,8 +39,8 @@ class ClipConfig:
     """How clips are drawn.
 
     Attributes:
-        real_fraction: share of the clips that come from real runs of frames, where a source has
-            them; the others are stills under a drawn motion.
+        real_fraction: share of the clips of a real run's frames that show its other frames; the
+            rest, and what is in no run, are stills under a drawn motion.
         max_frame_step: greatest difference of the frame numbers of two frames that follow each
             other in a real run; 0: take no real runs.
         max_shift: greatest shift of the camera, HR px per frame.
@@ -41,7 +49,7 @@ class ClipConfig:
         margin: LR px around the patch that the optical flow sees as well.
     """
 
-    real_fraction: float = 0.2
+    real_fraction: float = 1.0
     max_frame_step: int = 2
     max_shift: float = 6.0
     max_rotation: float = 0.4
@@ -54,38 +62,31 @@ class Clip:
     """One training sample.
 
     Attributes:
-        hr: (P, P, 3) uint8 RGB, the target.
+        target: (P, P, 3) uint8 RGB in HR, and who is in it.
         lr: (p, p, 3) uint8 RGB, the target in LR.
         neighbours: (K, p, p, 3) uint8 RGB in LR.
         flows: (K, 2, p, p) float32, LR px.
     """
 
-    hr: Images
+    target: Patch
     lr: Images
     neighbours: Images
     flows: NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
-class ClipBatch:
-    """A batch of clips, float32 RGB in [0, 1].
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClipBatch(Batch):
+    """A batch of clips, float32 RGB in [0, 1]; `Batch` is of their targets.
 
     Attributes:
-        hr: (N, 3, P, P).
         lr: (N, 3, p, p).
         neighbours: (N, K, 3, p, p).
         flows: (N, K, 2, p, p), LR px.
     """
 
-    hr: Tensor
     lr: Tensor
     neighbours: Tensor
     flows: Tensor
-
-    def to(self, device: torch.device) -> ClipBatch:
-        """Return the batch on ``device``."""
-        moved = (t.to(device) for t in (self.hr, self.lr, self.neighbours, self.flows))
-        return ClipBatch(*moved)
 
 
 class ClipSampler:
@@ -111,41 +112,37 @@ class ClipSampler:
     ) -> None:
         self._config, self._scale_factor = config, scale_factor
         self._offsets = tuple(offsets)
-        self._side = patches.size + 2 * config.margin * scale_factor
-        self._wide = replace(patches, size=self._side + 2 * self._reach())
-        self._stills = PatchSampler(images, sources, self._wide)
-        self._square = replace(patches, size=self._side)
-        self._runs = [
-            (run, source)
-            for one, source in zip(images, sources, strict=True)
-            for run in real_runs(one, config.max_frame_step, 1 + len(self._offsets))
-        ]
+        self._target = patches
+        self._seen = replace(patches, size=patches.size + 2 * config.margin * scale_factor)
+        wide = replace(patches, size=self._seen.size + 2 * self._reach())
+        known = [with_neighbours(one, self._offsets, config.max_frame_step) for one in images]
+        self._patches = PatchSampler(known, sources, wide)
 
     def draw(self, rng: np.random.Generator) -> Clip:
         """Draw one clip; the same generator state gives the same clip."""
-        real = bool(self._runs) and rng.random() < self._config.real_fraction
-        frames = self._real(rng) if real else self._drawn(rng)
-        return self._clip(frames)
+        wide = self._patches.draw(rng)
+        real = bool(wide.neighbours) and rng.random() < self._config.real_fraction
+        seen = middle(wide, self._seen)
+        frames = (seen.image, *seen.neighbours) if real else self._drawn(wide.image, rng)
+        return Clip(middle(wide, self._target), *self._low_resolution(frames))
 
     def collate(self, samples: Sequence[Clip], rng: np.random.Generator) -> ClipBatch:
         """Stack clips."""
-        del rng
         return ClipBatch(
-            _stack([s.hr for s in samples]),
-            _stack([s.lr for s in samples]),
-            _stack([s.neighbours for s in samples]),
-            torch.from_numpy(np.stack([s.flows for s in samples])),
+            **vars(collate([s.target for s in samples], rng)),
+            lr=_stack([s.lr for s in samples]),
+            neighbours=_stack([s.neighbours for s in samples]),
+            flows=torch.from_numpy(np.stack([s.flows for s in samples])),
         )
 
     def _reach(self) -> int:
         """HR px that the farthest frame may show beyond the target's edges."""
         c, steps = self._config, max(abs(o) for o in self._offsets)
-        turned = self._side / 2 * (math.radians(c.max_rotation) + c.max_zoom)
+        turned = self._seen.size / 2 * (math.radians(c.max_rotation) + c.max_zoom)
         return math.ceil(steps * (c.max_shift + turned))
 
-    def _drawn(self, rng: np.random.Generator) -> list[Images]:
+    def _drawn(self, image: Images, rng: np.random.Generator) -> list[Images | None]:
         """A still under a smooth camera motion: the target, then its neighbours."""
-        image = self._stills.draw(rng).image
         c = self._config
         shift = rng.uniform(0, c.max_shift)
         heading = rng.uniform(0, 2 * math.pi)
@@ -155,7 +152,7 @@ class ClipSampler:
         return [
             moved(
                 image,
-                self._side,
+                self._seen.size,
                 (
                     shift * t * math.cos(heading + bend * t / 2),
                     shift * t * math.sin(heading + bend * t / 2),
@@ -166,38 +163,31 @@ class ClipSampler:
             for t in (0, *self._offsets)
         ]
 
-    def _real(self, rng: np.random.Generator) -> list[Images]:
-        """A square cut from frames that follow each other: the target, then its neighbours."""
-        run, source = self._runs[int(rng.integers(len(self._runs)))]
-        before = -min(self._offsets)
-        target = before + int(rng.integers(len(run) - len(self._offsets)))
-        way = 1 if rng.random() < 0.5 else -1  # time may run backwards
-        if way < 0:
-            target = len(run) - 1 - target
-        height, width = run[target].image.shape[:2]
-        scale = float(rng.uniform(source.min_scale, min(1.0, source.max_scale)))
-        side = min(round(self._side / scale), height, width)
-        corner = rng.random(2) * [width - side, height - side]
-        patches = [
-            cut(run[target + way * t], corner, side, self._square) for t in (0, *self._offsets)
-        ]
-        if rng.random() < 0.5:
-            patches = [flip(p) for p in patches]
-        return [p.image for p in patches]
+    def _low_resolution(
+        self, frames: Sequence[Images | None]
+    ) -> tuple[Images, Images, NDArray[np.float32]]:
+        """The target, its neighbours and the flows to them, as `Clip` has them."""
+        hr = np.stack([f for f in frames if f is not None])
+        lr = downscale(torch.from_numpy(hr).permute(0, 3, 1, 2).float() / 255, self._scale_factor)
+        small = iter((lr * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy())
+        target, *others = (None if f is None else next(small) for f in frames)
+        assert target is not None
+        neighbours, flows = neighbours_and_flows(target, others)
+        m = self._config.margin
+        inner = slice(m, len(target) - m)
+        return target[inner, inner], neighbours[:, inner, inner], flows[..., inner, inner]
 
-    def _clip(self, frames: Sequence[Images]) -> Clip:
-        hr = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255
-        lr = downscale(hr, self._scale_factor)
-        images = (lr * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
-        neighbours, flows = neighbours_and_flows(images[0], list(images[1:]))
-        m, big = self._config.margin, self._config.margin * self._scale_factor
-        inner, inner_hr = slice(m, images.shape[1] - m), slice(big, frames[0].shape[0] - big)
-        return Clip(
-            frames[0][inner_hr, inner_hr],
-            images[0][inner, inner],
-            neighbours[:, inner, inner],
-            flows[..., inner, inner],
-        )
+
+def with_neighbours(
+    images: Sequence[LabelledImage], offsets: Sequence[int], max_frame_step: int
+) -> list[LabelledImage]:
+    """The images; those of real runs know the frames ``offsets`` away, None beyond the run."""
+    known = {
+        image: tuple(run[k + o].image if 0 <= k + o < len(run) else None for o in offsets)
+        for run in real_runs(images, max_frame_step, 2)
+        for k, image in enumerate(run)
+    }
+    return [replace(image, neighbours=known.get(image, ())) for image in images]
 
 
 def real_runs(

@@ -44,6 +44,8 @@ class LabelledImage:
         frame: its number in that recording, if any.
         false_positives: (K, 5) float32, corners and score of a detector's errors, if known.
         labelled_from: height from which on people are labelled, px; lower ones may lack a label.
+        neighbours: other frames of the recording, of the same shape; None where there is none.
+            Empty: they are not known.
     """
 
     image: NDArray[np.uint8]
@@ -55,6 +57,7 @@ class LabelledImage:
     frame: int | None = None
     false_positives: NDArray[np.float32] | None = None
     labelled_from: float = 0.0
+    neighbours: tuple[NDArray[np.uint8] | None, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -221,6 +221,7 @@ def _pasted(
         image=image,
         boxes=np.concatenate([target.boxes, box[None]]),
         ignore=np.concatenate([target.ignore, [False]]),
+        neighbours=(),  # nobody was pasted into these
     )
 
 

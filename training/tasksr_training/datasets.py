@@ -102,6 +102,7 @@ class Patch:
 
     People lower than ``open_below`` patch px may lack a label. ``scale`` is patch px per image px:
     above 1 the image was enlarged, and the patch holds no detail that an LR copy would lack.
+    ``neighbours`` are the same square of other frames of the recording, as of `LabelledImage`.
     """
 
     image: NDArray[np.uint8]
@@ -109,6 +110,7 @@ class Patch:
     ignore: NDArray[np.bool_]
     open_below: float = 0.0
     scale: float = 1.0
+    neighbours: tuple[NDArray[np.uint8] | None, ...] = ()
 
 
 AnyPatch = TypeVar("AnyPatch", bound=Patch)
@@ -204,10 +206,7 @@ class PatchSampler:
         patch = self._special(index, rng) or self._plain(index, rng)
         if rng.random() < 0.5:
             patch = flip(patch)
-        image = jitter(patch.image, self._config.jitter, rng)
-        if self._config.night_fraction and rng.random() < self._config.night_fraction:
-            image = night(image, rng)
-        return replace(patch, image=image)
+        return toned(patch, self._config, rng)
 
     def _special(self, index: int, rng: np.random.Generator) -> Patch | None:
         """A patch around a hard background or a pasted pedestrian, in their share of the draws."""
@@ -284,15 +283,38 @@ def cut(
     """
     height, width = source.image.shape[:2]
     x, y = (_moved(float(c), side, n) for c, n in zip(corner, (width, height), strict=True))
-    square = np.full((side, side, 3), PADDING, np.uint8)
-    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
-    square[y0 - y : y1 - y, x0 - x : x1 - x] = source.image[y0:y1, x0:x1]
-    way = cv2.INTER_AREA if side > config.size else cv2.INTER_CUBIC
-    image = cv2.resize(square, (config.size, config.size), interpolation=way)
+    image, *neighbours = (
+        None if frame is None else _resampled(frame, (x, y), side, config.size)
+        for frame in (source.image, *source.neighbours)
+    )
+    assert image is not None
     boxes = (source.boxes - np.array([x, y, x, y], np.float32)) * (config.size / side)
     scale = config.size / side
     visible = _visible(boxes, source.ignore, config)
-    return Patch(np.asarray(image, np.uint8), *visible, source.labelled_from * scale, scale)
+    return Patch(image, *visible, source.labelled_from * scale, scale, tuple(neighbours))
+
+
+def _resampled(
+    image: NDArray[np.uint8], corner: tuple[int, int], side: int, size: int
+) -> NDArray[np.uint8]:
+    (x, y), (height, width) = corner, image.shape[:2]
+    square = np.full((side, side, 3), PADDING, np.uint8)
+    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
+    square[y0 - y : y1 - y, x0 - x : x1 - x] = image[y0:y1, x0:x1]
+    way = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(square, (size, size), interpolation=way), np.uint8)
+
+
+def middle(patch: Patch, config: PatchConfig) -> Patch:
+    """The middle of a larger patch, of ``config.size``, as `cut` would have cut it."""
+    start = (patch.image.shape[0] - config.size) // 2
+    inner = slice(start, start + config.size)
+    image, *neighbours = (
+        None if frame is None else frame[inner, inner] for frame in (patch.image, *patch.neighbours)
+    )
+    assert image is not None
+    boxes, ignore = _visible(patch.boxes - np.float32(start), patch.ignore, config)
+    return replace(patch, image=image, boxes=boxes, ignore=ignore, neighbours=tuple(neighbours))
 
 
 def _moved(corner: float, side: int, extent: int) -> int:
@@ -314,12 +336,25 @@ def _visible(
 def flip(patch: AnyPatch) -> AnyPatch:
     """Mirror a patch left to right."""
     boxes = mirrored(patch.boxes, patch.image.shape[1])
-    return replace(patch, image=patch.image[:, ::-1], boxes=boxes)
+    neighbours = tuple(None if n is None else n[:, ::-1] for n in patch.neighbours)
+    return replace(patch, image=patch.image[:, ::-1], boxes=boxes, neighbours=neighbours)
 
 
 def mirrored(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     """(M, 4) xyxy boxes of an image of that width, as they are in the mirrored one."""
     return np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
+
+
+def toned(patch: Patch, config: PatchConfig, rng: np.random.Generator) -> Patch:
+    """Change the colours of a patch, and of its neighbours likewise."""
+    frames = [frame for frame in (patch.image, *patch.neighbours) if frame is not None]
+    image = jitter(np.concatenate(frames), config.jitter, rng)
+    if config.night_fraction and rng.random() < config.night_fraction:
+        image = night(image, rng)
+    first, *others = image.reshape(len(frames), *patch.image.shape)
+    left = iter(others)
+    neighbours = tuple(None if n is None else next(left) for n in patch.neighbours)
+    return replace(patch, image=first, neighbours=neighbours)
 
 
 def jitter(

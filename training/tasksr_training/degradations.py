@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import cv2
@@ -184,6 +184,21 @@ def down_up(image: Tensor, factor: float) -> Tensor:
 def corrupt(images: Tensor, config: CorruptionConfig, seed: int) -> Tensor:
     """Draw faults for each image and add them; (N, 3, H, W) in [0, 1] and so back."""
     return add_faults(images, draw_faults(config, len(images), seed))
+
+
+def corrupt_frames(frames: Tensor, config: CorruptionConfig, seed: int) -> Tensor:
+    """As `corrupt`, for (N, K, 3, H, W): frames of a camera share their faults but the noise."""
+    faults = draw_faults(config, len(frames), seed)
+    corrupted = [
+        add_faults(images, [_at_frame(fault, k) for fault in faults])
+        for k, images in enumerate(frames.unbind(1))
+    ]
+    return torch.stack(corrupted, 1)
+
+
+def _at_frame(faults: Faults, k: int) -> Faults:
+    noise = faults.noise
+    return faults if noise is None else replace(faults, noise=replace(noise, seed=noise.seed + k))
 
 
 def draw_faults(config: CorruptionConfig, count: int, seed: int) -> list[Faults]:

@@ -16,17 +16,18 @@ from tasksr_ros.networks.super_resolution.dbpn import DBPN
 from tasksr_ros.networks.super_resolution.lr_space import LRSpaceDBPN, to_lr_space
 
 
-def super_resolve(network: nn.Module, lr: Tensor) -> Tensor:
+def super_resolve(network: nn.Module, lr: Tensor, *clip: Tensor) -> Tensor:
     """What the network makes of LR images, by the fastest way that has its gradients.
 
     Args:
         network: (N, 3, h, w) -> (N, 3, h·s, w·s). A DBPN on the CPU runs in its LR-space form,
             which is made once.
         lr: (N, 3, h, w) in [0, 1].
+        clip: of a video network, neighbours and flows as `RBPN.forward` takes them.
     """
     lr = lr.contiguous(memory_format=torch.channels_last)
     if not isinstance(network, DBPN) or lr.device.type != "cpu":
-        sr: Tensor = network(lr)
+        sr: Tensor = network(lr, *clip)
         return sr
     if network not in _FORMS:
         _FORMS[network] = LRSpaceForm(network)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tasksr_training.coco import Keep, LabelledImage, read_set
-from tasksr_training.datasets import Batch, Patch, PatchConfig, PatchSampler, SourceConfig, collate
+from tasksr_training.datasets import Batch, PatchConfig, PatchSampler, Sampler, SourceConfig
 from tasksr_training.errors import TrainingDataError
 from tasksr_training.image_store import ImageStore
 from tasksr_training.pseudo_labels import PseudoConfig, read_pseudo_labels, with_pseudo_labels
@@ -105,6 +106,7 @@ class NativeSampler:
         images: of each source.
         sources: and how many crops of each.
         config: how they are cut.
+        sampler: of the crops of one source.
 
     Raises:
         TrainingDataError: for sources without images or crops.
@@ -115,6 +117,7 @@ class NativeSampler:
         images: Sequence[Sequence[LabelledImage]],
         sources: Sequence[NativeSourceConfig],
         config: PatchConfig,
+        sampler: Callable[..., Sampler] = PatchSampler,
     ) -> None:
         for one, source in zip(images, sources, strict=True):
             if not one or source.crops < 0:
@@ -125,15 +128,17 @@ class NativeSampler:
         if sum(source.crops for source in sources) == 0:
             raise TrainingDataError("sources: expected crops of at least one set, got none")
         self._samplers = [
-            (PatchSampler([one], [source], config), source.crops)
+            (sampler([one], [source], config), source.crops)
             for one, source in zip(images, sources, strict=True)
         ]
 
-    def draw(self, rng: np.random.Generator) -> list[Patch]:
+    def draw(self, rng: np.random.Generator) -> list[Any]:
         """Draw the crops of one sample; the same generator state gives the same."""
         return [sampler.draw(rng) for sampler, crops in self._samplers for _ in range(crops)]
 
-    def collate(self, samples: Sequence[list[Patch]], rng: np.random.Generator) -> Batch:
+    def collate(self, samples: Sequence[list[Any]], rng: np.random.Generator) -> Batch:
         """All crops of all samples in one batch, in any order: a part of it is of all sets."""
         patches = [patch for sample in samples for patch in sample]
-        return collate([patches[i] for i in rng.permutation(len(patches))], rng)
+        mixed = [patches[i] for i in rng.permutation(len(patches))]
+        batch: Batch = self._samplers[0][0].collate(mixed, rng)
+        return batch

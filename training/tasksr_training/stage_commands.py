@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from tasksr_ros.networks import BLIND_SR_NAMES, VIDEO_SR_NAMES
 from tasksr_training.clips import ClipConfig, ClipSampler
-from tasksr_training.datasets import PatchConfig, PatchSampler, SourceConfig, read_sources
+from tasksr_training.datasets import PatchConfig, PatchSampler, Sampler, SourceConfig, read_sources
 from tasksr_training.errors import TrainingError
 from tasksr_training.loop import train
 from tasksr_training.loop_config import LoopConfig, check_loop
@@ -30,6 +31,8 @@ from tasksr_training.stages.task_driven import TaskDriven, TaskDrivenConfig
 from tasksr_training.stages.video import VideoSuperResolution
 
 CLIPS = ClipConfig()
+PAST = (-1, -2, -3)
+"""Frames of the clips of a network that looks at none of them."""
 PSEUDO = Path("pseudo")
 NORMALISED_BY = 4
 """Samples from which a native detector's normalisations take their first statistics."""
@@ -59,12 +62,6 @@ def check_options(stage: StageConfig, patches: PatchConfig, loop: LoopConfig) ->
 
 def _sampler(data: Path, sources: Sequence[SourceConfig], patches: PatchConfig) -> PatchSampler:
     return PatchSampler(read_sources(data, sources), sources, patches)
-
-
-def _native_sampler(
-    data: Path, pseudo: Path, sources: Sequence[NativeSourceConfig], patches: PatchConfig
-) -> NativeSampler:
-    return NativeSampler(read_native(data, pseudo, sources), sources, patches)
 
 
 def super_resolution(
@@ -145,7 +142,7 @@ def native_detector(
         pseudo: folder that `tasksr-train pseudo-labels` wrote.
     """
     torch.manual_seed(loop.seed)
-    sampler = _native_sampler(data, pseudo, sources, patches)
+    sampler = NativeSampler(read_native(data, pseudo, sources), sources, patches)
     trained = NativeDetectorStage(stage, data, sources)
     if stage.normalised:
         trained.normalise(_some(sampler, loop.seed))
@@ -178,7 +175,13 @@ def task_driven(
         loop: how long and how.
     """
     torch.manual_seed(loop.seed)
-    train(TaskDriven(stage, data), _sampler(data, sources, patches), loop, out)
+    trained = TaskDriven(stage, data)
+    if trained.offsets:
+        raise TrainingError(
+            f"{stage.sr_checkpoint}: expected super-resolution of still images, got "
+            f"{trained.networks['sr']['name']}; native-task-driven trains it"
+        )
+    train(trained, _sampler(data, sources, patches), loop, out)
 
 
 def native_task_driven(
@@ -189,11 +192,13 @@ def native_task_driven(
     stage: TaskDrivenConfig,
     loop: LoopConfig,
     pseudo: Path = PSEUDO,
+    clips: ClipConfig | None = None,
 ) -> None:
     """Train super-resolution and detector together on crops of native images, or a baseline.
 
     The LR image is the crop downscaled, with faults of real cameras: of a crop that was enlarged
     by the scale factor that is the native image again, and only the detector's loss teaches.
+    A video network learns from clips, whose target frame has the labels.
 
     Args:
         out: folder of the run; a run that was stopped goes on from there.
@@ -203,13 +208,25 @@ def native_task_driven(
         stage: what is trained.
         loop: how long and how; ``batch_size`` counts samples of ``crops`` of every set.
         pseudo: folder that `tasksr-train pseudo-labels` wrote.
+        clips: for a video network, how crops become clips; given for another, it learns from the
+            target frames of the same clips: the baseline that is equally taught.
     """
     if stage.loss.assignment != "task-aligned":
         raise TrainingError(
             f"stage.loss.assignment: expected task-aligned, got {stage.loss.assignment}"
         )
     torch.manual_seed(loop.seed)
-    train(TaskDriven(stage, data), _native_sampler(data, pseudo, sources, patches), loop, out)
+    trained = TaskDriven(stage, data)
+    of_one: Callable[..., Sampler] = PatchSampler
+    if trained.offsets or clips:
+        of_one = partial(
+            ClipSampler,
+            config=clips or CLIPS,
+            offsets=trained.offsets or PAST,
+            scale_factor=stage.scale_factor,
+        )
+    images = read_native(data, pseudo, sources)
+    train(trained, NativeSampler(images, sources, patches, of_one), loop, out)
 
 
 STAGES: dict[str, Callable[..., None]] = {

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from dark_boxes import SIZE, write_bundle
-from tasksr_training.checkpoints import LAST, build_network, save_checkpoint
+from runs import run_of
+from tasksr_training.checkpoints import LAST
 from tasksr_training.cli import main
 from tasksr_training.joined_export import export_joined
 
@@ -24,15 +25,6 @@ SR = {
     **{"name": "rbpn-small-4", "scale_factor": 2, "past_only": 1},
     **{"base_filter": 4, "feat": 4},
 }
-
-
-def run_of(folder: Path, **networks: dict[str, Any]) -> Path:
-    folder.mkdir()
-    built = {part: build_network(part, given) for part, given in networks.items()}
-    ema = {f"{p}.{k}": v for p, network in built.items() for k, v in network.state_dict().items()}
-    content = {"networks": networks, "ema": ema, "model": ema, "step": 7, "seconds": 90.0}
-    save_checkpoint(folder / LAST, content)
-    return folder
 
 
 def check_runs(bundle: Bundle) -> None:

@@ -29,12 +29,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tasksr_ros.config import SIZE_MULTIPLE
+from tasksr_ros.networks import SR_NAMES, VIDEO_SR_NAMES
 from tasksr_ros.networks.detectors.fcos import Detector
 from tasksr_ros.networks.detectors.levels import LevelOutput
 from tasksr_ros.networks.super_resolution.blocks import KERNEL_STRIDE_PADDING
 from tasksr_training.checkpoints import build_network, load_network
+from tasksr_training.clips import ClipBatch
 from tasksr_training.datasets import PEDESTRIAN, Batch, check_size
-from tasksr_training.degradations import CorruptionConfig, corrupt, downscale
+from tasksr_training.degradations import CorruptionConfig, corrupt, corrupt_frames, downscale
 from tasksr_training.errors import CheckpointError, TrainingError
 from tasksr_training.loop import Validation
 from tasksr_training.losses import DetectionLossConfig, detection_loss, quality_focal
@@ -132,12 +134,17 @@ class Series(nn.Module):
         self._detection_to_sr = detection_to_sr
 
     def forward(
-        self, lr: Tensor, hr: Tensor, mixed: Tensor | None, mask: Tensor | None, sr_learns: bool
+        self,
+        seen: Sequence[Tensor],
+        hr: Tensor,
+        mixed: Tensor | None,
+        mask: Tensor | None,
+        sr_learns: bool,
     ) -> tuple[Tensor, list[LevelOutput]]:
         """Super-resolve and detect.
 
         Args:
-            lr: (N, 3, h, w) in [0, 1].
+            seen: LR images (N, 3, h, w) in [0, 1]; for a video network neighbours and flows, too.
             hr: (K, 3, h·s, w·s) further images for the detector, K may be 0.
             mixed: (M, 3, h·s, w·s) HR images of the first M samples, to be mixed with their SR.
             mask: (M, 1, h·s, w·s) bool, where the mixture is SR.
@@ -147,13 +154,13 @@ class Series(nn.Module):
             SR (N, 3, h·s, w·s) and the detector's levels for the N + K + M images.
         """
         with nullcontext() if sr_learns else torch.no_grad():
-            sr = super_resolve(self.sr, lr).float()
-        seen = [scale_gradient(sr, self._detection_to_sr)]
+            sr = super_resolve(self.sr, *seen).float()
+        shown = [scale_gradient(sr, self._detection_to_sr)]
         if len(hr):
-            seen.append(hr)
+            shown.append(hr)
         if mixed is not None and mask is not None:
-            seen.append(torch.where(mask, sr[: len(mixed)].detach(), mixed))
-        levels: list[LevelOutput] = self.detector.levels(torch.cat(seen))  # type: ignore[operator]
+            shown.append(torch.where(mask, sr[: len(mixed)].detach(), mixed))
+        levels: list[LevelOutput] = self.detector.levels(torch.cat(shown))  # type: ignore[operator]
         return sr, levels
 
 
@@ -169,6 +176,7 @@ class TaskDriven:
     def __init__(self, config: TaskDrivenConfig, data: Path) -> None:
         check_options(config)
         sr, sr_description = _sr(config)
+        self.offsets: tuple[int, ...] = getattr(sr, "offsets", ())
         detector, detector_description = _detector(config)
         self.networks: dict[str, dict[str, Any]] = {
             "sr": sr_description,
@@ -192,13 +200,13 @@ class TaskDriven:
         if config.train == "sr":
             module.get_submodule("detector").eval()  # its running statistics stay as they are
         check_patch_size(config, batch.hr.shape[-1])
-        lr = corrupt(downscale(batch.hr, config.scale_factor), config.corruption, batch.seed)
+        seen = camera_images(batch, config)[: 3 if self.offsets else 1]
         extra, mixed = (
-            self._further(f, len(lr)) for f in (config.hr_fraction, config.mixed_fraction)
+            self._further(f, len(batch.hr)) for f in (config.hr_fraction, config.mixed_fraction)
         )
         mask = random_blocks(batch.hr[:mixed], batch.seed) if mixed else None
         sr, levels = module(
-            lr, batch.hr[:extra], batch.hr[:mixed] if mixed else None, mask, sr_learns
+            seen, batch.hr[:extra], batch.hr[:mixed] if mixed else None, mask, sr_learns
         )
         losses = self._detection(levels, batch, extra, mixed)
         total = config.beta * losses["detection"]
@@ -271,6 +279,19 @@ class TaskDriven:
             module.get_submodule("detector"),
             self._config.scale_factor,
         )
+
+
+def camera_images(batch: Batch, config: TaskDrivenConfig) -> tuple[Tensor, ...]:
+    """LR images with a camera's faults; of clips the neighbours with the same, and the flows.
+
+    The flows are those of the frames without faults.
+    """
+    if not isinstance(batch, ClipBatch):
+        lr = downscale(batch.hr, config.scale_factor)
+        return (corrupt(lr, config.corruption, batch.seed),)
+    frames = torch.cat([batch.lr[:, None], batch.neighbours], 1)
+    frames = corrupt_frames(frames, config.corruption, batch.seed)
+    return frames[:, 0], frames[:, 1:], batch.flows
 
 
 def weighted_l1(
@@ -420,5 +441,15 @@ def _sr(config: TaskDrivenConfig) -> tuple[nn.Module, dict[str, Any]]:
         raise CheckpointError(
             f"{config.sr_checkpoint}: expected scale factor {config.scale_factor}, "
             f"got {description['scale_factor']}"
+        )
+    if description["name"] not in (*SR_NAMES, *VIDEO_SR_NAMES):
+        raise CheckpointError(
+            f"{config.sr_checkpoint}: expected super-resolution of still images or video, one of "
+            f"{(*SR_NAMES, *VIDEO_SR_NAMES)}, got {description['name']}"
+        )
+    if description["name"] in VIDEO_SR_NAMES and config.validation.sets:
+        raise TrainingError(
+            f"stage.validation.sets: expected none for {description['name']}, which takes more "
+            f"than single images, got {list(config.validation.sets)}"
         )
     return network, description
