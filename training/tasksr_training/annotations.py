@@ -74,9 +74,9 @@ RULES: dict[str, Rule] = {
     "other category": Rule(WARN, "dropped: only pedestrian and person are read"),
     "repeated box": Rule(WARN, "kept: were two exports joined?"),
     "grey image": Rule(WARN, "kept: the same in all three channels"),
-    "16-bit image": Rule(WARN, "kept: its upper 8 bits"),
+    "16-bit image": Rule(WARN, "kept: scaled to 8 bits"),
     "dark 16-bit image": Rule(
-        WARN, "kept: its upper 8 bits, near black: are its samples fewer bits, right-aligned?"
+        WARN, "kept: scaled to 8 bits, near black: are its samples fewer bits, right-aligned?"
     ),
     "repeated image": Rule(NOTE, "kept: the same file under two names"),
     "box partly outside the image": Rule(NOTE, "kept, and cut at the edge of the patch"),

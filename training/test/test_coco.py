@@ -8,8 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from tasksr_training.coco import ReadConfig, read_coco, read_folder, read_set
 from tasksr_training.errors import TrainingDataError
+
+from tasksr_ros.io.recordings import open_recording
 
 
 def test_reads_images_boxes_and_ignore(data: Path) -> None:
@@ -260,11 +263,11 @@ def test_grey_and_16_bit_images_are_counted_and_training_goes_on(
         stored = colour[..., 1]
         expected = np.repeat(stored[..., None], 3, 2)
     elif kind == "16-bit image":
-        stored = colour.astype(np.uint16) * 256 + 200
+        stored = colour.astype(np.uint16) * 257
         expected = colour[..., ::-1]
     else:  # 12 bits, right-aligned
         stored = colour.astype(np.uint16) * 16
-        expected = colour[..., ::-1] // 16
+        expected = np.rint(colour[..., ::-1] * 16 / 257)  # as `tasksr detect` scales
     cv2.imwrite(str(file), stored)
     images = read_coco(path)
     assert [i.image_id for i in images] == [10, 11]
@@ -274,6 +277,27 @@ def test_grey_and_16_bit_images_are_counted_and_training_goes_on(
     caplog.clear()
     read_folder(tmp_path / "images")
     assert f"1 x {kind} (val0.png): kept" in caplog.text
+
+
+def test_pixels_are_those_that_detect_sees(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """White of a PGM's own, a transparent TIFF, a photo that EXIF turns."""
+    samples = np.array([[0, 4095], [2048, 1024]], ">u2").tobytes()
+    (tmp_path / "a.pgm").write_bytes(b"P5\n2 2\n4095\n" + samples)
+    Image.new("RGBA", (2, 1), (30, 10, 200, 40)).save(tmp_path / "b.tif")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (2, 1), (30, 10, 200)).save(tmp_path / "c.png", exif=exif)
+    grey, colour, turned = (one.image for one in read_folder(tmp_path))
+    assert grey[..., 0].tolist() == [[0, 255], [128, 64]]
+    assert colour.tolist() == [[[30, 10, 200], [30, 10, 200]]]
+    assert turned.shape == (2, 1, 3)
+    assert "1 x 16-bit image (a.pgm): kept: scaled to 8 bits" in caplog.text
+    assert "dark" not in caplog.text
+    recording = open_recording(tmp_path)
+    for mine, frame in zip((grey, colour, turned), recording.pending(), strict=True):
+        assert np.array_equal(mine[..., ::-1], frame.load().image)
 
 
 def test_images_without_labels_are_backgrounds(data: Path, tmp_path: Path) -> None:
