@@ -51,6 +51,9 @@ RULES: dict[str, Rule] = {
     "missing image": Rule(STOP, "on_bad_image: skip goes on without it"),
     "corrupt image": Rule(STOP, "on_bad_image: skip goes on without it"),
     "image of another size": Rule(STOP, "on_bad_image: skip goes on without it"),
+    "labels for another image size": Rule(
+        STOP, "the boxes are in px of other images: labels and images must be of one size"
+    ),
     "image without a readable size": Rule(
         STOP, "the data set does not give its size: its file is needed"
     ),

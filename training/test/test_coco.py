@@ -267,7 +267,7 @@ def test_grey_and_16_bit_images_are_counted_and_training_goes_on(
         expected = colour[..., ::-1]
     else:  # 12 bits, right-aligned
         stored = colour.astype(np.uint16) * 16
-        expected = np.rint(colour[..., ::-1] * 16 / 257)  # as `tasksr detect` scales
+        expected = np.rint(colour[..., ::-1] * (16 / 257))  # as `tasksr detect` scales
     cv2.imwrite(str(file), stored)
     images = read_coco(path)
     assert [i.image_id for i in images] == [10, 11]
