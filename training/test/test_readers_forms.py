@@ -224,6 +224,15 @@ def kitti(folder: Path, line: str, image: str = "000000.png") -> dict[str, Any]:
 LINE = "{} 0.00 0 -0.20 24.00 8.00 40.00 24.00 1.8 0.5 1.2 1.8 1.5 8.4 0.01"
 
 
+def test_kitti_results_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = kitti(tmp_path, f"{LINE.format('Pedestrian')} 0.93\n{LINE.format('Car')} 0.5\n")
+    assert [a["bbox"] for a in content["annotations"]] == [[24, 8, 16, 16]]
+    assert caplog.messages == [
+        f"{tmp_path}: 1 x box with a score (training/label_2/000000.txt:1): kept, without the "
+        "score: are these labels?"
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
