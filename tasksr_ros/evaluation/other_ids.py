@@ -42,7 +42,7 @@ def they_look_like(ids: Iterable[ImageId], images: Sequence[Mapping[str, Any]]) 
 
 def _number(stem: str) -> int | None:
     """The last number in a name."""
-    digits = re.findall(r"[0-9]{1,18}", stem)
+    digits = re.findall(r"[0-9]{1,19}", stem)
     return int(digits[-1]) if digits else None
 
 
