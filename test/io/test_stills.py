@@ -54,6 +54,16 @@ def test_images_are_turned_as_exif_says(tmp_path: Path, suffix: str) -> None:
     assert abs(bottom - GREEN).max() <= 3
 
 
+def test_a_tiff_of_16_bits_whose_white_is_0_is_refused(tmp_path: Path) -> None:
+    """Pillow inverts 8 bits when it writes such a file, and OpenCV turns them back."""
+    white = {262: 0}
+    Image.new("L", (2, 2), 40).save(tmp_path / "a.tif", tiffinfo=white)
+    assert read_still(tmp_path / "a.tif").image.max() == 40
+    Image.fromarray(np.full((2, 2), 9000, np.uint16)).save(tmp_path / "b.tif", tiffinfo=white)
+    with pytest.raises(ImageError, match=r"b\.tif: TIFF of 16 bits must have 0 for black, got 0 f"):
+        read_still(tmp_path / "b.tif")
+
+
 def test_bits_that_count_are_the_users(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((2, 2), 2048, np.uint16))
     assert read_still(tmp_path / "a.png").image.max() == 8
