@@ -127,6 +127,7 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
             f"expected ids such as {truth.image_ids[0]!r}, got {entries[0].get('image_id')!r}"
             f"{_instead(_written(entries).ids, truth)}"
         )
+    _check_categories(path, entries, truth)
     table = np.array(rows, float).reshape(-1, 8)
     table = table[np.argsort(table[:, 0], kind="stable")]
     as_written = _check_form(path, table, truth)
@@ -223,6 +224,16 @@ def _check_truth_form(
         raise _other_form(truth.path, form, f"read so, {so} of {len(truth.image)} people {lie}")
 
 
+def _check_categories(path: Path, entries: list[Any], truth: GroundTruth) -> None:
+    """Where the ground truth does not name people's category, there is one."""
+    found = {checked_id(entry.get("category_id")) for entry in entries} - {None}
+    if truth.pedestrian_ids is None and len(found) > 1:
+        raise EvaluationError(
+            f"{path}: its predictions are of category_id {_listed(found)}, and {truth.path} does "
+            f"not say which is people: expected categories with names there, or one category here"
+        )
+
+
 def _check_readings(path: Path, entries: list[Any], truth: GroundTruth) -> None:
     """Ids and px are the ground truth's: others score 0, or what chance gives."""
     why = why_nobody(_written(entries), truth)
@@ -258,7 +269,7 @@ def _px(size: tuple[int, int] | None) -> str:
     return f"{size[0]}x{size[1]} px" if size else "no size"
 
 
-def _listed(ids: Set[ImageId] | None) -> str:
+def _listed(ids: Set[ImageId | None] | None) -> str:
     return " or ".join(repr(i) for i in sorted(ids or (), key=str))
 
 

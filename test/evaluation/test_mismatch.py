@@ -213,6 +213,22 @@ def test_another_class_beside_people_who_are_met_is_left_out(tmp_path: Path) -> 
     assert read(tmp_path, both, truth(tmp_path)) == {"other_category": 6}
 
 
+@pytest.mark.parametrize("categories", [[], [{"id": 1}]])
+def test_several_categories_of_which_none_is_named_are_refused(
+    tmp_path: Path, categories: list[Entry]
+) -> None:
+    """Cars would count as people."""
+    known = truth(tmp_path, categories=categories)
+    car = {"image_id": 3, "category_id": 3, "bbox": [5, 200, 30, 20], "score": 0.9}
+    assert refusal(tmp_path, [*found(), car], known) == (
+        "p.json: its predictions are of category_id 1 or 3, and gt.json does not say which is "
+        "people: expected categories with names there, or one category here"
+    )
+    assert read(tmp_path, found(category_id=lambda i, box: 3), known) == {}
+    unlabelled = {key: car[key] for key in ("image_id", "bbox", "score")}
+    assert read(tmp_path, [*found(), unlabelled], known) == {}
+
+
 def test_two_people_tell_nothing(tmp_path: Path) -> None:
     entries = found(bbox=lambda i, box: [v / 2 for v in box])[:2]
     assert read(tmp_path, entries, truth(tmp_path)) == {}
