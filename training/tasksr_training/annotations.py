@@ -154,7 +154,8 @@ def read_annotations(path: Path) -> AnnotationFile:
     ``categories``, and one without ``category_id`` where no others are named, is of a pedestrian.
 
     Raises:
-        TrainingDataError: when the file is missing or is not COCO JSON.
+        TrainingDataError: when the file is missing or is not COCO JSON, or does not name its
+            several categories.
     """
     content = _load(path)
     problems: list[Problem] = []
@@ -245,6 +246,13 @@ def _load(path: Path) -> dict[str, Any]:
     if names and not any(map(is_pedestrian, names.values())):
         raise TrainingDataError(
             f"{path}: expected a category pedestrian or person, got {listed(names.values())}"
+        )
+    entries = (a for a in content["annotations"] if isinstance(a, dict))
+    used = {checked_id(a.get("category_id")) for a in entries} - {None}
+    if not names and len(used) > 1:
+        raise TrainingDataError(
+            f"{path}: expected names of categories, got none for category_id "
+            f"{listed(sorted(used, key=str))}: which is people?"
         )
     return dict(content)
 

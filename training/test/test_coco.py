@@ -246,6 +246,20 @@ def test_bad_annotation_files(tmp_path: Path) -> None:
         read_coco(tmp_path / "absent.json")
 
 
+@pytest.mark.parametrize("categories", [[], [{"id": 1}, {"id": 3}]])
+def test_several_categories_without_names_are_refused(
+    data: Path, tmp_path: Path, categories: list[dict[str, int]]
+) -> None:
+    """Cars would be people."""
+    boxes = [{"image_id": 10, "bbox": [3, 3, 5, 9], "category_id": c} for c in (1, 3)]
+    path = change(data, tmp_path, annotations=boxes, categories=categories)
+    message = "expected names of categories, got none for category_id 1, 3: which is people?"
+    with pytest.raises(TrainingDataError, match=re.escape(message)):
+        read_coco(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": boxes[1:]}))
+    assert [len(i.boxes) for i in read_coco(path)] == [1, 0]
+
+
 def test_corrupt_image(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(bytes(np.arange(100, dtype=np.uint8)))
     with pytest.raises(TrainingDataError, match="unreadable"):
