@@ -26,7 +26,8 @@ from tasksr_ros.benchmarks.output import Bar, Benchmark, Columns
 from tasksr_ros.bundle import load_bundle
 from tasksr_ros.cli.benchmark import main
 from tasksr_ros.config import ReplayConfig
-from tasksr_ros.errors import ConfigError, RecordingError
+from tasksr_ros.errors import ConfigError
+from tasksr_ros.io.stills import read_still
 from tasksr_ros.options import build, option
 from tasksr_ros.replay.job import Job
 from tasksr_ros.replay.run import replay
@@ -146,12 +147,10 @@ def _smeared(of: Set, length: float, config: BlurConfig) -> Set:
     truth: dict[str, Any] = json.loads(of.truth.read_text(encoding="utf-8"))
     images = truth["images"][:: config.every]
     for image in images:
-        pixels = cv2.imread(str(of.folder / image["file_name"]))
-        if pixels is None:
-            raise RecordingError(f"{of.folder / image['file_name']} is no image")
+        pixels = read_still(of.folder / image["file_name"]).image
         image["file_name"] = f"{Path(image['file_name']).stem}.png"
         turned = angle_of(image["file_name"])
-        cv2.imwrite(str(folder / image["file_name"]), smear(np.asarray(pixels), length, turned))
+        cv2.imwrite(str(folder / image["file_name"]), smear(pixels, length, turned))
     kept = {image["id"] for image in images}
     people = [a for a in truth["annotations"] if a["image_id"] in kept]
     write_json(folder / "val.json", {**truth, "images": images, "annotations": people})

@@ -13,6 +13,7 @@ from tasksr_training.degradations import downscale
 from tasksr_training.whole_files import replace_text
 
 from benchmarks.yardstick_replays import Set
+from tasksr_ros.io.stills import read_still
 
 
 def reduced(of: Set, factor: int, every: int, out: Path) -> Set:
@@ -43,7 +44,7 @@ def reduced(of: Set, factor: int, every: int, out: Path) -> Set:
 
 def _written(image: dict[str, Any], source: Path, folder: Path, factor: int) -> dict[str, Any]:
     """The image reduced, as a file without loss, and its entry."""
-    pixels = cv2.imread(str(source / image["file_name"]))[..., ::-1]
+    pixels = read_still(source / image["file_name"]).image[..., ::-1]
     height, width = (n // factor * factor for n in pixels.shape[:2])
     hr = torch.from_numpy(pixels[:height, :width].transpose(2, 0, 1)[None].copy()).float() / 255
     lr = (downscale(hr, factor)[0].permute(1, 2, 0) * 255).round().byte().numpy()

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -38,7 +37,8 @@ from tasksr_ros.detections import Detections
 from tasksr_ros.errors import ConfigError
 from tasksr_ros.evaluation.metrics import Matches
 from tasksr_ros.evaluation.summary import Interval
-from tasksr_ros.io.frames import Frame
+from tasksr_ros.io.frames import Frame, crop_rgb
+from tasksr_ros.io.stills import read_still
 from tasksr_ros.model import load_model
 from tasksr_ros.options import option
 from tasksr_ros.replay.run_file import beside, write_json
@@ -213,10 +213,8 @@ def _run(looks: Sequence[_Looks], files: Sequence[Path], time_every: int) -> Non
 
 
 def _read(file: Path) -> np.ndarray:
-    image = cv2.imread(str(file))
-    if image is None:
-        raise ConfigError(f"{file} must be an image, and cannot be read")
-    return np.ascontiguousarray(image[..., ::-1])
+    still = read_still(file)
+    return crop_rgb(still, 0, 0, *still.size)
 
 
 def _matches(of: Set, ids: Sequence[int], found: Sequence[Detections], file: Path) -> Matches:

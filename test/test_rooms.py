@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NODE = "tasksr_ros.ros.node"
-MOST_FILES_OF_THE_NODE = 122
+MOST_FILES_OF_THE_NODE = 124
 """What the node may need of this package, whatever it is configured to do."""
 
 

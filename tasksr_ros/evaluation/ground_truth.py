@@ -32,6 +32,7 @@ from tasksr_ros.evaluation.categories import (
 from tasksr_ros.evaluation.flags import is_set
 from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_ros.evaluation.matching import Bools, Floats, Ints
+from tasksr_ros.evaluation.units import other_unit
 
 ROBOFLOW = "_annotations.coco.json"
 """What Roboflow exports into the folder of each split, beside its images."""
@@ -164,8 +165,9 @@ def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
 
     Raises:
         EvaluationError: for a file that is not COCO JSON, lists an image twice or no image, has
-            an annotation of an image that it does not list, names no such category, or has boxes
-            of another form than x, y, width, height in px.
+            an annotation of an image that it does not list, names no such category, has boxes
+            of another form than x, y, width, height in px, or heights, distances or stamps in
+            other units than px, m and ns.
     """
     path = annotation_file(path)
     data, sha256 = load_json(path)
@@ -179,6 +181,7 @@ def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
     if not any(isinstance(i, str) for i in ids):
         order = sorted(range(len(ids)), key=lambda k: ids[k])
         ids, images = [ids[k] for k in order], [images[k] for k in order]
+    images = [_with_whole_stamp(path, entry) for entry in images]
     kinds = _kinds(path, data, annotations, category)
     truth = _build(path, sha256, ids, images, annotations, kinds)
     if form := form_by_size(truth.xywh, truth.sizes()[truth.image]):
@@ -186,6 +189,9 @@ def read_ground_truth(path: Path, category: str = "pedestrian") -> GroundTruth:
             f"{path}: bbox must be [x, y, width, height] in px, these look like {form}, by the "
             f"images' sizes"
         )
+    people = truth._boxes(~truth.ignore)
+    if unit := other_unit(people.height, people.xywh[:, 3], people.distance, truth.images):
+        raise EvaluationError(f"{path}: {unit}")
     return truth
 
 
@@ -256,6 +262,22 @@ def _image_id(path: Path, index: int, entry: dict[str, Any]) -> ImageId:
             f"{path}: images[{index}].id must be a whole number or a text, got {entry.get('id')!r}"
         )
     return image_id
+
+
+def _with_whole_stamp(path: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry, its stamp a number where it is a text."""
+    if entry.get("stamp_ns") is None:
+        return entry
+    try:
+        stamp = int(entry["stamp_ns"])
+        if isinstance(entry["stamp_ns"], float) and stamp != entry["stamp_ns"]:
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise EvaluationError(
+            f"{path}: stamp_ns of image {entry.get('id')!r} must be whole nanoseconds, "
+            f"got {entry['stamp_ns']!r:.60}"
+        ) from None
+    return {**entry, "stamp_ns": stamp}
 
 
 WANTED, NEIGHBOUR, OTHER, UNKNOWN = "wanted", "neighbour", "other", "unknown"

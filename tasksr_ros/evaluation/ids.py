@@ -15,7 +15,7 @@ def checked_id(value: object) -> ImageId | None:
     """
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,17}", value):
+    if isinstance(value, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,18}", value):
         return int(value)
     if isinstance(value, (int, str)) and not isinstance(value, bool):
         return value

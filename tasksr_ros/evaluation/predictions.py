@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,14 @@ from tasksr_ros.evaluation.ground_truth import (
 )
 from tasksr_ros.evaluation.ids import ImageId, checked_id
 from tasksr_ros.evaluation.matching import Floats, Ints
+from tasksr_ros.evaluation.mismatch import Written, why_nobody
+from tasksr_ros.evaluation.other_ids import they_look_like
 
 RUN_SUFFIX = ".run.json"
 KEPT_OF_RUN = ("mode", "region", "frames_per_second", "counts", "warnings")
 """Keys of a run that join its ``info``."""
+_MET = 0.25
+"""Share of people, or of predictions, up to which other readings of a file are tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +99,14 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
     of processed images lacks, of other categories, with a score or box that is not finite or a
     box of negative size. Kept and counted: boxes without area, or outside the size that the
     ground truth states for their image, repeated predictions, and all of several predictions where
-    not one is on a person (in px of another image size, perhaps).
+    not one is on a person.
 
     Raises:
         EvaluationError: for a file that is not such JSON, if none of its images are known, if
-            its boxes are of another form than x, y, width, height in px, or if the frames that
-            the run saw have other sizes than the ground truth's images.
+            its boxes are of another form than x, y, width, height in px, if people are met only
+            when it is read otherwise (other ids of images or of the category, px of other images:
+            `mismatch`), or if the frames that the run saw have other sizes than the ground
+            truth's images.
     """
     data, sha256 = load_json(path)
     run = _run(path, data)
@@ -119,15 +125,21 @@ def read_predictions(path: Path, truth: GroundTruth) -> Predictions:
         raise EvaluationError(
             f"{path}: none of the {lost} predictions is of an image of {truth.path}; "
             f"expected ids such as {truth.image_ids[0]!r}, got {entries[0].get('image_id')!r}"
+            f"{_instead(_written(entries).ids, truth)}"
         )
+    _check_categories(path, entries, truth)
+    table = np.array(rows, float).reshape(-1, 8)
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    as_written = _check_form(path, table, truth)
+    if entries and as_written <= _MET * min(len(truth.image), len(entries)):
+        _check_readings(path, entries, truth)
     if entries and problems["other_category"] == len(entries):
         raise EvaluationError(
             f"{path}: none of the {len(entries)} predictions is of its category; expected "
             f"category_id {_listed(truth.pedestrian_ids)}, got {entries[0].get('category_id')!r}"
         )
-    table = np.array(rows, float).reshape(-1, 8)
-    table = table[np.argsort(table[:, 0], kind="stable")]
-    problems["prediction_and_none_on_a_person"] = _check_form(path, table, truth)
+    several = min(len(truth.image), len(table)) >= ENOUGH
+    problems["prediction_and_none_on_a_person"] = len(table) * (several and not as_written)
     problems["repeated_prediction"] = len(table) - len(np.unique(table[:, :6], axis=0))
     return Predictions(
         name=str(run.get("name") or path.stem),
@@ -184,7 +196,7 @@ def _check_form(path: Path, table: Floats, truth: GroundTruth) -> int:
     """Boxes are x, y, width, height in px: others are as many numbers, but score wrongly.
 
     Returns:
-        the number of predictions where none of several is on a person: are they of these images?
+        how many of the strongest predictions are on a person.
     """
     found, people = (table[:, 0].astype(np.int64), table[:, 1:5]), (truth.image, truth.xywh)
     sizes = truth.sizes()
@@ -196,8 +208,7 @@ def _check_form(path: Path, table: Floats, truth: GroundTruth) -> int:
         lie = f"lie on people of {truth.path}, as written {as_written}"
         raise _other_form(path, form, f"read so, {so} of {len(table)} {lie}")
     _check_truth_form(path, found, table[:, 5], truth, as_written)
-    several = min(len(truth.image), len(table)) >= ENOUGH
-    return len(table) if several and not as_written else 0
+    return as_written
 
 
 def _check_truth_form(
@@ -213,6 +224,41 @@ def _check_truth_form(
         raise _other_form(truth.path, form, f"read so, {so} of {len(truth.image)} people {lie}")
 
 
+def _check_categories(path: Path, entries: list[Any], truth: GroundTruth) -> None:
+    """Where the ground truth does not name people's category, there is one."""
+    found = {checked_id(entry.get("category_id")) for entry in entries} - {None}
+    if truth.pedestrian_ids is None and len(found) > 1:
+        raise EvaluationError(
+            f"{path}: its predictions are of category_id {_listed(found)}, and {truth.path} does "
+            f"not say which is people: expected categories with names there, or one category here"
+        )
+
+
+def _check_readings(path: Path, entries: list[Any], truth: GroundTruth) -> None:
+    """Ids and px are the ground truth's: others score 0, or what chance gives."""
+    why = why_nobody(_written(entries), truth)
+    if why:
+        raise EvaluationError(f"{path}: with {truth.path} {why}")
+
+
+def _written(entries: list[Any]) -> Written:
+    """All predictions, whose form was looked at."""
+    ids = [checked_id(entry["image_id"]) for entry in entries]
+    scores = [math.nan if entry["score"] is None else entry["score"] for entry in entries]
+    return Written(
+        ids=[i for i in ids if i is not None],
+        categories=[checked_id(entry.get("category_id")) for entry in entries],
+        xywh=np.array([entry["bbox"] for entry in entries], float).reshape(-1, 4),
+        score=np.array(scores, float),
+    )
+
+
+def _instead(ids: Iterable[ImageId], truth: GroundTruth) -> str:
+    """What ids of other images are, for the end of a message."""
+    told = they_look_like(ids, truth.images)
+    return f": these are {told}, not ids" if told else ""
+
+
 def _other_form(path: Path, form: str, why: str) -> EvaluationError:
     return EvaluationError(
         f"{path}: bbox must be [x, y, width, height] in px, these look like {form}: {why}"
@@ -223,7 +269,7 @@ def _px(size: tuple[int, int] | None) -> str:
     return f"{size[0]}x{size[1]} px" if size else "no size"
 
 
-def _listed(ids: Set[ImageId] | None) -> str:
+def _listed(ids: Set[ImageId | None] | None) -> str:
     return " or ".join(repr(i) for i in sorted(ids or (), key=str))
 
 
@@ -244,6 +290,7 @@ def _processed(
     if not kept:
         raise EvaluationError(
             f"{path}: none of the {len(listed)} processed images is in {truth.path}"
+            f"{_instead(listed, truth)}"
         )
     return kept, len(listed - unlabelled) - len(listed.intersection(kept) - unlabelled)
 

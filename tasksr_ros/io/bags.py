@@ -99,6 +99,11 @@ class BagRecording(Recording):
                 f"{self.path}: {topic}: the first {count} CameraInfo have no valid intrinsics, "
                 f"{then}: {reason}"
             )
+        if found and topic and not _is_beside(topic, image_topic):
+            self.notes.append(
+                f"{self.path}: {image_topic} has no CameraInfo beside it: that of {topic} is taken "
+                f"for its own"
+            )
         return found
 
     def __len__(self) -> int:
@@ -235,6 +240,12 @@ def camera_info_topics(image_topic: str) -> tuple[str, ...]:
     """Where the CameraInfo of an image topic is looked for, the most likely first."""
     names = image_topic.rstrip("/").split("/")
     return tuple("/".join([*names[:-drop], "camera_info"]) for drop in (1, 2) if drop < len(names))
+
+
+def _is_beside(info_topic: str, image_topic: str) -> bool:
+    """Whether a CameraInfo is in the namespace of the images, or below their own name."""
+    image = image_topic.removesuffix("/compressed")
+    return info_topic.rpartition("/")[0] in (image, image.rpartition("/")[0])
 
 
 def _info_topic(image_topic: str, connections: Sequence[Connection]) -> str | None:

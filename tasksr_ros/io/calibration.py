@@ -74,7 +74,7 @@ def camera_from_info(info: Any, *, rectified: bool) -> CameraModel:
 
     Raises:
         ConfigError: where sizes or focal lengths are not positive (not calibrated: all zero) or
-            not in px, or the distortion is not known.
+            not in px, the matrix is transposed or of another size, or the distortion is not known.
     """
     k, p, d = (_values(info, name) for name in "kpd")
     if rectified or not k[0] > 0:
@@ -132,6 +132,17 @@ def _from_matrix(width: int, height: int, matrix: Sequence[float], row_length: i
         raise ConfigError(
             f"camera must have focal lengths in px of its {width}x{height} px image, "
             f"got fx {fx:g}, fy {fy:g}"
+        )
+    below = [v for k, v in enumerate(matrix) if k % row_length < min(2, k // row_length)]
+    if any(below):
+        raise ConfigError(
+            f"camera matrix must be written row by row, with zeros below the diagonal, got "
+            f"{', '.join(f'{v:g}' for v in matrix)}: is it transposed?"
+        )
+    if cx >= width and cy >= height:
+        raise ConfigError(
+            f"camera must have its principal point in its {width}x{height} px image, got "
+            f"cx {cx:g}, cy {cy:g}: is it of images of another size?"
         )
     return camera
 

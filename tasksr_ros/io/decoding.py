@@ -31,7 +31,8 @@ _OWN_FILES = DecodingConfig(max_pixels=2**28)
 WITHOUT_COLOURS = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16"}
 """What OpenCV holds under types that name no colours."""
 _BITS_PER_SAMPLE = 258
-"""TIFF's tag of them."""
+_PHOTOMETRIC = 262
+"""TIFF's tags of them."""
 _PNM = ("pgm", "ppm")
 _BETWEEN = rb"\s(?:\s|#[^\n]*\n)*"
 _PNM_HEADER = re.compile(rb"P[2356]" + 3 * (_BETWEEN + rb"(\d{1,9})") + rb"\s")
@@ -195,7 +196,7 @@ def _plain_tiff(data: bytes) -> bytes:
     plain = io.BytesIO()
     try:
         with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
-            pages, mode = image.n_frames, image.mode
+            pages, mode, inverted = image.n_frames, image.mode, _is_inverted(image)
             if pages == 1 and mode == "RGBA" and set(image.tag_v2.get(_BITS_PER_SAMPLE)) == {8}:
                 image.convert("RGB").save(plain, "TIFF")
     except Exception:  # broken files make the parser raise nearly anything
@@ -204,7 +205,14 @@ def _plain_tiff(data: bytes) -> bytes:
         raise ImageError(f"image must be a still, got a TIFF of {pages} pages")
     if mode == "CMYK":
         raise ImageError("TIFF must be grey or colour, got CMYK")
+    if inverted:
+        raise ImageError("TIFF of 16 bits must have 0 for black, got 0 for white (WhiteIsZero)")
     return plain.getvalue() or data
+
+
+def _is_inverted(image: Any) -> bool:
+    """Whether 0 is white in a TIFF of 16 bits: OpenCV knows that only of fewer."""
+    return image.tag_v2.get(_PHOTOMETRIC) == 0 and 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
 
 
 def _largest_of_pnm(data: bytes) -> int | None:

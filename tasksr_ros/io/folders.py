@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from tasksr_ros.camera import CameraModel
-from tasksr_ros.errors import ConfigError, ImageError, RecordingError
+from tasksr_ros.errors import ConfigError, RecordingError
 from tasksr_ros.io.calibration import read_calibration
-from tasksr_ros.io.decoding import decode_compressed
 from tasksr_ros.io.frames import Frame
 from tasksr_ros.io.named_images import NamedImages
 from tasksr_ros.io.natural_order import decimals, natural_order
-from tasksr_ros.io.orientation import UPRIGHT, orientation, turned
+from tasksr_ros.io.orientation import UPRIGHT, orientation
 from tasksr_ros.io.recording import FALLBACK_FPS, Encoded, Pending, Recording
 from tasksr_ros.io.stamp_lists import read_list, stamp_list
 from tasksr_ros.io.stamps_in_names import stamps_in_names
+from tasksr_ros.io.stills import read_still, still_bytes, still_format
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 _UNREAD = (
@@ -78,26 +78,13 @@ class FolderRecording(Recording):
             load, encoded = partial(self._load, file, stamp), partial(self._encoded, file, stamp)
             yield Pending(index, stamp, "", file.relative_to(root).as_posix(), load, encoded)
 
-    def _read(self, file: Path, stamp: int) -> Encoded:
-        suffix = file.suffix.lower()[1:]
-        kind = "jpeg" if suffix == "jpg" else suffix
-        try:
-            return Encoded(file.read_bytes(), kind, stamp, self.frame_id)
-        except OSError as error:
-            raise ImageError(f"image {file} cannot be read: {error}") from error
-
     def _load(self, file: Path, stamp: int) -> Frame:
-        encoded = self._read(file, stamp)
-        try:
-            frame = decode_compressed(encoded.format, encoded.data, self.decoding)
-        except ImageError as error:
-            raise ImageError(f"{file}: {error}") from error
-        pixels = turned(frame.image, orientation(encoded.data))
-        return replace(frame, image=pixels, stamp_ns=stamp, frame_id=self.frame_id)
+        frame = read_still(file, self.decoding)
+        return replace(frame, stamp_ns=stamp, frame_id=self.frame_id)
 
     def _encoded(self, file: Path, stamp: int) -> Encoded | Frame:
         """The file, unless it is to be turned: nobody turns what comes from a camera."""
-        encoded = self._read(file, stamp)
+        encoded = Encoded(still_bytes(file), still_format(file), stamp, self.frame_id)
         upright = encoded.format in ("jpeg", "png") and orientation(encoded.data) == UPRIGHT
         return encoded if upright else self._load(file, stamp)
 

@@ -44,6 +44,7 @@ from tasksr_ros.ros.live.worker import Worker
 from tasksr_ros.ros.parameter_file import of_other_nodes
 from tasksr_ros.ros.parameters import NodeParameters
 from tasksr_ros.ros.settings import Settings
+from tasksr_ros.ros.topic_names import check_cameras
 from tasksr_ros.ros.topics import CameraOutputs
 
 BUILD_PERIOD_S = 0.05
@@ -168,6 +169,8 @@ class TaskSRNode(LifecycleNode):
     def _configure(self) -> None:
         settings = self._declared.settings()
         common = settings.common
+        for line in check_cameras(self, settings.cameras):
+            self.get_logger().warning(line)
         cv_bridge.bridge()  # trying it takes a second, which no image should wait for
         model = load_model(common.bundle, common.engine, common.near, self._engine_factory)
         for config in settings.cameras.values():

@@ -37,7 +37,6 @@ from tasksr_ros.ros.live import wire
 from tasksr_ros.ros.live.scheduler import RateLimit
 from tasksr_ros.ros.live.silence import (
     CAMERA_INFO,
-    SUFFIX,
     Wanted,
     several_answers,
     several_sources,
@@ -45,6 +44,7 @@ from tasksr_ros.ros.live.silence import (
 )
 from tasksr_ros.ros.live.worker import Answer
 from tasksr_ros.ros.overlays import Overlays
+from tasksr_ros.ros.topic_names import TopicNames, named
 
 OnImage: TypeAlias = Callable[[wire.Serialized], None]
 OnCamera: TypeAlias = Callable[[CameraModel], None]
@@ -104,25 +104,9 @@ class CameraInputs:
         self._transport = ""
         self._images: Subscription | None = None
         self._infos: Subscription | None = None
-        # image is resolved first, so that remapping image also moves image/compressed.
-        self.topic = node.resolve_topic_name(config.topic or _named(name, "image"))
-        if config.transport != "raw":
-            while self.topic.endswith(SUFFIX):
-                self.topic = self.topic.removesuffix(SUFFIX)
-        self.info_topic = node.resolve_topic_name(self._info_topic())
+        self._names = TopicNames(node, name, config)
+        self.topic, self.info_topic = self._names.image, self._names.info
         self.follow_publishers(wanted=False)
-
-    def _info_topic(self) -> str:
-        """As configured or remapped, else beside the image, as image_transport has it."""
-        default = _named(self._name, "camera_info")
-        remapped = self._node.resolve_topic_name(default)
-        if self._config.info_topic or remapped != self._node.resolve_topic_name(
-            default, only_expand=True
-        ):
-            return self._config.info_topic or remapped
-        compressed = self._config.transport == "compressed"  # which may be remapped by itself
-        image = self._of("compressed").removesuffix(SUFFIX) if compressed else self.topic
-        return f"{image.rpartition('/')[0]}/camera_info"
 
     def follow_publishers(self, wanted: bool) -> None:
         """Subscribe as configured; to what depends on the publishers, once they are there.
@@ -164,22 +148,20 @@ class CameraInputs:
     def _choose_transport(self) -> None:
         wanted = self._config.transport
         if wanted == "auto":
-            published = [kind for kind in _KINDS if self._node.count_publishers(self._of(kind))]
+            published = [
+                kind for kind in _KINDS if self._node.count_publishers(self._names.of(kind))
+            ]
             if not published or self._transport in published:
                 return
             wanted = "raw" if "raw" in published else "compressed"
         if wanted != self._transport:
             self._subscribe(wanted)
 
-    def _of(self, transport: str) -> str:
-        suffix = "" if transport == "raw" else SUFFIX
-        return str(self._node.resolve_topic_name(f"{self.topic}{suffix}"))
-
     def _subscribe(self, transport: str) -> None:
         if self._images is not None:
             self._node.destroy_subscription(self._images)
         message_type, kind = _KINDS[transport]
-        topic = self._of(transport)
+        topic = self._names.of(transport)
 
         def receive(data: bytes) -> None:
             self.qos_error = ""
@@ -224,12 +206,12 @@ class CameraInputs:
     @property
     def image_topic(self) -> str:
         """Where images are taken; both topics while ``auto`` has not found one."""
-        raw, compressed = map(self._of, _KINDS)
-        return self._of(self._transport) if self._transport else f"{raw} or {compressed}"
+        raw, compressed = map(self._names.of, _KINDS)
+        return self._names.of(self._transport) if self._transport else f"{raw} or {compressed}"
 
     def why_no_image(self) -> str:
         """Why no image comes, by the graph, or ""."""
-        topic = self._of(self._transport or "raw")
+        topic = self._names.of(self._transport or "raw")
         kind = _KINDS[self._transport][1] if self._transport else ""
         there = published(self._node, topic, self._qos, self._qos_mend)
         return why_silent(Wanted(topic, kind, self._parameters), there)
@@ -238,7 +220,7 @@ class CameraInputs:
         """What is wrong where several publish these images, or ""."""
         if not self._transport:
             return ""
-        topic, (_, kind) = self._of(self._transport), _KINDS[self._transport]
+        topic, (_, kind) = self._names.of(self._transport), _KINDS[self._transport]
         return several_sources(topic, publishers(self._node, topic, kind))
 
     def why_no_info(self) -> str:
@@ -276,16 +258,16 @@ class CameraOutputs:
     def __init__(self, node: Node, name: str, config: OutputConfig) -> None:
         self._node = node
         qos = _qos(config.reliability, config.depth)
-        self._detections = node.create_publisher(Detection2DArray, _named(name, "detections"), qos)
+        self._detections = node.create_publisher(Detection2DArray, named(name, "detections"), qos)
         extra = partial(extra_publisher, node)
-        self._latency = extra(DiagnosticArray, _named(name, "latency"), qos)
+        self._latency = extra(DiagnosticArray, named(name, "latency"), qos)
         self._plain = {
-            stage: extra(Float64, _named(name, f"latency/{stage}"), qos) for stage in PLAIN_STAGES
+            stage: extra(Float64, named(name, f"latency/{stage}"), qos) for stage in PLAIN_STAGES
         }
-        self._in_space = InSpace(node, _named(name, ""), qos)
-        self._labels = extra(LabelInfo, _named(name, "label_info"), _LATCHED)
-        self._debug = extra(Image, _named(name, "debug_image"), QoSProfile(depth=1))
-        self._overlays = Overlays(node, _named(name, ""))
+        self._in_space = InSpace(node, named(name, ""), qos)
+        self._labels = extra(LabelInfo, named(name, "label_info"), _LATCHED)
+        self._debug = extra(Image, named(name, "debug_image"), QoSProfile(depth=1))
+        self._overlays = Overlays(node, named(name, ""))
         self._debug_rate = RateLimit(0.0)
         self._debug_wanted = True
         self._names_classes = config.class_id == "name"
@@ -402,10 +384,6 @@ def _read_info(data: bytes) -> CameraInfo:
     with contextlib.suppress(Exception):
         return deserialize_message(data, CameraInfo)
     raise ConfigError(f"{len(data)} bytes are no CameraInfo message")
-
-
-def _named(name: str, topic: str) -> str:
-    return f"{name}/{topic}" if name else topic
 
 
 def _qos(reliability: str, depth: int, durability: str = "volatile") -> QoSProfile:

@@ -101,14 +101,14 @@ def test_the_right_form_is_read_as_it_is(tmp_path: Path, boxes: list[list[float]
 
 
 def test_several_predictions_of_which_none_is_on_a_person_are_told(tmp_path: Path) -> None:
-    """As those in px of a smaller image."""
+    """Whatever the reason: no other reading meets them."""
     known = read_ground_truth(truth(tmp_path, PEOPLE))
-    half = [[v / 2 for v in box] for box in PEOPLE]
-    assert read_predictions(predictions(tmp_path, half), known).problems == {
+    poles = [[5, 5, 9, 30], [140, 150, 9, 60], [230, 20, 14, 14], [60, 170, 30, 50]]
+    assert read_predictions(predictions(tmp_path, poles), known).problems == {
         "prediction_and_none_on_a_person": 4
     }
-    assert read_predictions(predictions(tmp_path, half[:2]), known).problems == {}
-    assert read_predictions(predictions(tmp_path, [*half, PEOPLE[0]]), known).problems == {}
+    assert read_predictions(predictions(tmp_path, poles[:2]), known).problems == {}
+    assert read_predictions(predictions(tmp_path, [*poles, PEOPLE[0]]), known).problems == {}
 
 
 def test_one_box_of_a_centre_that_fits_by_chance_is_none() -> None:

@@ -287,6 +287,35 @@ def test_binning_and_region_of_a_file(tmp_path: Path) -> None:
     assert read_calibration(path) == CameraModel(400, 100, 500, 250.25, 300, 75)
 
 
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        ("[1000.0, 0, 0, 0, 1001.0, 0, 640, 360, 1]", "is it transposed?"),
+        (
+            "[3000.0, 0, 1920, 0, 3003.0, 1080, 0, 0, 1]",
+            "camera must have its principal point in its 1280x720 px image, got cx 1920, cy 1080: "
+            "is it of images of another size?",
+        ),
+    ],
+)
+def test_matrices_of_another_order_or_size_are_refused(
+    tmp_path: Path, matrix: str, message: str
+) -> None:
+    text = (
+        f"image_width: 1280\nimage_height: 720\ncamera_matrix: {{rows: 3, cols: 3, data: {matrix}}}"
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_calibration(written(tmp_path, "c.yaml", text))
+    assert str(caught.value).endswith(message)
+
+
+def test_a_principal_point_beside_the_image_is_of_a_part_of_the_sensor(tmp_path: Path) -> None:
+    """Rows above the horizon alone."""
+    matrix = "[1000.0, 0, 640, 0, 1000.0, 300, 0, 0, 1]"
+    text = f"image_width: 1280\nimage_height: 200\ncamera_matrix: {{data: {matrix}}}"
+    assert read_calibration(written(tmp_path, "c.yaml", text)).cy == 300
+
+
 @pytest.mark.parametrize("focal", ["4.2", "0.78"])
 def test_focal_lengths_in_another_unit_are_refused(tmp_path: Path, focal: str) -> None:
     """In mm, or as a share of the image's size."""

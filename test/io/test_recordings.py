@@ -652,7 +652,29 @@ def test_the_only_info_is_taken_for_the_only_camera(tmp_path: Path) -> None:
     }
     bag = write_bag(tmp_path / "bag", topics)
     for topic in ("/front/image", "/front/image/compressed"):
-        assert open_recording(bag, topic).camera == CameraModel(65, 33, 70, 70, 32, 16)
+        recording = open_recording(bag, topic)
+        assert recording.camera == CameraModel(65, 33, 70, 70, 32, 16)
+        assert recording.notes == [
+            f"{bag}: {topic} has no CameraInfo beside it: that of /elsewhere/info is taken for its "
+            "own"
+        ]
+
+
+@pytest.mark.parametrize("info", ["/cam/camera_info", "/cam/image/camera_info"])
+@pytest.mark.parametrize("image", ["/cam/image", "/cam/image/compressed"])
+def test_an_info_beside_the_image_needs_no_word(tmp_path: Path, image: str, info: str) -> None:
+    message = compressed_message(0) if image.endswith("compressed") else image_message(0)
+    bag = write_bag(tmp_path / "bag", {image: [message], info: [camera_info(70.0)]})
+    assert open_recording(bag).camera is not None
+    assert open_recording(bag).notes == []
+
+
+def test_one_info_above_two_cameras_is_told(tmp_path: Path) -> None:
+    topics = {"/a/image": [image_message(0)], "/b/image": [image_message(0)]}
+    bag = write_bag(tmp_path / "bag", {**topics, "/camera_info": [camera_info(70.0)]})
+    told = "has no CameraInfo beside it: that of /camera_info is taken for its own"
+    notes = open_recording(bag, list(topics)).notes
+    assert notes == [f"{bag}: /a/image {told}", f"{bag}: /b/image {told}"]
 
 
 def test_the_info_beside_the_image_comes_first(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.lifecycle import TransitionCallbackReturn
 from ros_client import LATCHED, RELIABLE, Camera, Client, Diagnostics, header, live_node, values
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float64, String
@@ -80,7 +81,9 @@ def test_silence_is_explained(
         "quiet: takes CameraInfo (K, for raw images) of /cam/camera_info "
         "(sensor_msgs/msg/CameraInfo; best_effort, volatile, depth 1)"
     ) in log
-    assert log.count("[WARN]") == len(topics)  # each reason once
+    assert (
+        log.count("[WARN]") == len(topics) + 1
+    )  # each reason once, and that two share a CameraInfo
     assert "mistyped: no image on /cam/image_rw: nobody publishes it; did you mean" in log
 
 
@@ -124,6 +127,57 @@ def test_a_topic_that_the_node_uses_for_something_else_is_named(
         "[tasksr]: /image cannot be subscribed to as sensor_msgs/msg/Image: does the node itself "
         "use it for something else, by a remapping or a parameter? ("
     ) in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("remap", "own", "topic"),
+    [
+        (("a/image:=/cam/image", "b/image:=/cam/image"), {}, "/cam/image"),
+        (("b/image:=/a/image",), {}, "/a/image"),
+        (("b/image:=/cam/image",), {"a__input__topic": "/cam/image"}, "/cam/image"),
+        ((), {"a__input__topic": "b/image"}, "/b/image"),
+        (
+            ("a/image:=/x", "b/image:=/x/compressed"),
+            {"input__transport": "auto"},
+            "/x",
+        ),
+        (
+            ("a/image/compressed:=/c", "b/image/compressed:=/c"),
+            {"input__transport": "compressed"},
+            "/c",
+        ),
+    ],
+)
+def test_two_cameras_on_one_topic_are_refused(
+    ros_domain: int,
+    tiny_bundle: Path,
+    capfd: pytest.CaptureFixture[str],
+    remap: tuple[str, ...],
+    own: dict[str, object],
+    topic: str,
+) -> None:
+    own = {"autostart": False, **own}
+    with live_node(ros_domain, tiny_bundle, cameras=["a", "b"], remap=remap, **own) as live:
+        assert live.node.on_configure(None) == TransitionCallbackReturn.FAILURE
+    assert (
+        f"[tasksr]: cameras must have topics of their own, got {topic} for the images of a and b, "
+        "by remappings or parameters"
+    ) in capfd.readouterr().err
+
+
+def test_two_cameras_with_one_camera_info_are_told(
+    ros_domain: int, tiny_bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two images of one namespace: beside both is the same."""
+    told = "a and b take their CameraInfo from one topic, /cam/camera_info: if they are two cameras"
+    remap = ("a/image:=/cam/left", "b/image:=/cam/right")
+    with live_node(ros_domain, tiny_bundle, cameras=["a", "b"], remap=remap) as live:
+        assert live.node._activity is not None
+    assert f"{told}, set b.input.info_topic or remap b/camera_info" in capfd.readouterr().err
+    own = {"b__input__info_topic": "/cam/camera_info"}
+    with live_node(ros_domain, tiny_bundle, cameras=["a", "b"], remap=remap, **own):
+        pass
+    assert told not in capfd.readouterr().err
 
 
 def test_the_suffix_of_compressed_topics_may_be_given(

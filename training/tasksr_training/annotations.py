@@ -51,6 +51,9 @@ RULES: dict[str, Rule] = {
     "missing image": Rule(STOP, "on_bad_image: skip goes on without it"),
     "corrupt image": Rule(STOP, "on_bad_image: skip goes on without it"),
     "image of another size": Rule(STOP, "on_bad_image: skip goes on without it"),
+    "labels for another image size": Rule(
+        STOP, "the boxes are in px of other images: labels and images must be of one size"
+    ),
     "image without a readable size": Rule(
         STOP, "the data set does not give its size: its file is needed"
     ),
@@ -74,9 +77,9 @@ RULES: dict[str, Rule] = {
     "other category": Rule(WARN, "dropped: only pedestrian and person are read"),
     "repeated box": Rule(WARN, "kept: were two exports joined?"),
     "grey image": Rule(WARN, "kept: the same in all three channels"),
-    "16-bit image": Rule(WARN, "kept: its upper 8 bits"),
+    "16-bit image": Rule(WARN, "kept: scaled to 8 bits"),
     "dark 16-bit image": Rule(
-        WARN, "kept: its upper 8 bits, near black: are its samples fewer bits, right-aligned?"
+        WARN, "kept: scaled to 8 bits, near black: are its samples fewer bits, right-aligned?"
     ),
     "repeated image": Rule(NOTE, "kept: the same file under two names"),
     "box partly outside the image": Rule(NOTE, "kept, and cut at the edge of the patch"),
@@ -151,7 +154,8 @@ def read_annotations(path: Path) -> AnnotationFile:
     ``categories``, and one without ``category_id`` where no others are named, is of a pedestrian.
 
     Raises:
-        TrainingDataError: when the file is missing or is not COCO JSON.
+        TrainingDataError: when the file is missing or is not COCO JSON, or does not name its
+            several categories.
     """
     content = _load(path)
     problems: list[Problem] = []
@@ -242,6 +246,13 @@ def _load(path: Path) -> dict[str, Any]:
     if names and not any(map(is_pedestrian, names.values())):
         raise TrainingDataError(
             f"{path}: expected a category pedestrian or person, got {listed(names.values())}"
+        )
+    entries = (a for a in content["annotations"] if isinstance(a, dict))
+    used = {checked_id(a.get("category_id")) for a in entries} - {None}
+    if not names and len(used) > 1:
+        raise TrainingDataError(
+            f"{path}: expected names of categories, got none for category_id "
+            f"{listed(sorted(used, key=str))}: which is people?"
         )
     return dict(content)
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tasksr_ros.errors import ImageError
 from tasksr_ros.evaluation.ground_truth import annotation_file
 from tasksr_ros.evaluation.ids import ImageId
+from tasksr_ros.io.frames import crop_rgb
+from tasksr_ros.io.stills import read_still
 from tasksr_training.annotations import (
     STOP,
     WARN,
@@ -77,8 +79,8 @@ class ReadConfig:
 
 
 READ = ReadConfig()
-DARK = 1 << 13
-"""Of 16 bits, an eighth of white: what no sample reaches is dark, or has fewer bits."""
+DARK = 1 << 5
+"""An eighth of white: what no sample of a 16-bit image reaches is dark, or has fewer bits."""
 
 Keep = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Gives the array to use in place of a decoded image, as `ImageStore.keep`."""
@@ -101,17 +103,16 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 def read_any_image(path: Path) -> tuple[NDArray[np.uint8], list[str]]:
     """As `read_image`; and what the file had to be converted from: kinds of `RULES`."""
     check_whole(path)
-    image = cv2.imread(str(path), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
-    if image is None or image.dtype not in (np.uint8, np.uint16):
-        raise TrainingDataError(f"{path}: expected an image, it is unreadable")
-    kinds = []
-    if image.dtype == np.uint16:
+    try:
+        frame = read_still(path)
+    except ImageError as error:
+        raise TrainingDataError(f"expected an image, it is unreadable: {error}") from error
+    image, kinds = crop_rgb(frame, 0, 0, *frame.size), []
+    if frame.from_16_bits:
         kinds.append("16-bit image" if image.max() >= DARK else "dark 16-bit image")
-        image = (image // 256).astype(np.uint8)
-    if image.ndim == 2:
+    if all(np.array_equal(image[..., 0], image[..., c]) for c in (1, 2)):
         kinds.append("grey image")
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), np.uint8), kinds
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), kinds
+    return image, kinds
 
 
 def read_folder(

@@ -8,8 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from tasksr_training.coco import ReadConfig, read_coco, read_folder, read_set
 from tasksr_training.errors import TrainingDataError
+
+from tasksr_ros.io.recordings import open_recording
 
 
 def test_reads_images_boxes_and_ignore(data: Path) -> None:
@@ -243,6 +246,20 @@ def test_bad_annotation_files(tmp_path: Path) -> None:
         read_coco(tmp_path / "absent.json")
 
 
+@pytest.mark.parametrize("categories", [[], [{"id": 1}, {"id": 3}]])
+def test_several_categories_without_names_are_refused(
+    data: Path, tmp_path: Path, categories: list[dict[str, int]]
+) -> None:
+    """Cars would be people."""
+    boxes = [{"image_id": 10, "bbox": [3, 3, 5, 9], "category_id": c} for c in (1, 3)]
+    path = change(data, tmp_path, annotations=boxes, categories=categories)
+    message = "expected names of categories, got none for category_id 1, 3: which is people?"
+    with pytest.raises(TrainingDataError, match=re.escape(message)):
+        read_coco(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": boxes[1:]}))
+    assert [len(i.boxes) for i in read_coco(path)] == [1, 0]
+
+
 def test_corrupt_image(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(bytes(np.arange(100, dtype=np.uint8)))
     with pytest.raises(TrainingDataError, match="unreadable"):
@@ -260,11 +277,11 @@ def test_grey_and_16_bit_images_are_counted_and_training_goes_on(
         stored = colour[..., 1]
         expected = np.repeat(stored[..., None], 3, 2)
     elif kind == "16-bit image":
-        stored = colour.astype(np.uint16) * 256 + 200
+        stored = colour.astype(np.uint16) * 257
         expected = colour[..., ::-1]
     else:  # 12 bits, right-aligned
         stored = colour.astype(np.uint16) * 16
-        expected = colour[..., ::-1] // 16
+        expected = np.rint(colour[..., ::-1] * (16 / 257))  # as `tasksr detect` scales
     cv2.imwrite(str(file), stored)
     images = read_coco(path)
     assert [i.image_id for i in images] == [10, 11]
@@ -274,6 +291,27 @@ def test_grey_and_16_bit_images_are_counted_and_training_goes_on(
     caplog.clear()
     read_folder(tmp_path / "images")
     assert f"1 x {kind} (val0.png): kept" in caplog.text
+
+
+def test_pixels_are_those_that_detect_sees(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """White of a PGM's own, a transparent TIFF, a photo that EXIF turns."""
+    samples = np.array([[0, 4095], [2048, 1024]], ">u2").tobytes()
+    (tmp_path / "a.pgm").write_bytes(b"P5\n2 2\n4095\n" + samples)
+    Image.new("RGBA", (2, 1), (30, 10, 200, 40)).save(tmp_path / "b.tif")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (2, 1), (30, 10, 200)).save(tmp_path / "c.png", exif=exif)
+    grey, colour, turned = (one.image for one in read_folder(tmp_path))
+    assert grey[..., 0].tolist() == [[0, 255], [128, 64]]
+    assert colour.tolist() == [[[30, 10, 200], [30, 10, 200]]]
+    assert turned.shape == (2, 1, 3)
+    assert "1 x 16-bit image (a.pgm): kept: scaled to 8 bits" in caplog.text
+    assert "dark" not in caplog.text
+    recording = open_recording(tmp_path)
+    for mine, frame in zip((grey, colour, turned), recording.pending(), strict=True):
+        assert np.array_equal(mine[..., ::-1], frame.load().image)
 
 
 def test_images_without_labels_are_backgrounds(data: Path, tmp_path: Path) -> None:

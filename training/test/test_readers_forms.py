@@ -224,6 +224,15 @@ def kitti(folder: Path, line: str, image: str = "000000.png") -> dict[str, Any]:
 LINE = "{} 0.00 0 -0.20 24.00 8.00 40.00 24.00 1.8 0.5 1.2 1.8 1.5 8.4 0.01"
 
 
+def test_kitti_results_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = kitti(tmp_path, f"{LINE.format('Pedestrian')} 0.93\n{LINE.format('Car')} 0.5\n")
+    assert [a["bbox"] for a in content["annotations"]] == [[24, 8, 16, 16]]
+    assert caplog.messages == [
+        f"{tmp_path}: 1 x box with a score (training/label_2/000000.txt:1): kept, without the "
+        "score: are these labels?"
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
@@ -415,9 +424,61 @@ def test_coco_images_in_other_folders(
 def test_coco_images_that_are_not_there_are_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "annotations/instances_val.json"
     assert coco(tmp_path)["images"][0]["file_name"] == "val/a/1.png"
-    assert caplog.messages == [f"{path}: 1 of 1 images are not below {tmp_path} (a/1.png)"]
+    assert caplog.messages == [f"{tmp_path}: 1 of 1 images are missing (val/a/1.png)"]
+
+
+@pytest.mark.parametrize(
+    ("format_name", "split", "file", "content", "image"),
+    [
+        (
+            "coco",
+            "val",
+            "annotations/instances_val.json",
+            {
+                "images": [{"id": 1, "file_name": "1.png", "width": 128, "height": 64}],
+                "annotations": [],
+                "categories": [{"id": 1, "name": "person"}],
+            },
+            "val/1.png",
+        ),
+        (
+            "bdd100k",
+            "val",
+            "labels/det_20/det_val.json",
+            [{"name": "b-1.jpg", "size": {"width": 128, "height": 64}, "labels": []}],
+            "images/100k/val/b-1.jpg",
+        ),
+        (
+            "citypersons",
+            "val",
+            "gtBboxCityPersons/val/b/b_0_1_gtBboxCityPersons.json",
+            {"imgWidth": 128, "imgHeight": 64, "objects": []},
+            "leftImg8bit/val/b/b_0_1_leftImg8bit.png",
+        ),
+        (
+            "ecp",
+            "day/val",
+            "day/labels/val/b/b_0.json",
+            {"imagewidth": 128, "imageheight": 64, "children": []},
+            "day/img/val/b/b_0.png",
+        ),
+    ],
+)
+def test_labels_for_images_of_another_size_are_refused(
+    tmp_path: Path, format_name: str, split: str, file: str, content: Any, image: str
+) -> None:
+    """Halved images beside the labels of whole ones."""
+    put(tmp_path / file, content)
+    put_image(tmp_path / image, 64, 32)
+    message = (
+        rf"1 x labels for another image size \({image}: 128x64 px said, 64x32 px\): the boxes are "
+        r"in px of other images"
+    )
+    with pytest.raises(TrainingDataError, match=message):
+        read_published(format_name, tmp_path, split)
+    put_image(tmp_path / image, 128, 64)
+    assert len(read_published(format_name, tmp_path, split)["images"]) == 1
 
 
 def test_a_source_without_people_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

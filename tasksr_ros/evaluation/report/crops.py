@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tasksr_ros.errors import TaskSRError
+from tasksr_ros.errors import ImageError, TaskSRError
 from tasksr_ros.evaluation.summary import Example
-from tasksr_ros.io.frames import to_bgr
+from tasksr_ros.io.frames import crop_rgb, to_bgr
 from tasksr_ros.io.named_images import NamedImages
+from tasksr_ros.io.stills import read_still
 
 Image: TypeAlias = NDArray[np.uint8]
 SuperResolve: TypeAlias = Callable[[Image], Image]
@@ -112,11 +113,12 @@ def _read(examples: Sequence[Example], images: Path) -> Iterator[tuple[Image | N
         elif example["stamp_ns"] is not None and not files:
             by_stamp.setdefault(example["stamp_ns"], []).append(place)
     for file, places in by_file.items():
-        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-        if image is None:
+        try:
+            still = read_still(file)
+        except ImageError:
             yield None, places
         else:
-            yield np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), places
+            yield crop_rgb(still, 0, 0, *still.size), places
     of_one_image = {
         stamp: places
         for stamp, places in by_stamp.items()

@@ -20,6 +20,7 @@ from tasksr_ros.errors import ImageError, RecordingError
 from tasksr_ros.io.frames import crop_rgb
 from tasksr_ros.io.recording import Encoded, Pending, Recording
 from tasksr_ros.io.recordings import open_recording
+from tasksr_ros.io.stills import read_still
 from tasksr_training.adapt.config import (
     HELD_OUT_FROM,
     LEAST_FRAMES,
@@ -94,13 +95,14 @@ class Frames:
 
 @lru_cache(maxsize=32)
 def _read(path: Path) -> NDArray[np.uint8]:
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
+    try:
+        still = read_still(path)
+    except ImageError:
         raise TrainingDataError(
             f"{path}: expected a frame, it is missing or damaged; delete {path.parent / LIST}, the "
             "frames are then chosen again"
-        )
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        ) from None
+    return crop_rgb(still, 0, 0, *still.size)
 
 
 def choose_frames(

@@ -1,19 +1,21 @@
 """Published annotation formats, read into the one COCO form that training and evaluation use.
 
 One module per format; each has ``read(source, split)`` that returns the annotated images. Images
-are not decoded; where a format leaves out their size, it is read from the file's header.
+are not decoded; their size is read from the file's header: it must be the one that a format states.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tasksr_training.annotations import WARN, Problem, stop, summary
 from tasksr_training.errors import TrainingDataError
+from tasksr_training.image_files import image_size
 from tasksr_training.readers import (
     bdd100k,
     caltech,
@@ -71,12 +73,33 @@ def read_published(format_name: str, source: Path, split: str) -> dict[str, Any]
             f"{source}: expected images of the split {split!r} in the layout of {format_name}, "
             "found none"
         )
-    _report(source, problems(images))
+    _report(source, [*problems(images), *_of_files(source, images)])
+    _tell_missing(source, images)
     if all(person.ignore_reason for image in images for person in image.people):
         logger.warning(
             "%s: no pedestrian counts in the %d images of the split %r", source, len(images), split
         )
     return to_coco(images)
+
+
+def _of_files(source: Path, images: Sequence[AnnotatedImage]) -> Iterator[Problem]:
+    """Images of another size than the boxes are for; what is unreadable is for ``data check``."""
+    for image in images:
+        with suppress(TrainingDataError):
+            said, size = (image.width, image.height), image_size(source / image.file_name)
+            if not image.problem and said != size:
+                told, is_ = ("x".join(map(str, s)) for s in (said, size))
+                where = f"{image.file_name}: {told} px said, {is_} px"
+                yield Problem("labels for another image size", where)
+
+
+def _tell_missing(source: Path, images: Sequence[AnnotatedImage]) -> None:
+    missing = [image.file_name for image in images if not (source / image.file_name).is_file()]
+    if missing:
+        logger.warning(
+            "%s: %d of %d images are missing (%s%s)",
+            *(source, len(missing), len(images), missing[0], ", …" * (len(missing) > 1)),
+        )
 
 
 def _report(source: Path, found: Iterable[Problem]) -> None:

@@ -22,6 +22,7 @@ from collections import Counter
 from pathlib import Path
 
 from tasksr_ros.evaluation.categories import is_pedestrian, word
+from tasksr_training.annotations import Problem
 from tasksr_training.readers.form import (
     AnnotatedImage,
     Box,
@@ -38,6 +39,7 @@ IGNORED = {"person_sitting": "sitting", "cyclist": "rider", "dontcare": "dont_ca
 OTHERS = ("car", "van", "truck", "tram", "misc")
 """Types that are no people."""
 COLUMNS = (15, 16)
+"""Of labels, and of results, which have a score."""
 FORM = "lines of 15 columns (type, truncated, occluded, alpha, left, top, right, bottom, …)"
 
 
@@ -88,7 +90,8 @@ def _person(where: str, words: list[str]) -> Person | None:
         reason = "occlusion_unknown"
     visible = 1 - truncated if occluded == 0 and truncated >= 0 else None
     more = {"occlusion": occluded, "truncation": truncated}
-    return Person(box, reason, visible, more)
+    scored = Problem("box with a score", where) if len(words) == COLUMNS[1] else None
+    return Person(box, reason, visible, more, scored)
 
 
 def _drives(folder: Path) -> dict[int, tuple[str, int]]:

@@ -8,7 +8,7 @@ Layout, as published at cocodataset.org ("Data format")::
 and as Roboflow exports it: ``valid/_annotations.coco.json`` beside the split's images.
 
 Images are looked for in the split's folder, in ``images`` and where the paths start: what other
-tools write has them there. A line says how many there are not.
+tools write has them there.
 
 ``person`` and ``pedestrian`` count, in any case; ``iscrowd`` marks groups, which are ignored, as
 is what other tools mark with ``ignore``; other categories are left out. Ids may be texts.
@@ -18,7 +18,6 @@ already there is nothing to convert.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,6 @@ from tasksr_training.readers.form import (
     unknown,
 )
 
-logger = logging.getLogger(__name__)
-
 FORM = "COCO JSON (images, annotations, categories)"
 IMAGE = "an image with an id of its own, file_name, width and height"
 ANNOTATION = "an annotation with image_id, category_id and a bbox of four numbers"
@@ -52,7 +49,6 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
     people: dict[ImageId, list[Person]] = {}
     left_out: dict[ImageId, Counter[str]] = {}
     lost: list[Problem] = []
-    missing: list[str] = []
 
     def image(where: str, entry: dict[str, Any]) -> AnnotatedImage:
         number = _id(entry, "id")
@@ -62,11 +58,7 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
         file_name = str(entry["file_name"]).replace("\\", "/")  # as Windows writes it, too
         size = int(entry["width"]), int(entry["height"])
         name = _found(source, split, file_name)
-        if name is None:
-            missing.append(file_name)
-        return AnnotatedImage(
-            name or f"{split}/{file_name}", *size, people[number], left_out=left_out[number]
-        )
+        return AnnotatedImage(name, *size, people[number], left_out=left_out[number])
 
     def add(where: str, entry: dict[str, Any]) -> None:
         number, category = _id(entry, "image_id"), _id(entry, "category_id")
@@ -92,18 +84,14 @@ def read(source: Path, split: str) -> list[AnnotatedImage]:
         images = read_each(content["images"], image, path, "image", IMAGE)
         read_each(content["annotations"], add, path, "annotation", ANNOTATION)
     stop(path, lost)
-    if missing:
-        logger.warning(
-            "%s: %d of %d images are not below %s (%s%s)",
-            *(path, len(missing), len(images), source, missing[0], ", …" * (len(missing) > 1)),
-        )
     return images
 
 
-def _found(source: Path, split: str, file_name: str) -> str | None:
-    """An image's path from ``source``, None where there is no such file."""
+def _found(source: Path, split: str, file_name: str) -> str:
+    """An image's path from ``source``, in the split's folder where there is no such file."""
     places = (f"{split}/", f"images/{split}/", "images/", "")
-    return next((p + file_name for p in places if (source / p / file_name).is_file()), None)
+    there = (p + file_name for p in places if (source / p / file_name).is_file())
+    return next(there, f"{split}/{file_name}")
 
 
 def _file(source: Path, split: str) -> Path:
