@@ -115,11 +115,9 @@ class CompressedFrame(Frame):
         vars(self).update(stamp_ns=stamp_ns, frame_id=frame_id, encoding=encoding)
         vars(self).update(significant_bits=bits, from_16_bits=file.bits == 16)
         vars(self).update(_data=content, _file=file, _partly=config.needed_rows_only)
-        vars(self).update(_order=_order(file, format))
 
     _data: bytes
     _file: ImageFile
-    _order: str
     _partly: bool
 
     @property
@@ -131,7 +129,7 @@ class CompressedFrame(Frame):
     def image(self) -> NDArray[Any]:
         """The whole image, decoded when first asked for."""
         if self._file.codec == "jpeg":
-            return _decode_jpeg(self._data, self._file, self._order, self._file.height)
+            return _decode_jpeg(self._data, self._file, self._file.height)
         return _decode_other(self._data, self._file, ENCODINGS[self.encoding].bits, self.white)
 
     def decoded(self, bottom: int | None = None) -> Frame:
@@ -141,7 +139,7 @@ class CompressedFrame(Frame):
             ImageError: where the file is damaged, or is not what its header claims.
         """
         if self._partly and bottom is not None and _rows(self._file, bottom) < self._file.height:
-            pixels = _decode_jpeg(self._data, self._file, self._order, bottom)
+            pixels = _decode_jpeg(self._data, self._file, bottom)
         else:
             pixels = self.image
         place = (self.stamp_ns, self.frame_id, self.encoding)
@@ -283,31 +281,15 @@ def _encoding(file: ImageFile, format: str) -> str:
 
     Its format field reads "ENCODING; CODEC compressed TARGET". A PNG without a target holds a
     mosaic as it came from the sensor; a target of RGB says that red and blue are interchanged.
-    A JPEG is decoded to rgb8, which no crop has to convert; OpenCV decodes others to BGR.
     """
-    source, target = _source_and_target(format)
+    source, _, target = format.partition(";")
+    source, target = source.strip(), target.partition("compressed")[2].strip()
     if not file.colour:
         if source.startswith("bayer_") and target in ("", source):
             check_encoding(source)
             return _mosaic(file, source)
         return "mono8"
-    return "rgb8" if file.codec == "jpeg" or _interchanged(target) else "bgr8"
-
-
-def _order(file: ImageFile, format: str) -> str:
-    """The colours of a JPEG's pixels, for libjpeg-turbo, with which they become `_encoding`."""
-    if not file.colour:
-        return "GRAY"
-    return "BGR" if _interchanged(_source_and_target(format)[1]) else "RGB"
-
-
-def _source_and_target(format: str) -> tuple[str, str]:
-    source, _, target = format.partition(";")
-    return source.strip(), target.partition("compressed")[2].strip()
-
-
-def _interchanged(target: str) -> bool:
-    return target.startswith("rgb")
+    return "rgb8" if target.startswith("rgb") else "bgr8"
 
 
 def _mosaic(file: ImageFile, source: str) -> str:
@@ -330,8 +312,8 @@ def _rows(file: ImageFile, bottom: int) -> int:
     return min((bottom // file.block_rows + 2) * file.block_rows, file.height)
 
 
-def _decode_jpeg(data: bytes, file: ImageFile, order: str, bottom: int) -> NDArray[np.uint8]:
-    """(rows, W, 3) RGB or BGR, or (rows, W, 1) GRAY; all rows, or those above ``bottom``.
+def _decode_jpeg(data: bytes, file: ImageFile, bottom: int) -> NDArray[np.uint8]:
+    """(rows, W, 3) BGR or (rows, W, 1) grey; all rows, or those above ``bottom``.
 
     libjpeg-turbo decodes as many rows as the header says.
     """
@@ -343,7 +325,7 @@ def _decode_jpeg(data: bytes, file: ImageFile, order: str, bottom: int) -> NDArr
         bottom = file.height
     pixels = np.empty((rows, file.width, 3 if file.colour else 1), np.uint8)
     try:
-        simplejpeg.decode_jpeg(data, order, buffer=pixels)
+        simplejpeg.decode_jpeg(data, "BGR" if file.colour else "GRAY", buffer=pixels)
     except ValueError as error:
         if rows == file.height or _ROWS_LEFT_OUT not in str(error):
             raise ImageError(f"JPEG is damaged: {error}") from None
