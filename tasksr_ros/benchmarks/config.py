@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tasksr_ros.config import EngineConfig, NodeConfig
+from tasksr_ros.config import EngineConfig, NodeConfig, RegionConfig
 from tasksr_ros.errors import ConfigError
 from tasksr_ros.options import Value, option
 
@@ -76,6 +76,7 @@ class NodeBenchmarkConfig:
         10.0, "of the camera where the node's own cost is measured, Hz", low=1
     )
     idle_frames: int = option(300, "to send there", low=1)
+    region: RegionConfig = field(default_factory=RegionConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     quality: int = option(90, "of the JPEG files", low=1, high=100)
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from tasksr_ros.benchmarks.config import TRANSPORTS, NodeBenchmarkConfig, size_of
 from tasksr_ros.benchmarks.node_report import COLUMNS, Row, bars
 from tasksr_ros.benchmarks.output import Benchmark
-from tasksr_ros.benchmarks.pipeline import ONE_REGION, picture
+from tasksr_ros.benchmarks.pipeline import picture
 from tasksr_ros.benchmarks.timing import resident_mb
 from tasksr_ros.config import NodeConfig
 from tasksr_ros.errors import RecordingError
@@ -84,8 +84,8 @@ def benchmark_node(config: NodeBenchmarkConfig) -> list[Row]:
         parameters: dict[str, Value] = {
             "bundle": config.bundle,
             **TRANSPORTS[transport],
+            **flatten(config.region, "region."),
             **flatten(config.engine, "engine."),
-            **flatten(ONE_REGION, "region."),
         }
         is_compressed = build(NodeConfig, parameters).input.transport == "compressed"
 

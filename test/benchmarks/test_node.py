@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tasksr_ros.benchmarks.config import NodeBenchmarkConfig
+from tasksr_ros.config import RegionConfig
 
 pytest.importorskip("openvino")
 
@@ -19,7 +20,7 @@ def test_the_node_is_measured_over_topics(tiny_bundle: Path, ros_domain: int) ->
 
     config = NodeBenchmarkConfig(
         bundle=str(tiny_bundle), size="200x100", transports=("compressed, needed rows",), frames=45,
-        idle_rate=20.0, idle_frames=20,
+        idle_rate=20.0, idle_frames=20, region=RegionConfig(tile_overlap=8),
     )  # fmt: skip
     (row,) = benchmark_node(config)
     assert 0 < row.answered <= row.sent == 45
