@@ -82,7 +82,7 @@ def test_the_card_of_a_committed_bundle_is_one_page(folder: Path) -> None:
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card.startswith(f"# {folder.name}\n") and bundle.name == folder.name
     assert len(card.splitlines()) <= 40
-    native = folder.name.startswith("picodet-s-")
+    native = folder.name.startswith("picodet-s-") or "-adapted-" in folder.name
     images = ["**native images**"] if native else ["**reduced by ", "On native images"]
     for said in ("**Research use**", *images, *bundle.recipe["data"]):
         assert said in card
