@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tasksr_training.checkpoints import LAST, build_network, save_checkpoint
+from runs import run_of
+from tasksr_training.checkpoints import build_network
 from tasksr_training.export import export
 
 from tasksr_ros.bundle import load_any_bundle, load_bundle
@@ -19,15 +19,6 @@ BUNDLES = [
     for folder in ("models", "training/study_models")
     for path in sorted((ROOT / folder).glob("*/model.yaml"))
 ]
-
-
-def run_of(folder: Path, networks: dict[str, dict[str, Any]]) -> Path:
-    folder.mkdir()
-    built = {part: build_network(part, given) for part, given in networks.items()}
-    ema = {f"{p}.{k}": v for p, network in built.items() for k, v in network.state_dict().items()}
-    content = {"networks": networks, "ema": ema, "model": ema, "step": 7, "seconds": 90.0}
-    save_checkpoint(folder / LAST, content)
-    return folder
 
 
 def study_of(file: Path, run: Path) -> Path:
@@ -51,7 +42,7 @@ def study_of(file: Path, run: Path) -> Path:
 
 def test_options_of_super_resolution_are_kept_beside_a_detector(tmp_path: Path) -> None:
     sr = {"name": "dbpn-ss", "scale_factor": 4, "nr": 8}
-    run = run_of(tmp_path / "run", {"sr": sr, "detector": {"width": 0.25}})
+    run = run_of(tmp_path / "run", sr=sr, detector={"width": 0.25})
     study = study_of(tmp_path / "study.json", run)
     export(run, tmp_path / "mine", study, "TDSR", data=["drives"])
     bundle = load_bundle(tmp_path / "mine")
@@ -68,7 +59,7 @@ def test_options_of_super_resolution_are_kept_beside_a_detector(tmp_path: Path) 
 def test_super_resolution_of_video_is_kept_beside_a_detector(tmp_path: Path) -> None:
     """With the frames that it looks at, of a task-driven run."""
     sr = {"name": "rbpn-small-4", "scale_factor": 2, "past_only": 1, "base_filter": 4, "feat": 4}
-    run = run_of(tmp_path / "run", {"sr": sr, "detector": {"width": 0.25}})
+    run = run_of(tmp_path / "run", sr=sr, detector={"width": 0.25})
     study = study_of(tmp_path / "study.json", run)
     export(run, tmp_path / "mine", study, "TDSR")
     bundle = load_bundle(tmp_path / "mine")
