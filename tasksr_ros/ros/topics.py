@@ -300,7 +300,7 @@ class CameraOutputs:
 
     def publish_labels(self, labels: LabelInfo) -> None:
         """Publish the class names; whoever subscribes later gets them, too."""
-        self._classes = [named.class_name for named in labels.class_map]
+        self._classes = [entry.class_name for entry in labels.class_map]
         self._labels.publish(labels)
 
     def publish(self, answer: Answer, on_error: OnError) -> None:
@@ -311,13 +311,13 @@ class CameraOutputs:
         draws = self._wants_debug_image()  # who listens later does not get this frame's picture
         header = messages.to_header(answer.header)
         detections, classes = answer.result.detections, self._classes
-        named = classes if self._names_classes else ()
-        self._detections.publish(messages.to_detection_array(detections, header, named))
+        names = classes if self._names_classes else ()
+        self._detections.publish(messages.to_detection_array(detections, header, names))
         try:
             if self._latency.get_subscription_count():
                 latency = messages.to_latency(answer.latency_ms, self._node.get_name(), header)
                 self._latency.publish(latency)
-            self._publish_in_space(answer, header, named, on_error)
+            self._publish_in_space(answer, header, names, on_error)
             for stage, publisher in self._plain.items():
                 if publisher.get_subscription_count():
                     publisher.publish(Float64(data=answer.latency_ms[stage]))
